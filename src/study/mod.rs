@@ -1,0 +1,1 @@
+//! One trial and one study over traits.

@@ -1,0 +1,80 @@
+//! What a study concluded, as a record: made by `tuner`, read by `report`.
+
+use crate::scenario::{Candidate, Slo};
+use crate::units::Usd;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The chosen candidate, the frontier, and the reason against each other one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Every candidate with valid trials or without, in ascending order.
+    pub standings: Vec<Standing>,
+    /// Candidates no other beats in both cost and p95, cheapest first.
+    pub frontier: Vec<Candidate>,
+}
+
+/// What came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// This one, because.
+    Chosen(Choice),
+    /// No candidate keeps every promise.
+    Infeasible {
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// A candidate has no valid trial: no verdict.
+    Untrusted {
+        /// Which and why, in a sentence.
+        reason: String,
+    },
+}
+
+/// The chosen candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// It.
+    pub candidate: Candidate,
+    /// Why it and no other, in a sentence.
+    pub reason: String,
+}
+
+/// How one candidate did over its valid trials.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// The candidate.
+    pub candidate: Candidate,
+    /// Valid trials.
+    pub trials_valid: u32,
+    /// All trials.
+    pub trials: u32,
+    /// Mean over valid trials of the cost per million requests.
+    pub cost_per_million_requests: Option<Usd>,
+    /// Mean over valid trials of the p50 of response time, milliseconds.
+    pub response_time_p50_ms: f64,
+    /// Mean over valid trials of the p95, milliseconds.
+    pub response_time_p95_ms: f64,
+    /// Mean over valid trials of the p99, milliseconds.
+    pub response_time_p99_ms: f64,
+    /// Mean over valid trials of the error rate (0 to 1).
+    pub error_rate: f64,
+    /// Promises it broke: (promise, what was measured, in words). Empty for a feasible one.
+    pub broken: Vec<(Slo, String)>,
+    /// For every candidate but the chosen: why not, in a sentence.
+    pub why_not: Option<String>,
+}
+
+impl Standing {
+    /// True when it has a valid trial and keeps every promise.
+    #[must_use]
+    pub fn feasible(&self) -> bool {
+        self.trials_valid > 0 && self.broken.is_empty()
+    }
+}

@@ -1,0 +1,14 @@
+//! The record: what one trial was, what it measured, what that cost, and whether it can be trusted. Studies are saved
+//! after every trial and loaded again; nothing here measures or decides.
+
+mod decision;
+mod recording;
+mod result;
+mod study;
+mod usage;
+
+pub use decision::{Choice, Decision, Outcome, Standing};
+pub use recording::{Books, Failure, Interval, JourneyRecording, Recording, StageRecording, StepRecording, Times};
+pub use result::{Invalid, StockCheck, TrialResult, Validity};
+pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study};
+pub use usage::{Usage, UsageSample};

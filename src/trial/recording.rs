@@ -1,0 +1,189 @@
+//! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
+//! with the number of requests.
+
+use crate::stats::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What one run of a plan gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recording {
+    /// Seconds from the start of the load to the last answer.
+    pub duration_s: f64,
+    /// The books of all arrivals (open model) or sessions (closed model), warm-up included.
+    pub arrivals: Books,
+    /// All measured requests together.
+    pub overall: Times,
+    /// By step, in the order of `Scenario::step_names`.
+    pub steps: Vec<StepRecording>,
+    /// By journey, in the order of the scenario.
+    pub journeys: Vec<JourneyRecording>,
+    /// By stage, in the order of the scenario.
+    pub stages: Vec<StageRecording>,
+    /// The driver's own lateness (sent − due − blocked) of every sending, warm-up included.
+    pub lateness: Histogram,
+    /// Time spent waiting for room to send, of every sending that had to, warm-up included.
+    pub blocked: Histogram,
+    /// The series of the run, one entry per second or a multiple of it.
+    pub intervals: Vec<Interval>,
+    /// Failures by step and cause, most frequent first.
+    pub failures: Vec<Failure>,
+    /// Set-up requests sent before the load, not in any other figure.
+    pub set_up_requests: u64,
+    /// Sum of the service times of every request that was sent, set-up included, in seconds.
+    pub service_time_sum_s: f64,
+    /// Every request that was sent, warm-up and set-up included, by answer: a status code or a cause such as
+    /// `timed out`, `refused`, `broken`.
+    pub answers: BTreeMap<String, u64>,
+    /// CPU-seconds that the driver's process used while driving.
+    pub driver_cpu_s: f64,
+    /// Share (0 to 1) of the host's CPU that was busy while driving, if it could be read.
+    pub host_cpu_share: Option<f64>,
+    /// Share (0 to 1) of the host's CPU time that the hypervisor took (steal), if it could be read.
+    pub host_steal_share: Option<f64>,
+    /// True when the run was interrupted: what is here is what was measured until then.
+    pub interrupted: bool,
+}
+
+/// planned = completed + failed + dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Books {
+    /// How many the plan held (of steps: every step of every planned journey).
+    pub planned: u64,
+    /// Answered as expected.
+    pub completed: u64,
+    /// Sent and not answered as expected, whatever the reason. A journey failed when one of its steps did.
+    pub failed: u64,
+    /// Never sent: no room, the end of the run, or an earlier step of the journey failed.
+    pub dropped: u64,
+}
+
+/// Times of measured requests: due after the warm-up of their stage, failed ones included.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Times {
+    /// done − due.
+    pub response_time: Histogram,
+    /// done − sent.
+    pub service_time: Histogram,
+    /// Measured requests that failed.
+    pub failed: u64,
+    /// Measured requests that were dropped: in no histogram, but in the error rate.
+    pub dropped: u64,
+}
+
+/// One step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepRecording {
+    /// Its name.
+    pub name: String,
+    /// Warm-up included.
+    pub books: Books,
+    /// Measured requests only.
+    pub times: Times,
+    /// Every answer, warm-up included, by status code or cause.
+    pub answers: BTreeMap<String, u64>,
+}
+
+/// One journey, from the due time of its first step to the end of its last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JourneyRecording {
+    /// Its name.
+    pub name: String,
+    /// Warm-up included.
+    pub books: Books,
+    /// Measured journeys that ran to their end: last answer − due time of the first step, think times included.
+    pub duration: Histogram,
+}
+
+/// One stage: what was due in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageRecording {
+    /// Its name.
+    pub name: String,
+    /// Measured seconds (length without warm-up).
+    pub measured_s: f64,
+    /// Requests whose due time fell into the measured part.
+    pub times: Times,
+}
+
+/// A stretch of the series.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// Start, seconds since the start of the load.
+    pub start_s: f64,
+    /// Length in seconds.
+    pub length_s: f64,
+    /// Arrivals that were due in it (open model) or sessions that began (closed model).
+    pub arrivals: u64,
+    /// Requests that became due in it.
+    pub requests_due: u64,
+    /// Requests answered as expected in it.
+    pub completed: u64,
+    /// Requests that failed in it.
+    pub failed: u64,
+    /// Requests in flight at its end.
+    pub in_flight: u64,
+    /// Response times of the requests *due* in it (so that a stall shows where it began).
+    pub response_time_p50_ms: f64,
+    /// 95th percentile.
+    pub response_time_p95_ms: f64,
+    /// 99th percentile.
+    pub response_time_p99_ms: f64,
+    /// Mean.
+    pub response_time_mean_ms: f64,
+}
+
+/// Failures of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// The step.
+    pub step: String,
+    /// Status code, when there was an answer.
+    pub status: Option<u16>,
+    /// Cause in words, without anything that differs from request to request.
+    pub cause: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl Books {
+    /// True when nothing is hidden: planned = completed + failed + dropped.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        self.planned == self.completed + self.failed + self.dropped
+    }
+}
+
+impl Times {
+    /// Share (0 to 1) of measured requests that failed or were dropped; 0 when none was measured.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        let all = self.response_time.count() + self.dropped;
+        if all == 0 { 0.0 } else { (self.failed + self.dropped) as f64 / all as f64 }
+    }
+
+    /// Adds all that `other` holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.response_time.merge(&other.response_time);
+        self.service_time.merge(&other.service_time);
+        self.failed += other.failed;
+        self.dropped += other.dropped;
+    }
+}
+
+impl Recording {
+    /// Every request that was sent, warm-up and set-up included.
+    #[must_use]
+    pub fn requests_sent(&self) -> u64 {
+        self.answers.values().sum()
+    }
+}

@@ -1,0 +1,120 @@
+//! One trial: a candidate under one scenario and seed, once.
+
+use super::{Recording, Usage};
+use crate::cost::Cost;
+use crate::scenario::Candidate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What one trial was and gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrialResult {
+    /// Running number in the study, from 1.
+    pub number: u32,
+    /// What was tried.
+    pub candidate: Candidate,
+    /// Which block, from 1.
+    pub block: u32,
+    /// Seed of its plan: the same for all trials of a block.
+    pub seed: u64,
+    /// Which attempt at this candidate in this block: 2 repeats an invalid one.
+    pub attempt: u32,
+    /// The revision that was its own.
+    pub revision: String,
+    /// When its load started, RFC 3339.
+    pub started_at: String,
+    /// What the driver saw.
+    pub recording: Recording,
+    /// What the platform billed, if it could be read.
+    pub usage: Option<Usage>,
+    /// What that costs, if it could be priced.
+    pub cost: Option<Cost>,
+    /// Units sold according to the answers and fall in stock according to the service, if the study could ask.
+    pub stock: Option<StockCheck>,
+    /// Whether it is evidence.
+    pub validity: Validity,
+}
+
+/// Whether a trial is evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Validity {
+    /// It is.
+    Valid,
+    /// It is not, for these reasons, at least one.
+    Invalid(Vec<Invalid>),
+}
+
+/// Why a trial is no evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Invalid {
+    /// The driver itself was late.
+    #[error(
+        "the driver was late: p99 of lateness {p99_ms:.2} ms, bound {bound_ms:.2} ms; use a quieter or larger machine, or a lower rate"
+    )]
+    Late {
+        /// 99th percentile of lateness.
+        p99_ms: f64,
+        /// The bound: max(1 ms, 5 % of the median response time).
+        bound_ms: f64,
+    },
+    /// The host had no CPU left.
+    #[error(
+        "the host was saturated: {share_percent:.0} % of its CPU busy, bound {bound_percent:.0} %; close other programs or lower the rate"
+    )]
+    HostSaturated {
+        /// Busy share.
+        share_percent: f64,
+        /// The bound.
+        bound_percent: f64,
+    },
+    /// Monitoring did not tell what is needed.
+    #[error("usage is missing: {cause}")]
+    UsageMissing {
+        /// Why.
+        cause: String,
+    },
+    /// A hold stage never became steady.
+    #[error("stage {stage:?} was not steady: {cause}; lengthen it or its warm-up")]
+    Unsteady {
+        /// The stage.
+        stage: String,
+        /// What moved.
+        cause: String,
+    },
+    /// The books of client and platform differ by more than they may.
+    #[error("the books do not balance: {cause}")]
+    Books {
+        /// What differs.
+        cause: String,
+    },
+    /// Nothing was measured.
+    #[error("no request was answered: {cause}")]
+    NothingAnswered {
+        /// The most frequent failure.
+        cause: String,
+    },
+    /// Interrupted.
+    #[error("interrupted before its end")]
+    Interrupted,
+}
+
+/// What was sold against what is missing from stock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockCheck {
+    /// Units that successful check-outs took, as the answers say.
+    pub sold: i64,
+    /// Fall in stock, as the service says.
+    pub fall: i64,
+}
+
+impl TrialResult {
+    /// True when it is evidence.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.validity == Validity::Valid
+    }
+}

@@ -1,0 +1,105 @@
+//! All trials of one tuning, with everything that a report of them needs.
+
+use super::{Decision, TrialResult};
+use crate::cost::PriceBook;
+use crate::scenario::{Candidate, Scenario};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of the saved form; a reader refuses any other.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A study: what was asked, where, and all that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// Version of this form.
+    pub schema_version: u32,
+    /// Name of the study: its folder's name.
+    pub name: String,
+    /// Version of tidegate, and its commit when known.
+    pub tidegate_version: String,
+    /// The command line that made it.
+    pub command: String,
+    /// Working directory's commit when the study was made, if known.
+    pub commit: Option<String>,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// When it was finished, RFC 3339.
+    pub finished_at: Option<String>,
+    /// The scenario, whole.
+    pub scenario: Scenario,
+    /// The candidates that are tried, in ascending order (fewer than the scenario's under `--quick`).
+    pub candidates: Vec<Candidate>,
+    /// Blocks.
+    pub blocks: u32,
+    /// Seed of the study.
+    pub seed: u64,
+    /// Where it ran.
+    pub place: Place,
+    /// The machine that drove it.
+    pub host: Host,
+    /// Prices that applied.
+    pub prices: PriceBook,
+    /// Trials in the order they ran.
+    pub trials: Vec<TrialResult>,
+    /// The decision, once every trial is there.
+    pub decision: Option<Decision>,
+}
+
+/// Where a study ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Place {
+    /// The local platform.
+    Local(Scale),
+    /// Cloud Run.
+    CloudRun {
+        /// Project.
+        project: String,
+        /// Region.
+        region: String,
+        /// Service.
+        service: String,
+    },
+}
+
+/// In what a local study differs from Cloud Run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// How instances were limited.
+    pub limiter: Limiter,
+    /// Host cores that one vCPU stood for.
+    pub host_cores_per_vcpu: f64,
+    /// What platform times and stage lengths were divided by.
+    pub time_factor: f64,
+}
+
+/// How instances were limited, and whether it held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limiter {
+    /// `cgroup2`, `cgroup1` or `none`.
+    pub kind: String,
+    /// Why no better one, or what is not limited; empty when nothing is to be said.
+    pub note: String,
+    /// CPU share (cores) that the self-test asked for.
+    pub self_test_set_cores: Option<f64>,
+    /// CPU share (cores) that the self-test's spinner got.
+    pub self_test_measured_cores: Option<f64>,
+}
+
+/// The machine that drove a study.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Operating system and kernel.
+    pub system: String,
+    /// CPU model.
+    pub cpu: String,
+    /// Logical cores.
+    pub cores: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+}

@@ -1,0 +1,62 @@
+//! Quantities with their units in the type, so that a vCPU is never mistaken for a dollar. Durations are
+//! `std::time::Duration` everywhere; this module holds what the standard library lacks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// An amount of money in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Usd(pub f64);
+
+/// A number of vCPUs, as Cloud Run counts them (0.08 to 8).
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Vcpu(pub f64);
+
+/// An amount of memory in GiB (2^30 bytes).
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Gib(pub f64);
+
+impl fmt::Display for Usd {
+    /// Four significant digits below a dollar, cents above: `$0.01234`, `$12.30`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let amount = self.0;
+        if amount == 0.0 || amount.abs() >= 1.0 {
+            write!(f, "${amount:.2}")
+        } else {
+            // 0.0123 has its first digit two places behind the point: two more places than digits wanted.
+            let places = (3.0 - amount.abs().log10().floor()).clamp(2.0, 12.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=12")]
+            let places = places as usize;
+            write!(f, "${amount:.places$}")
+        }
+    }
+}
+
+impl std::ops::Add for Usd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl std::iter::Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self(0.0), |sum, amount| sum + amount)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_shows_four_digits_below_a_dollar_and_cents_above() {
+        assert_eq!(Usd(0.0).to_string(), "$0.00");
+        assert_eq!(Usd(12.3).to_string(), "$12.30");
+        assert_eq!(Usd(0.012_34).to_string(), "$0.01234");
+    }
+}

@@ -1,0 +1,3 @@
+//! The bundled service as a program of its own.
+
+fn main() {}
