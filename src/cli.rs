@@ -1,1 +1,257 @@
-//! The command line.
+//! The command line as it is typed, and its one conversion into what the commands understand.
+
+use crate::commands::{self, CloudTarget, CommandError, ExitStatus, PlatformOptions, RunOptions, TuneOptions};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Finds the max-concurrency setting of a Cloud Run service that keeps its promises at the least cost
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, every promise kept; 1 tidegate or its environment failed; 2 wrong usage or \
+an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 130, 143 interrupted, \
+what was measured is saved and what was changed is put back";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find the best max concurrency for a scenario, on the local platform or on Cloud Run
+    Tune(TuneArgs),
+    /// Send a scenario's load once, to any address
+    Run(RunArgs),
+    /// Render a saved study's report again
+    Report {
+        /// The study's folder
+        dir: PathBuf,
+    },
+    /// Check scenario files, or print their JSON Schema
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
+    /// Serve the local platform alone: Cloud Run's Admin and Monitoring APIs on this machine
+    Platform(PlatformArgs),
+    /// Run the bundled service, as an instance of it does
+    #[command(disable_help_flag = true)]
+    TargetService {
+        /// Its name and arguments, such as `shop`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Join a cgroup, then become another program
+    #[command(hide = true, disable_help_flag = true)]
+    Launch {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct TuneArgs {
+    /// The scenario file
+    scenario: PathBuf,
+    /// Try the scenario's quick candidates, once each
+    #[arg(long)]
+    quick: bool,
+    /// Seed of arrivals, draws and the order of trials: the same seed sends the same load
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Candidates to try instead of the scenario's, such as 1,4,16
+    #[arg(long, value_delimiter = ',')]
+    candidates: Vec<u32>,
+    /// How often to try each candidate instead of what the scenario says
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    blocks: Option<u32>,
+    /// Folder of the study [default: reports/<scenario>-<time>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the study in the folder that --out names
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Price file to use instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// How instances are limited on the local platform
+    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
+    limiter: String,
+    #[command(flatten)]
+    cloud: CloudArgs,
+}
+
+/// Tune a service on Cloud Run instead, with Application Default Credentials.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cloud Run")]
+struct CloudArgs {
+    /// Project of the service on Cloud Run
+    #[arg(long, requires_all = ["region", "service"])]
+    project: Option<String>,
+    /// Its region
+    #[arg(long, requires_all = ["project", "service"])]
+    region: Option<String>,
+    /// Its name
+    #[arg(long, requires_all = ["project", "region"])]
+    service: Option<String>,
+    /// Base address of the Admin and Monitoring APIs instead of Google's own, without credentials
+    #[arg(long, value_name = "URL", requires = "project")]
+    endpoint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The scenario file
+    scenario: PathBuf,
+    /// Where requests go, such as http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    target: String,
+    /// Seed of arrivals and draws: the same seed sends the same load
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Divide stage lengths by this, never rates
+    #[arg(long, default_value_t = 1.0)]
+    time_factor: f64,
+    /// Save the recording to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ScenarioCommand {
+    /// Check that files are valid
+    Check {
+        /// The scenario files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of scenario files
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct PlatformArgs {
+    /// Port of the Admin and Monitoring APIs; 0 for any free one
+    #[arg(long, default_value_t = 8900)]
+    port: u16,
+    /// How instances are limited
+    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
+    limiter: String,
+    /// Divide the platform's windows, ticks and sampling periods by this, never service or start-up times
+    #[arg(long, default_value_t = 1.0)]
+    time_factor: f64,
+    /// Host cores that one vCPU stands for
+    #[arg(long, default_value_t = 1.0)]
+    host_cores_per_vcpu: f64,
+    /// Folder for what instances log
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
+    /// Announce the endpoint as one JSON line, and end when standard input does
+    #[arg(long, hide = true)]
+    announce: bool,
+}
+
+/// Reads the command line, does what it says, and tells how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::TargetService { arguments } => return commands::target_service(arguments),
+        Command::Launch { arguments } => return commands::launch(arguments),
+        Command::Report { dir } => commands::render(&dir),
+        Command::Scenario(ScenarioCommand::Check { files }) => commands::check(&files),
+        Command::Scenario(ScenarioCommand::Schema) => commands::schema(),
+        Command::Tune(arguments) => block_on(commands::tune(arguments.into())),
+        Command::Run(arguments) => block_on(commands::run(arguments.into())),
+        Command::Platform(arguments) => block_on(commands::platform(arguments.into())),
+    };
+    match outcome {
+        Ok(status) => status.into(),
+        Err(error) => {
+            // There is nobody left to tell when standard error itself is gone.
+            let _ = writeln!(anstream::stderr(), "{}error:{} {error}", STYLE.render(), STYLE.render_reset());
+            error.status().into()
+        }
+    }
+}
+
+const STYLE: anstyle::Style = anstyle::Style::new().fg_color(Some(anstyle::Color::Ansi(anstyle::AnsiColor::Red))).bold();
+
+fn block_on(
+    command: impl Future<Output = Result<ExitStatus, CommandError>>,
+) -> Result<ExitStatus, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|cause| CommandError::System { action: "start the runtime", cause })?;
+    let outcome = runtime.block_on(command);
+    // What is still running in the background has nothing more to say.
+    runtime.shutdown_background();
+    outcome
+}
+
+impl From<TuneArgs> for TuneOptions {
+    fn from(arguments: TuneArgs) -> Self {
+        let cloud = arguments.cloud;
+        let target = match (cloud.project, cloud.region, cloud.service) {
+            (Some(project), Some(region), Some(service)) => {
+                Some(CloudTarget { project, region, service, endpoint: cloud.endpoint })
+            }
+            _ => None,
+        };
+        Self {
+            scenario: arguments.scenario,
+            quick: arguments.quick,
+            seed: arguments.seed,
+            candidates: arguments.candidates,
+            blocks: arguments.blocks,
+            out: arguments.out,
+            resume: arguments.resume,
+            prices: arguments.prices,
+            limiter: arguments.limiter,
+            cloud: target,
+            command: typed(),
+        }
+    }
+}
+
+/// The command line without the program's path.
+fn typed() -> String {
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once("tidegate".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+impl From<RunArgs> for RunOptions {
+    fn from(arguments: RunArgs) -> Self {
+        let RunArgs { scenario, target, seed, time_factor, json } = arguments;
+        Self { scenario, target, seed, time_factor, json }
+    }
+}
+
+impl From<PlatformArgs> for PlatformOptions {
+    fn from(arguments: PlatformArgs) -> Self {
+        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
+        Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_service_on_cloud_run_is_named_whole_or_not_at_all() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("tidegate tune a.yaml --project p --region r --service s").is_ok());
+        assert!(parse("tidegate tune a.yaml --project p").is_err());
+        assert!(parse("tidegate tune a.yaml --service s").is_err());
+    }
+}

@@ -1,3 +1,5 @@
-//! The tidegate binary.
+//! The tidegate binary: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tidegate::cli::main()
+}

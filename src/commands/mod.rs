@@ -1,1 +1,36 @@
-//! What each subcommand does.
+//! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
+
+mod bundled;
+mod error;
+mod exit;
+mod host;
+mod interrupt;
+mod local;
+mod platform;
+mod progress;
+mod render;
+mod run;
+mod scenario;
+mod tune;
+
+pub use bundled::target_service;
+pub use error::CommandError;
+pub use exit::{ExitStatus, Signal};
+pub use platform::{PlatformOptions, platform};
+pub use render::render;
+pub use run::{RunOptions, run};
+pub use scenario::{check, schema};
+pub use tune::{CloudTarget, TuneOptions, tune};
+
+pub use crate::platform::launch;
+
+/// Writes results to standard output. A reader that went away (`| head`) is not an error.
+fn print(text: &str) -> Result<(), CommandError> {
+    use std::io::Write as _;
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::System { action: "write to standard output", cause })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,86 @@
+//! Why a command could not do its work. Each message says what is wrong, where, and how to mend it.
+
+use super::exit::ExitStatus;
+use crate::cloud::CloudError;
+use crate::cost::PriceError;
+use crate::driver::DriveError;
+use crate::platform::PlatformError;
+use crate::report::ReportError;
+use crate::scenario::ScenarioError;
+use crate::study::StudyError;
+use crate::trial::StoreError;
+use std::path::PathBuf;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The scenario file is not valid.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// The price file is not valid, or lacks what is needed.
+    #[error(transparent)]
+    Prices(#[from] PriceError),
+    /// The options do not fit together or do not fit the scenario.
+    #[error("{0}")]
+    Usage(String),
+    /// The local platform.
+    #[error("the local platform {0}")]
+    Platform(String),
+    /// The local platform, run in this process.
+    #[error(transparent)]
+    Serve(#[from] PlatformError),
+    /// The cloud's APIs.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// The study.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// The load.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// A record could not be saved or loaded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The report could not be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The bundled service's database could not be prepared.
+    #[error("the shop's database could not be prepared at {database_url}: {cause}")]
+    Migrate {
+        /// Where.
+        database_url: String,
+        /// What the migration said.
+        cause: String,
+    },
+    /// A file or folder.
+    #[error("failed to {action} {path}: {cause}", path = path.display())]
+    File {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// Something of the operating system's that is not a file.
+    #[error("failed to {action}: {cause}")]
+    System {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Why not.
+        cause: std::io::Error,
+    },
+}
+
+impl CommandError {
+    /// How a command that met this error ends.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Self::Scenario(_) | Self::Prices(_) | Self::Usage(_) | Self::Drive(DriveError::Address { .. }) => {
+                ExitStatus::Usage
+            }
+            _ => ExitStatus::Failure,
+        }
+    }
+}

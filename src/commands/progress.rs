@@ -1,0 +1,184 @@
+//! What a person sees while a study or a run goes on: one live line on a terminal, plain lines when piped.
+
+use crate::driver::Progress as Load;
+use crate::scenario::Scenario;
+use crate::study::Watch;
+use crate::trial::{Invalid, Place, Study, TrialResult, Validity};
+use crate::tuner::Proposal;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Says how things go, on standard error: standard output is for results.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    now: Arc<Mutex<Now>>,
+}
+
+/// What the live line is about.
+#[derive(Debug, Default)]
+struct Now {
+    title: String,
+    /// Trials after the current one.
+    later: usize,
+    /// What a whole trial has taken so far, deployment and set-up included.
+    trial_began: Option<tokio::time::Instant>,
+    trial_took: Option<Duration>,
+}
+
+impl Progress {
+    /// A live line when standard error is a terminal, else plain lines. `NO_COLOR` is honoured by both.
+    pub(super) fn new() -> Self {
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant that is valid"));
+        Self { bar, now: Arc::default() }
+    }
+
+    /// A line that stays.
+    pub(super) fn say(&self, text: &str) {
+        if self.bar.is_hidden() {
+            // Nobody may be listening any more (a closed pipe): that is no reason to fail.
+            let _ = writeln!(anstream::stderr(), "{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    /// Takes the live line away.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// What the study will do, how long it takes, and where its record is.
+    pub(super) fn announce(&self, study: &Study, dir: &Path) {
+        let factor = match &study.place {
+            Place::Local(scale) => scale.time_factor,
+            Place::CloudRun { .. } => 1.0,
+        };
+        let levels: Vec<String> = study.candidates.iter().map(|candidate| candidate.max_concurrency.to_string()).collect();
+        let trials = study.candidates.len() * study.blocks as usize;
+        let load = load_length(&study.scenario, factor);
+        let all = load.mul_f64(trials as f64) + OVERHEAD.mul_f64(trials as f64) + usage_tail(factor);
+        self.say(&format!(
+            "study {}: max concurrency {} in {} block{} = {trials} trials of {:.0} s load, about {} in all\nrecord: {}",
+            study.name,
+            levels.join(", "),
+            study.blocks,
+            if study.blocks == 1 { "" } else { "s" },
+            load.as_secs_f64(),
+            minutes(all),
+            dir.display()
+        ));
+    }
+
+    /// Begins the live line of a single run.
+    pub(super) fn begin(&self, title: &str) {
+        self.lock().title = title.to_owned();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live line.
+    pub(super) fn load(&self, load: &Load) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let now = self.lock();
+        let left = load.total.saturating_sub(load.elapsed);
+        let later = now.trial_took.unwrap_or(load.total + OVERHEAD).mul_f64(now.later as f64);
+        self.bar.set_message(format!(
+            "{}  {:>3.0}/{:.0} s  offered {:.0}/s  achieved {:.0}/s  p99 {:.0} ms  in flight {}{}  {} to go",
+            now.title,
+            load.elapsed.as_secs_f64(),
+            load.total.as_secs_f64(),
+            load.offered_rate,
+            load.achieved_rate,
+            load.response_time_p99.as_secs_f64() * 1e3,
+            load.in_flight,
+            if load.failed == 0 { String::new() } else { format!("  failed {}", load.failed) },
+            minutes(left + later),
+        ));
+    }
+}
+
+/// What a trial takes besides its load: deployment, set-up, drain.
+const OVERHEAD: Duration = Duration::from_millis(1_500);
+
+/// The length of the load of one trial.
+fn load_length(scenario: &Scenario, factor: f64) -> Duration {
+    scenario.stages.iter().map(|stage| stage.duration).sum::<Duration>().div_f64(factor)
+}
+
+/// After the last load its usage is awaited: two empty samples and the delay until they can be read.
+fn usage_tail(factor: f64) -> Duration {
+    Duration::from_secs(60 * 3 + 180).div_f64(factor)
+}
+
+/// `45 s` below two minutes, else `5 min`.
+fn minutes(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.1} min", seconds / 60.0) }
+}
+
+impl Watch for Progress {
+    fn trial_started(&self, number: u32, to_go: usize, proposal: &Proposal) {
+        let again = if proposal.attempt > 1 { " (again)" } else { "" };
+        let last = number as usize + to_go.saturating_sub(1);
+        let mut now = self.lock();
+        now.title = format!("trial {number}/{last}  {}{again}", proposal.candidate);
+        now.later = to_go.saturating_sub(1);
+        now.trial_began = Some(tokio::time::Instant::now());
+        if !self.bar.is_hidden() {
+            self.bar.set_message(format!("{}  starting the revision", now.title));
+        }
+    }
+
+    fn trial_progress(&self, progress: &Load) {
+        self.load(progress);
+    }
+
+    fn trial_driven(&self, trial: &TrialResult) {
+        let mut now = self.lock();
+        now.trial_took = now.trial_began.map(|began| began.elapsed());
+        let title = now.title.clone();
+        drop(now);
+        let times = &trial.recording.overall.response_time;
+        let ms = |q: f64| times.quantile(q).as_secs_f64() * 1e3;
+        let sent = trial.recording.requests_sent();
+        self.say(&format!(
+            "{title}: {sent} requests in {:.0} s, response time p50 {:.0} p95 {:.0} p99 {:.0} ms, errors {:.2} %",
+            trial.recording.duration_s,
+            ms(0.5),
+            ms(0.95),
+            ms(0.99),
+            trial.recording.overall.error_rate() * 100.0,
+        ));
+    }
+
+    fn trial_concluded(&self, trial: &TrialResult) {
+        let billed = match (&trial.usage, trial.cost_per_million_requests()) {
+            (Some(usage), Some(cost)) => {
+                format!("billed {:.1} instance-seconds, {cost} per million requests", usage.billable_instance_time_s)
+            }
+            _ => "not priced".to_owned(),
+        };
+        self.say(&format!("trial {} ({}): {billed}", trial.number, trial.candidate));
+        if let Validity::Invalid(reasons) = &trial.validity {
+            let reasons: Vec<String> = reasons.iter().map(Invalid::to_string).collect();
+            self.say(&format!("trial {} is INVALID: {}", trial.number, reasons.join("; ")));
+        }
+    }
+
+    fn reading_usage(&self, pending: usize) {
+        if !self.bar.is_hidden() && pending > 0 {
+            self.bar.set_message(format!("reading the billable time of the last {pending} trials from Monitoring"));
+        }
+    }
+}

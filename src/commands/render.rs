@@ -1,0 +1,18 @@
+//! `tidegate report`: renders a saved study again.
+
+use super::error::CommandError;
+use super::exit::ExitStatus;
+use crate::report;
+use crate::trial::Study;
+use std::path::Path;
+
+/// Renders the study in `dir` again, from its record alone.
+///
+/// # Errors
+/// When the record cannot be loaded or the report cannot be written.
+pub fn render(dir: &Path) -> Result<ExitStatus, CommandError> {
+    let study = Study::load(dir)?;
+    report::render(&study, dir)?;
+    super::print(&report::summary(&study, dir))?;
+    Ok(ExitStatus::Success)
+}

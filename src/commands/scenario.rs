@@ -1,0 +1,36 @@
+//! `tidegate scenario`: checks files, prints the schema.
+
+use super::error::CommandError;
+use super::exit::ExitStatus;
+use crate::scenario::{self, Scenario};
+use std::path::PathBuf;
+
+/// Checks scenario files and says what each one asks; the first that is not valid ends it.
+///
+/// # Errors
+/// When a file cannot be read or is not valid.
+pub fn check(paths: &[PathBuf]) -> Result<ExitStatus, CommandError> {
+    for path in paths {
+        let scenario = Scenario::load(path)?;
+        let steps: usize = scenario.journeys.iter().map(|journey| journey.steps.len()).sum();
+        let seconds: f64 = scenario.stages.iter().map(|stage| stage.duration.as_secs_f64()).sum();
+        super::print(&format!(
+            "{}: valid: {}, {} journeys with {steps} steps, {} stages of {seconds:.0} s in all, {} SLOs\n",
+            path.display(),
+            scenario.name,
+            scenario.journeys.len(),
+            scenario.stages.len(),
+            scenario.slos.len(),
+        ))?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Prints the JSON Schema of scenario files.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn schema() -> Result<ExitStatus, CommandError> {
+    super::print(&format!("{:#}\n", scenario::schema()))?;
+    Ok(ExitStatus::Success)
+}

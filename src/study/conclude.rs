@@ -1,0 +1,70 @@
+//! From what was driven and what was billed to the result of a trial: priced and judged.
+
+use super::site::Driven;
+use super::validity::{judge_recording, judge_usage};
+use crate::cloud::CloudError;
+use crate::cost::{Consumption, Cost, InstanceShape, Prices};
+use crate::scenario::Plan;
+use crate::trial::{Invalid, TrialResult, Usage, Validity};
+
+/// The cause that stands in a saved trial between the end of its load and the reading of its usage.
+const NOT_READ_YET: &str = "tidegate ended before it was read";
+
+/// A trial whose load has ended: saved at once, so that a crash loses nothing, and no evidence until its usage is read.
+pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
+    let mut reasons = judge_recording(plan, &driven.recording);
+    reasons.push(Invalid::UsageMissing { cause: NOT_READ_YET.to_owned() });
+    TrialResult {
+        number: driven.number,
+        candidate: driven.proposal.candidate,
+        block: driven.proposal.block,
+        seed: driven.proposal.seed,
+        attempt: driven.proposal.attempt,
+        revision: driven.revision,
+        started_at: driven.started_at.to_string(),
+        recording: driven.recording,
+        usage: None,
+        cost: None,
+        stock: driven.stock,
+        validity: Validity::Invalid(reasons),
+    }
+}
+
+/// True when the driver's side alone already spoils the trial.
+pub(super) fn spoiled(trial: &TrialResult) -> bool {
+    match &trial.validity {
+        Validity::Valid => false,
+        Validity::Invalid(reasons) => reasons.iter().any(|reason| !matches!(reason, Invalid::UsageMissing { .. })),
+    }
+}
+
+/// Adds what was billed, prices it, and judges the whole.
+pub(super) fn billed(
+    trial: &mut TrialResult,
+    plan: &Plan,
+    usage: Result<Usage, CloudError>,
+    shape: &InstanceShape,
+    prices: &Prices,
+) {
+    let mut reasons = judge_recording(plan, &trial.recording);
+    match usage {
+        Ok(usage) => {
+            reasons.extend(judge_usage(&trial.recording, &usage));
+            trial.cost = Some(price(&usage, shape, prices));
+            trial.usage = Some(usage);
+        }
+        Err(error) => reasons.push(Invalid::UsageMissing { cause: error.to_string() }),
+    }
+    trial.validity = if reasons.is_empty() { Validity::Valid } else { Validity::Invalid(reasons) };
+}
+
+/// What the usage of a revision costs. Candidates have no min instances of their own during a trial that stay idle at
+/// the idle rate: a revision that serves one trial is billed for what it does.
+fn price(usage: &Usage, shape: &InstanceShape, prices: &Prices) -> Cost {
+    let consumption = Consumption {
+        billable_instance_time_s: usage.billable_instance_time_s,
+        idle_min_instance_time_s: 0.0,
+        requests: usage.request_count(),
+    };
+    prices.cost(&consumption, shape)
+}

@@ -1,0 +1,89 @@
+//! The seam between a study and the place where its trials run. The real one is Cloud Run or the local platform; tests
+//! put a fake here and run the whole pipeline without a clock or a socket.
+
+use crate::cloud::CloudError;
+use crate::driver::{DriveError, Progress};
+use crate::trial::{Recording, StockCheck, StoreError, TrialResult, Usage};
+use crate::tuner::Proposal;
+use std::future::Future;
+use tokio::sync::watch;
+
+/// A place where trials run.
+pub trait Site: Send + Sync + 'static {
+    /// Gives the candidate a revision of its own, drives the plan against it, and retires it again.
+    fn drive(
+        &self,
+        number: u32,
+        proposal: Proposal,
+        progress: watch::Sender<Progress>,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = Result<Driven, StudyError>> + Send;
+
+    /// Reads all that the revision of a trial was billed. May take several sampling periods; other trials may run
+    /// meanwhile.
+    fn usage(&self, driven: &Driven) -> impl Future<Output = Result<Usage, CloudError>> + Send;
+}
+
+/// A trial that was driven and whose usage is not known yet.
+#[derive(Clone, Debug)]
+pub struct Driven {
+    /// Running number in the study, from 1.
+    pub number: u32,
+    /// What was tried.
+    pub proposal: Proposal,
+    /// The revision that was its own.
+    pub revision: String,
+    /// When the revision was asked for: nothing was billed to it before.
+    pub deployed_at: jiff::Timestamp,
+    /// When the load started.
+    pub started_at: jiff::Timestamp,
+    /// When the load had ended and was drained.
+    pub ended_at: jiff::Timestamp,
+    /// What the driver saw.
+    pub recording: Recording,
+    /// What was sold against what is missing, if the scenario says how to ask.
+    pub stock: Option<StockCheck>,
+}
+
+/// Who is told how a study goes on.
+pub trait Watch: Send + Sync {
+    /// A trial begins; `to_go` counts it and those after it, as far as known.
+    fn trial_started(&self, number: u32, to_go: usize, proposal: &Proposal);
+    /// Called about four times a second while its load runs.
+    fn trial_progress(&self, progress: &Progress);
+    /// Its load has ended; its usage is being read.
+    fn trial_driven(&self, trial: &TrialResult);
+    /// It is concluded and saved.
+    fn trial_concluded(&self, trial: &TrialResult);
+    /// All loads have run; `pending` usages are still to be read.
+    fn reading_usage(&self, pending: usize);
+}
+
+/// A watch that says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Watch for Silent {
+    fn trial_started(&self, _: u32, _: usize, _: &Proposal) {}
+    fn trial_progress(&self, _: &Progress) {}
+    fn trial_driven(&self, _: &TrialResult) {}
+    fn trial_concluded(&self, _: &TrialResult) {}
+    fn reading_usage(&self, _: usize) {}
+}
+
+/// Why a study could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// The platform could not be asked or did not do it.
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    /// The load could not be sent.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// What was measured could not be saved.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task that read a usage ended without an answer.
+    #[error("the reading of a trial's usage ended without an answer; this is a fault of tidegate, please report it")]
+    ReaderDied,
+}
