@@ -374,7 +374,7 @@ mod tests {
             refused(&changed("\"requests\": 0 ", "\"requests\": -1 ")),
             "mine.json:11: requests is -1; nothing free is 0, never less"
         );
-        let said = refused(&changed("gib_second", "gb_second"));
+        let said = refused(&changed("\"gib_second\":", "\"gb_second\":"));
         assert!(said.starts_with("mine.json:18: unknown field `gb_second`, expected one of"), "{said}");
         let said = refused(&changed("0.000024,", "\"cheap\","));
         assert!(said.starts_with("mine.json:17: invalid type: string \"cheap\", expected f64"), "{said}");
