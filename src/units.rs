@@ -20,18 +20,28 @@ pub struct Vcpu(pub f64);
 #[serde(transparent)]
 pub struct Gib(pub f64);
 
+impl Usd {
+    /// The smaller of two amounts.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+}
+
 impl fmt::Display for Usd {
-    /// Four significant digits below a dollar, cents above: `$0.01234`, `$12.30`.
+    /// Four significant digits below a dollar, cents above: `$0.01234`, `$12.30`, `-$0.5000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let amount = self.0;
-        if amount == 0.0 || amount.abs() >= 1.0 {
-            write!(f, "${amount:.2}")
+        let sign = if self.0 < 0.0 { "-" } else { "" };
+        let amount = self.0.abs();
+        // What four digits round up to a dollar is shown as a dollar: 0.99997 is $1.00, not $1.0000.
+        if amount == 0.0 || amount >= 0.999_95 {
+            write!(f, "{sign}${amount:.2}")
         } else {
             // 0.0123 has its first digit two places behind the point: two more places than digits wanted.
-            let places = (3.0 - amount.abs().log10().floor()).clamp(2.0, 12.0);
+            let places = (3.0 - amount.log10().floor()).clamp(2.0, 12.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=12")]
             let places = places as usize;
-            write!(f, "${amount:.places$}")
+            write!(f, "{sign}${amount:.places$}")
         }
     }
 }
@@ -40,6 +50,20 @@ impl std::ops::Add for Usd {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self(self.0 + other.0)
+    }
+}
+
+impl std::ops::Sub for Usd {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl std::ops::Mul<f64> for Usd {
+    type Output = Self;
+    fn mul(self, factor: f64) -> Self {
+        Self(self.0 * factor)
     }
 }
 
@@ -58,5 +82,15 @@ mod tests {
         assert_eq!(Usd(0.0).to_string(), "$0.00");
         assert_eq!(Usd(12.3).to_string(), "$12.30");
         assert_eq!(Usd(0.012_34).to_string(), "$0.01234");
+        assert_eq!(Usd(0.000_024).to_string(), "$0.00002400");
+        assert_eq!(Usd(0.999_9).to_string(), "$0.9999");
+        assert_eq!(Usd(0.999_97).to_string(), "$1.00");
+        assert_eq!(Usd(104.2).to_string(), "$104.20");
+    }
+
+    #[test]
+    fn the_sign_stands_before_the_dollar() {
+        assert_eq!(Usd(-1.2).to_string(), "-$1.20");
+        assert_eq!(Usd(-0.5).to_string(), "-$0.5000");
     }
 }

@@ -3,6 +3,7 @@
 use super::{Recording, Usage};
 use crate::cost::Cost;
 use crate::scenario::Candidate;
+use crate::units::Usd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,5 +117,21 @@ impl TrialResult {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.validity == Validity::Valid
+    }
+
+    /// Why it is no evidence, in words; empty when it is.
+    #[must_use]
+    pub fn invalid_reasons(&self) -> String {
+        match &self.validity {
+            Validity::Valid => String::new(),
+            Validity::Invalid(reasons) => reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    /// What a million requests like its own cost: all that its revision was billed, over every request that reached an
+    /// instance. `None` when it could not be priced or nothing reached an instance.
+    #[must_use]
+    pub fn cost_per_million_requests(&self) -> Option<Usd> {
+        self.cost.and_then(|cost| cost.per_million_requests())
     }
 }

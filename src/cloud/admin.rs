@@ -1,0 +1,272 @@
+//! Cloud Run Admin v2: makes a service, gives candidates revisions of their own, and puts back what was changed.
+
+use super::Cloud;
+use super::error::{Asked, CloudError, message_of};
+use super::traffic::{Original, count, same_traffic, short, unready};
+use crate::scenario::{Billing, Candidate, Service};
+use crate::units::{Gib, Vcpu};
+use google_cloud_gax::error::Error as ApiError;
+use google_cloud_gax::options::RequestOptionsBuilder as _;
+use google_cloud_lro::Poller as _;
+use google_cloud_run_v2::model::{
+    Container, ContainerPort, EnvVar, ResourceRequirements, RevisionScaling, RevisionTemplate, Service as ApiService,
+};
+use google_cloud_wkt::FieldMask;
+use std::collections::BTreeMap;
+
+/// Role that allows every change tidegate makes to a service.
+const ADMIN_ROLE: &str = "roles/run.developer";
+/// Image that stands for "the command given beside it": the local platform starts programs, not images.
+const COMMAND_IMAGE: &str = "tidegate/command";
+/// Cloud Run's default port of a container.
+const CONTAINER_PORT: i32 = 8080;
+/// Cloud Run's default request timeout, in seconds.
+const REQUEST_TIMEOUT_S: i64 = 300;
+/// How often the tag's address is asked for before its lack is an error.
+const ADDRESS_LOOKS: u32 = 5;
+
+/// A revision that serves one trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployed {
+    /// Short name.
+    pub revision: String,
+    /// Where only this revision answers.
+    pub url: String,
+}
+
+impl Cloud {
+    /// Creates the service, on the local platform, with max concurrency left to the platform. `command` is the program
+    /// and its arguments; `env` is laid over the service's own environment.
+    pub async fn create(
+        &self,
+        service: &Service,
+        command: &[String],
+        env: &BTreeMap<String, String>,
+    ) -> Result<(), CloudError> {
+        let what = || format!("create {}", self.endpoint.place());
+        self.admin_writes.pass().await;
+        let created = self
+            .services
+            .create_service()
+            .set_parent(self.endpoint.location_name())
+            .set_service_id(&self.endpoint.service)
+            .set_service(ApiService::new().set_template(template_of(service, command, env)))
+            .poller()
+            .until_done()
+            .await;
+        match created {
+            Ok(_) => Ok(()),
+            Err(error) if failed_operation(&error) => {
+                Err(CloudError::NoReadyRevision { service: self.endpoint.service.clone(), message: message_of(&error) })
+            }
+            Err(error) => Err(self.admin_error(&error, what())),
+        }
+    }
+
+    /// Reads what the service is, without changing it.
+    ///
+    /// # Errors
+    /// Besides an API's refusals: when the service is being changed, has no ready revision, or its newest revision does
+    /// not start.
+    pub async fn original(&self) -> Result<Original, CloudError> {
+        Original::of(self.read().await?, &self.endpoint)
+    }
+
+    /// Pins the traffic to the revisions that serve, by name: from here on no new revision takes a share of it.
+    pub async fn pin(&self, original: &Original) -> Result<(), CloudError> {
+        let pinned = original.pinned();
+        if same_traffic(&pinned, &original.traffic) {
+            return Ok(());
+        }
+        let service = ApiService::new().set_name(&original.service).set_traffic(pinned);
+        let what = format!("pin the traffic of {}", self.endpoint.place());
+        self.patch(service, &["traffic"], what).await.map(drop)
+    }
+
+    /// Reads the service, remembers template and traffic, pins all traffic to the serving revisions by name. A study
+    /// that must survive a crash in between saves what [`Cloud::original`] gives before it calls [`Cloud::pin`].
+    pub async fn take_over(&self) -> Result<Original, CloudError> {
+        let original = self.original().await?;
+        self.pin(&original).await?;
+        Ok(original)
+    }
+
+    /// One patch: the original's template with the candidate's max concurrency and the explicit revision name, and a
+    /// tag without traffic share. Comes back when the revision is ready.
+    pub async fn deploy(
+        &self,
+        original: &Original,
+        candidate: Candidate,
+        revision: &str,
+        tag: &str,
+    ) -> Result<Deployed, CloudError> {
+        let template = original.candidate(candidate, revision, self.overrides);
+        let traffic = original.with_tag(revision, tag);
+        let service = ApiService::new().set_name(&original.service).set_template(template).set_traffic(traffic);
+        let what = format!("deploy revision {revision:?} of {}", self.endpoint.place());
+        let patched = self.patch_raw(service, &["template", "traffic"]).await;
+        let mut service = match patched {
+            Ok(service) => service,
+            Err(error) if failed_operation(&error) => {
+                return Err(CloudError::NotReady { revision: revision.to_owned(), message: message_of(&error) });
+            }
+            Err(error) => return Err(self.admin_error(&error, what)),
+        };
+        self.check_ready(revision, &service).await?;
+        for _ in 0..ADDRESS_LOOKS {
+            let status = service.traffic_statuses.iter().find(|status| status.tag == tag && !status.uri.is_empty());
+            if let Some(status) = status {
+                return Ok(Deployed { revision: revision.to_owned(), url: status.uri.clone() });
+            }
+            self.clock.sleep(self.pace.operation_delay).await;
+            service = self.read().await?;
+        }
+        Err(CloudError::NoAddress { revision: revision.to_owned(), tag: tag.to_owned() })
+    }
+
+    /// Removes the tags of candidates: nothing reaches their revisions any more.
+    pub async fn retire(&self, original: &Original) -> Result<(), CloudError> {
+        let service = ApiService::new().set_name(&original.service).set_traffic(original.pinned());
+        let what = format!("remove the candidate's tag from {}", self.endpoint.place());
+        self.patch(service, &["traffic"], what).await.map(drop)
+    }
+
+    /// Puts template and traffic back, if they are not as they were; may be repeated. Candidates' revisions stay:
+    /// without traffic they cost nothing.
+    pub async fn undo(&self, original: &Original) -> Result<(), CloudError> {
+        let now = self.read().await?;
+        let template_is_back = original.has_template(&now);
+        if template_is_back && same_traffic(&now.traffic, &original.traffic) {
+            return Ok(());
+        }
+        let service = ApiService::new().set_name(&original.service).set_traffic(original.traffic.clone());
+        let what = format!("put back {}", self.endpoint.place());
+        let restored = if template_is_back {
+            self.patch(service, &["traffic"], what).await?
+        } else {
+            // The stored template carries a candidate's revision name. Naming that field empties it even where a server
+            // merges a template instead of replacing it; else the name would be taken: 409.
+            let service = service.set_template(original.template_to_restore());
+            self.patch(service, &["template", "template.revision", "traffic"], what).await?
+        };
+        let difference = if !same_traffic(&restored.traffic, &original.traffic) {
+            "its traffic differs"
+        } else if original.max_concurrency().is_some_and(|value| max_concurrency(&restored) != Some(count(value))) {
+            "its max concurrency differs"
+        } else {
+            return Ok(());
+        };
+        let service = self.endpoint.service.clone();
+        Err(CloudError::NotRestored { service, difference: difference.to_owned() })
+    }
+
+    /// Deletes revisions that have no traffic; those already gone are no error. Tries every one, then tells the first
+    /// error.
+    pub async fn delete_revisions(&self, revisions: &[String]) -> Result<(), CloudError> {
+        let mut outcome = Ok(());
+        for revision in revisions {
+            self.admin_writes.pass().await;
+            let name = self.endpoint.revision_name(revision);
+            let deleted = self.revisions.delete_revision().set_name(name).poller().until_done().await;
+            if let Err(error) = deleted {
+                let what = format!("delete revision {revision:?} of {}", self.endpoint.place());
+                match self.admin_error(&error, what) {
+                    CloudError::NotFound { .. } => {}
+                    error => outcome = outcome.and(Err(error)),
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Whether the new revision is ready, as it says itself.
+    async fn check_ready(&self, revision: &str, service: &ApiService) -> Result<(), CloudError> {
+        self.admin_reads.pass().await;
+        let name = self.endpoint.revision_name(revision);
+        let read = self.revisions.get_revision().set_name(name).send().await.map_err(|error| {
+            self.admin_error(&error, format!("read revision {revision:?} of {}", self.endpoint.place()))
+        })?;
+        let says_so = read.conditions.iter().any(|condition| condition.r#type == "Ready");
+        let message = match unready(&read.conditions) {
+            Some(message) => message,
+            None if says_so || short(&service.latest_ready_revision) == revision => return Ok(()),
+            None => "neither it nor the service says that it is ready".to_owned(),
+        };
+        Err(CloudError::NotReady { revision: revision.to_owned(), message })
+    }
+
+    async fn read(&self) -> Result<ApiService, CloudError> {
+        self.admin_reads.pass().await;
+        let read = self.services.get_service().set_name(self.endpoint.service_name()).send().await;
+        read.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
+    }
+
+    async fn patch(&self, service: ApiService, mask: &[&str], what: String) -> Result<ApiService, CloudError> {
+        self.patch_raw(service, mask).await.map_err(|error| self.admin_error(&error, what))
+    }
+
+    async fn patch_raw(&self, service: ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
+        self.admin_writes.pass().await;
+        self.services
+            .update_service()
+            .set_service(service)
+            .set_update_mask(FieldMask::default().set_paths(mask.iter().copied()))
+            .with_idempotency(true)
+            .poller()
+            .until_done()
+            .await
+    }
+
+    fn admin_error(&self, error: &ApiError, what: String) -> CloudError {
+        let endpoint = self.endpoint.admin();
+        CloudError::from_api(error, Asked { what, endpoint, role: ADMIN_ROLE, limit: self.pace.operation_limit })
+    }
+}
+
+/// True for the error of an operation that was accepted and then failed: it has a status but no HTTP answer of its own.
+fn failed_operation(error: &ApiError) -> bool {
+    error.status().is_some() && error.http_status_code().is_none()
+}
+
+fn max_concurrency(service: &ApiService) -> Option<i32> {
+    service.template.as_ref().map(|template| template.max_instance_request_concurrency)
+}
+
+/// The template of a service that runs a command.
+fn template_of(service: &Service, command: &[String], env: &BTreeMap<String, String>) -> RevisionTemplate {
+    let (program, args) = match command {
+        [program, args @ ..] => (vec![program.clone()], args.to_vec()),
+        [] => (Vec::new(), Vec::new()),
+    };
+    let mut env_all = service.env.clone();
+    env_all.extend(env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let container = Container::new()
+        .set_image(COMMAND_IMAGE)
+        .set_command(program)
+        .set_args(args)
+        .set_env(env_all.into_iter().map(|(name, value)| EnvVar::new().set_name(name).set_value(value)))
+        .set_ports([ContainerPort::new().set_name("http1").set_container_port(CONTAINER_PORT)])
+        .set_resources(
+            ResourceRequirements::new()
+                .set_limits([("cpu", cpu_limit(service.vcpu)), ("memory", memory_limit(service.memory))])
+                .set_cpu_idle(service.billing == Billing::Request),
+        );
+    RevisionTemplate::new()
+        .set_containers([container])
+        .set_timeout(google_cloud_wkt::Duration::clamp(REQUEST_TIMEOUT_S, 0))
+        .set_scaling(
+            RevisionScaling::new()
+                .set_min_instance_count(count(service.min_instances))
+                .set_max_instance_count(count(service.max_instances)),
+        )
+}
+
+/// `2` for whole vCPUs, `500m` for parts: Kubernetes quantities, as Cloud Run's pages write them.
+fn cpu_limit(vcpu: Vcpu) -> String {
+    if vcpu.0.fract() == 0.0 { format!("{:.0}", vcpu.0) } else { format!("{:.0}m", vcpu.0 * 1000.0) }
+}
+
+/// `2Gi` for whole GiB, `512Mi` for parts.
+fn memory_limit(memory: Gib) -> String {
+    if memory.0.fract() == 0.0 { format!("{:.0}Gi", memory.0) } else { format!("{:.0}Mi", memory.0 * 1024.0) }
+}

@@ -1,0 +1,211 @@
+//! Cloud Monitoring v3: how metrics are sampled, and the points of one metric of one revision, as they were written: no
+//! aligner, so that no window cuts a sample in two.
+
+use super::Cloud;
+use super::error::{Asked, CloudError};
+use google_cloud_gax::error::Error as ApiError;
+use google_cloud_gax::paginator::ItemPaginator as _;
+use google_cloud_monitoring_v3::model::list_time_series_request::TimeSeriesView;
+use google_cloud_monitoring_v3::model::typed_value::Value as ApiValue;
+use google_cloud_monitoring_v3::model::{Point, TimeInterval, TimeSeries};
+use google_cloud_wkt::{Duration as ApiDuration, Timestamp as ApiTimestamp};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Role that allows reading metrics.
+const VIEWER_ROLE: &str = "roles/monitoring.viewer";
+/// Points of a page: Google's bound.
+const PAGE_SIZE: i32 = 100_000;
+
+/// How Monitoring samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Between two samples.
+    pub period: Duration,
+    /// Until a sample can be read, at the latest.
+    pub ingest_delay: Duration,
+}
+
+/// What is read of a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Metric {
+    BillableInstanceTime,
+    RequestCount,
+    RequestLatencies,
+    Pending,
+    InstanceCount,
+    CpuUtilizations,
+    MemoryUtilizations,
+    StartupLatencies,
+}
+
+/// One point of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Reading {
+    /// Labels of metric and resource: a series has no other name.
+    pub(super) labels: BTreeMap<String, String>,
+    /// Start of the sample; equals `end` for a gauge.
+    pub(super) start: Timestamp,
+    /// End of the sample.
+    pub(super) end: Timestamp,
+    /// What was measured.
+    pub(super) value: Value,
+}
+
+/// A point's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    Number(f64),
+    Distribution { count: u64, mean: f64 },
+}
+
+impl Default for Sampling {
+    /// What Google's list of metrics says of every metric of Cloud Run (2025; it now says 120 s of delay, which are
+    /// within these).
+    fn default() -> Self {
+        Self { period: Duration::from_mins(1), ingest_delay: Duration::from_mins(3) }
+    }
+}
+
+impl Metric {
+    /// Everything besides billable time, which is watched first.
+    pub(super) const OTHERS: [Self; 7] = [
+        Self::RequestCount,
+        Self::RequestLatencies,
+        Self::Pending,
+        Self::InstanceCount,
+        Self::CpuUtilizations,
+        Self::MemoryUtilizations,
+        Self::StartupLatencies,
+    ];
+
+    /// Its type, as Google's list of metrics spells it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BillableInstanceTime => "run.googleapis.com/container/billable_instance_time",
+            Self::RequestCount => "run.googleapis.com/request_count",
+            Self::RequestLatencies => "run.googleapis.com/request_latencies",
+            Self::Pending => "run.googleapis.com/request_latency/pending",
+            Self::InstanceCount => "run.googleapis.com/container/instance_count",
+            Self::CpuUtilizations => "run.googleapis.com/container/cpu/utilizations",
+            Self::MemoryUtilizations => "run.googleapis.com/container/memory/utilizations",
+            Self::StartupLatencies => "run.googleapis.com/container/startup_latencies",
+        }
+    }
+
+    /// Whether a trial can do without it: beta, or only told while instances start.
+    pub(super) fn is_optional(self) -> bool {
+        matches!(self, Self::Pending | Self::StartupLatencies)
+    }
+}
+
+impl Value {
+    /// The number, or a distribution's sum.
+    pub(super) fn total(self) -> f64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Distribution { count, mean } => count as f64 * mean,
+        }
+    }
+}
+
+impl Cloud {
+    /// Reads the descriptor of billable time. Google's documented figures take the place of what it does not say.
+    pub async fn sampling(&self) -> Result<Sampling, CloudError> {
+        let metric = Metric::BillableInstanceTime.name();
+        let name = format!("{}/metricDescriptors/{metric}", self.endpoint.project_name());
+        self.monitoring.pass().await;
+        let read = self.metrics.get_metric_descriptor().set_name(name).send().await;
+        let descriptor = match read.map_err(|error| self.monitoring_error(&error, "read the description of", metric)) {
+            Ok(descriptor) => descriptor,
+            // A project that never ran a service may lack the descriptor.
+            Err(CloudError::NotFound { .. }) => return Ok(Sampling::default()),
+            Err(error) => return Err(error),
+        };
+        let metadata = descriptor.metadata.unwrap_or_default();
+        let fallback = Sampling::default();
+        let period = metadata.sample_period.and_then(duration_of).filter(|period| !period.is_zero());
+        Ok(Sampling {
+            period: period.unwrap_or(fallback.period),
+            ingest_delay: metadata.ingest_delay.and_then(duration_of).unwrap_or(fallback.ingest_delay),
+        })
+    }
+
+    /// Every point of one metric of one revision that can be read now, in `(from, to]`, page by page.
+    pub(super) async fn readings(
+        &self,
+        metric: Metric,
+        revision: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Reading>, CloudError> {
+        self.monitoring.pass().await;
+        let mut items = self
+            .metrics
+            .list_time_series()
+            .set_name(self.endpoint.project_name())
+            .set_filter(self.filter(metric, revision))
+            .set_interval(TimeInterval::new().set_start_time(timestamp_to(from)).set_end_time(timestamp_to(to)))
+            .set_view(TimeSeriesView::Full)
+            .set_page_size(PAGE_SIZE)
+            .by_item();
+        let mut readings = Vec::new();
+        while let Some(series) = items.next().await {
+            let series = series.map_err(|error| self.monitoring_error(&error, "read", metric.name()))?;
+            readings.extend(readings_of(series));
+        }
+        Ok(readings)
+    }
+
+    fn filter(&self, metric: Metric, revision: &str) -> String {
+        format!(
+            "metric.type = \"{}\" AND resource.type = \"cloud_run_revision\" AND resource.labels.location = \"{}\" \
+             AND resource.labels.service_name = \"{}\" AND resource.labels.revision_name = \"{revision}\"",
+            metric.name(),
+            self.endpoint.region,
+            self.endpoint.service
+        )
+    }
+
+    fn monitoring_error(&self, error: &ApiError, verb: &str, metric: &str) -> CloudError {
+        let what = format!("{verb} {metric} of project {:?} from Cloud Monitoring", self.endpoint.project);
+        let endpoint = self.endpoint.monitoring();
+        CloudError::from_api(error, Asked { what, endpoint, role: VIEWER_ROLE, limit: self.pace.operation_limit })
+    }
+}
+
+fn readings_of(series: TimeSeries) -> impl Iterator<Item = Reading> {
+    let mut labels = BTreeMap::new();
+    labels.extend(series.resource.map(|resource| resource.labels).unwrap_or_default());
+    labels.extend(series.metric.map(|metric| metric.labels).unwrap_or_default());
+    series.points.into_iter().filter_map(move |point| reading_of(&labels, point))
+}
+
+/// `None` for a point without an end or without a number: nothing that Google writes for these metrics.
+fn reading_of(labels: &BTreeMap<String, String>, point: Point) -> Option<Reading> {
+    let interval = point.interval?;
+    let end = timestamp_of(interval.end_time?)?;
+    let start = interval.start_time.and_then(timestamp_of).unwrap_or(end);
+    let value = match point.value?.value? {
+        ApiValue::DoubleValue(number) if number.is_finite() => Value::Number(number),
+        ApiValue::Int64Value(number) => Value::Number(number as f64),
+        ApiValue::DistributionValue(distribution) if distribution.mean.is_finite() => {
+            Value::Distribution { count: u64::try_from(distribution.count).ok()?, mean: distribution.mean }
+        }
+        _ => return None,
+    };
+    Some(Reading { labels: labels.clone(), start, end, value })
+}
+
+fn timestamp_of(timestamp: ApiTimestamp) -> Option<Timestamp> {
+    Timestamp::new(timestamp.seconds(), timestamp.nanos()).ok()
+}
+
+fn timestamp_to(timestamp: Timestamp) -> ApiTimestamp {
+    ApiTimestamp::clamp(timestamp.as_second(), timestamp.subsec_nanosecond())
+}
+
+fn duration_of(duration: ApiDuration) -> Option<Duration> {
+    Some(Duration::new(u64::try_from(duration.seconds()).ok()?, u32::try_from(duration.nanos()).ok()?))
+}

@@ -1,0 +1,194 @@
+//! What a service was before tidegate touched it, and the templates and traffic that keep its own requests away from
+//! candidates. Pure: nothing here talks to an API.
+
+use super::endpoint::Endpoint;
+use super::error::{CloudError, brief};
+use crate::scenario::{Billing, Candidate};
+use google_cloud_run_v2::model::condition::State;
+use google_cloud_run_v2::model::{
+    Condition, RevisionScaling, RevisionTemplate, Service, TrafficTarget, TrafficTargetAllocationType,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a service was before tidegate touched it: enough to put it back, after a crash too. Its saved form holds the
+/// template whole, with the values of environment variables: keep it as safe as the service's own definition.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Original {
+    /// Full name of the service.
+    pub(super) service: String,
+    /// Short name of the revision that "latest" meant.
+    pub(super) latest: String,
+    /// Template, unknown fields included.
+    pub(super) template: RevisionTemplate,
+    /// Traffic as it was.
+    pub(super) traffic: Vec<TrafficTarget>,
+}
+
+/// What a candidate's template changes besides max concurrency; `None` leaves what the service has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// What is billed.
+    pub billing: Option<Billing>,
+    /// Instances kept warm.
+    pub min_instances: Option<u32>,
+    /// Instances at most.
+    pub max_instances: Option<u32>,
+}
+
+impl fmt::Debug for Original {
+    /// Without the template: its environment may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Original")
+            .field("service", &self.service)
+            .field("latest", &self.latest)
+            .field("traffic", &self.traffic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Original {
+    /// Takes it from a service that is ready.
+    ///
+    /// # Errors
+    /// When the service is being changed, has no ready revision, or its newest revision does not start.
+    pub(super) fn of(service: Service, endpoint: &Endpoint) -> Result<Self, CloudError> {
+        let name = endpoint.service.clone();
+        let message = condition_message(service.terminal_condition.as_ref());
+        if service.reconciling {
+            return Err(CloudError::Reconciling { service: name });
+        }
+        let latest = short(&service.latest_ready_revision).to_owned();
+        let (Some(template), false) = (service.template, latest.is_empty()) else {
+            return Err(CloudError::NoReadyRevision { service: name, message });
+        };
+        let newest = short(&service.latest_created_revision);
+        if !newest.is_empty() && newest != latest {
+            return Err(CloudError::NewestNotReady { service: name, revision: newest.to_owned(), message });
+        }
+        Ok(Self { service: service.name, latest, template, traffic: service.traffic })
+    }
+
+    /// Max concurrency that the service had; `None` when it left the choice to Cloud Run.
+    #[must_use]
+    pub fn max_concurrency(&self) -> Option<u32> {
+        u32::try_from(self.template.max_instance_request_concurrency).ok().filter(|value| *value > 0)
+    }
+
+    /// The traffic with every target by name, so that no new revision takes a share of it: "latest" becomes the
+    /// revision it meant. Shares and tags stay.
+    pub(super) fn pinned(&self) -> Vec<TrafficTarget> {
+        let mut pinned: Vec<TrafficTarget> = Vec::new();
+        for target in &self.traffic {
+            let by_name = target.clone().set_type(TrafficTargetAllocationType::Revision);
+            let by_name = if is_latest(target) {
+                by_name.set_revision(&self.latest)
+            } else {
+                by_name.set_revision(short(&target.revision))
+            };
+            // "Latest" and the same revision by name are one target once both have the name.
+            let twin = pinned.iter_mut().find(|other| other.revision == by_name.revision && other.tag == by_name.tag);
+            match twin {
+                Some(twin) => twin.percent += by_name.percent,
+                None => pinned.push(by_name),
+            }
+        }
+        // No traffic at all is Cloud Run's way to say "everything to the latest".
+        if pinned.iter().all(|target| target.percent == 0) {
+            pinned.push(by_name(&self.latest).set_percent(100));
+        }
+        pinned
+    }
+
+    /// The pinned traffic, and a tag without any share for one more revision.
+    pub(super) fn with_tag(&self, revision: &str, tag: &str) -> Vec<TrafficTarget> {
+        let mut traffic = self.pinned();
+        traffic.push(by_name(revision).set_tag(tag));
+        traffic
+    }
+
+    /// The template of a candidate's revision.
+    pub(super) fn candidate(&self, candidate: Candidate, revision: &str, overrides: Overrides) -> RevisionTemplate {
+        let mut template = self.template.clone();
+        revision.clone_into(&mut template.revision);
+        template.max_instance_request_concurrency = count(candidate.max_concurrency);
+        if overrides.min_instances.is_some() || overrides.max_instances.is_some() {
+            let scaling: &mut RevisionScaling = template.scaling.get_or_insert_default();
+            scaling.min_instance_count = overrides.min_instances.map_or(scaling.min_instance_count, count);
+            scaling.max_instance_count = overrides.max_instances.map_or(scaling.max_instance_count, count);
+        }
+        // The first container is the one that serves; others beside it are never throttled apart from it.
+        if let (Some(billing), Some(container)) = (overrides.billing, template.containers.first_mut()) {
+            container.resources.get_or_insert_default().cpu_idle = billing == Billing::Request;
+        }
+        template
+    }
+
+    /// The template to put back: the name of its revision is used up, so the platform chooses a new one.
+    pub(super) fn template_to_restore(&self) -> RevisionTemplate {
+        nameless(self.template.clone())
+    }
+
+    /// Whether a service has this template, whatever its revision is called.
+    pub(super) fn has_template(&self, service: &Service) -> bool {
+        service.template.clone().map(nameless).as_ref() == Some(&self.template_to_restore())
+    }
+}
+
+/// Whether two lists of targets send requests the same way. The order of targets, and how "latest" is spelt, mean
+/// nothing.
+pub(super) fn same_traffic(one: &[TrafficTarget], other: &[TrafficTarget]) -> bool {
+    let normal = |targets: &[TrafficTarget]| {
+        let mut keys: Vec<(bool, String, i32, String)> = targets
+            .iter()
+            .map(|target| {
+                let latest = is_latest(target);
+                let revision = if latest { String::new() } else { short(&target.revision).to_owned() };
+                (latest, revision, target.percent, target.tag.clone())
+            })
+            .collect();
+        keys.sort();
+        if keys.is_empty() {
+            keys.push((true, String::new(), 100, String::new()));
+        }
+        keys
+    };
+    normal(one) == normal(other)
+}
+
+/// What a "Ready" condition says against being ready; `None` when it is, or when there is no such condition.
+pub(super) fn unready(conditions: &[Condition]) -> Option<String> {
+    let ready = conditions.iter().find(|condition| condition.r#type == "Ready")?;
+    (ready.state != State::ConditionSucceeded).then(|| condition_message(Some(ready)))
+}
+
+/// Last part of a resource name.
+pub(super) fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// A count as Google's crates hold it; nothing that Cloud Run accepts comes near the bound.
+pub(super) fn count(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn by_name(revision: &str) -> TrafficTarget {
+    TrafficTarget::new().set_type(TrafficTargetAllocationType::Revision).set_revision(revision)
+}
+
+fn is_latest(target: &TrafficTarget) -> bool {
+    target.r#type == TrafficTargetAllocationType::Latest || target.revision.is_empty()
+}
+
+fn nameless(mut template: RevisionTemplate) -> RevisionTemplate {
+    template.revision.clear();
+    template
+}
+
+fn condition_message(condition: Option<&Condition>) -> String {
+    match condition {
+        Some(condition) if !condition.message.is_empty() => brief(&condition.message),
+        Some(condition) => condition.state.name().unwrap_or("its state is unknown").to_owned(),
+        None => "it does not say why".to_owned(),
+    }
+}

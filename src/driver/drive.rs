@@ -1,0 +1,124 @@
+//! The way of one drive: resolve, set up, load on a thread of its own, conclude.
+
+use super::connection::Connector;
+use super::load::{Load, conduct};
+use super::progress::Progress;
+use super::recorder::{Recorder, Shape};
+use super::target::Target;
+use super::timer::Timer;
+use super::{host, set_up};
+use crate::scenario::Plan;
+use crate::trial::Recording;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+/// What a drive needs besides its plan.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where requests go: scheme, host and port, without a trailing slash.
+    pub base_url: String,
+    /// How long after the end of the plan answers are waited for.
+    pub drain: Duration,
+}
+
+/// Why a drive could not begin, or gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The address is not one.
+    #[error("{url:?} is not an address to send load to: {cause}; write it as http://host:port")]
+    Address {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A set-up step failed.
+    #[error("set-up step {step:?} failed: {cause}")]
+    SetUp {
+        /// The step.
+        step: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The operating system refused what the driver needs.
+    #[error("the driver cannot run: {cause}")]
+    Driver {
+        /// What happened.
+        cause: String,
+    },
+}
+
+/// Sends the set-up steps, then the plan, and records what becomes of every arrival.
+///
+/// `stop` ends the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
+/// recording says that it was interrupted. Dropping the returned future stops the load in the same way.
+///
+/// # Errors
+/// When the address is none, a set-up step fails, or the operating system gives no thread. A target that fails under
+/// load is not an error but a recording.
+pub async fn drive(
+    plan: &Plan,
+    options: &Options,
+    progress: watch::Sender<Progress>,
+    stop: watch::Receiver<bool>,
+) -> Result<Recording, DriveError> {
+    let target = Target::resolve(&options.base_url).await?;
+    let base_url = target.base_url.clone();
+    let set_up = set_up::send(plan, &base_url).await?;
+    let mut recorder = Recorder::new(Shape::of(plan));
+    recorder.set_up(&set_up);
+
+    let plan = plan.clone();
+    let drain = options.drain;
+    // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
+    let (_abandon, abandoned) = watch::channel(());
+    let (answer, recording) = oneshot::channel();
+    let run = move || {
+        let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
+            runtime.block_on(async move {
+                let before = host::Usage::read();
+                let load = Arc::new(Load {
+                    plan,
+                    base_url,
+                    connector: Connector::Network(target),
+                    timer: Timer::precise(),
+                    recorder: std::sync::Mutex::new(recorder),
+                    start: Instant::now(),
+                    closing: watch::Sender::new(false),
+                });
+                let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;
+                let mut recording = load.record(|recorder| recorder.conclude(interrupted));
+                host::Usage::read().since(&before).enter(&mut recording);
+                recording
+            })
+        });
+        // Nobody listens any more when the drive was abandoned.
+        let _ = answer.send(outcome);
+    };
+    let driver = |cause: String| DriveError::Driver { cause };
+    std::thread::Builder::new()
+        .name("driver".to_owned())
+        .spawn(run)
+        .map_err(|error| driver(format!("no thread for it: {error}")))?;
+    match recording.await {
+        Ok(Ok(recording)) => Ok(recording),
+        Ok(Err(error)) => Err(driver(format!("no event loop for it: {error}"))),
+        Err(_) => Err(driver("its thread ended without a recording".to_owned())),
+    }
+}
+
+/// Resolves when the caller says stop or no longer waits for the drive.
+async fn stopped(mut stop: watch::Receiver<bool>, mut abandoned: watch::Receiver<()>) {
+    let told = async {
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            // Nobody is left who could say stop.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = told => {}
+        _ = abandoned.changed() => {}
+    }
+}

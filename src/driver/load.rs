@@ -1,0 +1,94 @@
+//! What all journeys of a drive share, and the order of its phases: load, drain, cut.
+
+use super::connection::Connector;
+use super::progress::{self, Progress};
+use super::recorder::Recorder;
+use super::timer::Timer;
+use super::{closed, open};
+use crate::scenario::{LoadModel, Plan};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+/// What all journeys share.
+pub(super) struct Load {
+    pub(super) plan: Plan,
+    pub(super) base_url: String,
+    pub(super) connector: Connector,
+    pub(super) timer: Timer,
+    pub(super) recorder: Mutex<Recorder>,
+    /// The start of the load: every due time counts from here.
+    pub(super) start: Instant,
+    /// True from when nothing new is started.
+    pub(super) closing: watch::Sender<bool>,
+}
+
+impl Load {
+    /// Tells the recorder. All who do run on one thread, so the lock is never waited for.
+    pub(super) fn record<T>(&self, tell: impl FnOnce(&mut Recorder) -> T) -> T {
+        tell(&mut self.recorder.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// `time` since the start of the load.
+    pub(super) fn since_start(&self, time: Instant) -> Duration {
+        time.saturating_duration_since(self.start)
+    }
+
+    /// When the last stage ends.
+    pub(super) fn end(&self) -> Instant {
+        later(self.start, self.plan.duration())
+    }
+}
+
+/// `duration` after `instant`; as late as the clock can tell when that is beyond it.
+pub(super) fn later(instant: Instant, duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    instant.checked_add(duration).unwrap_or_else(|| instant + FAR)
+}
+
+/// Runs the load to its end, or until `stopped`, drains and cuts what remains. Says whether it was stopped before
+/// everything the plan holds was started.
+pub(super) async fn conduct(
+    load: &Arc<Load>,
+    drain: Duration,
+    progress: watch::Sender<Progress>,
+    stopped: impl Future<Output = ()>,
+) -> bool {
+    let telling = tokio::spawn(progress::tell(Arc::clone(load), progress));
+    let mut under_way = JoinSet::new();
+    let end = later(load.end(), drain);
+    let (interrupted, rest) = match load.plan.scenario().load {
+        LoadModel::Open { max_in_flight, .. } => {
+            let mut arrivals = load.plan.arrivals().peekable();
+            let interrupted = tokio::select! {
+                () = open::send(load, max_in_flight, &mut arrivals, &mut under_way) => false,
+                () = stopped => true,
+                () = tokio::time::sleep_until(end) => false,
+            };
+            (interrupted, Some(arrivals))
+        }
+        LoadModel::Closed => {
+            closed::begin(load, &mut under_way);
+            let interrupted = tokio::select! {
+                () = tokio::time::sleep_until(load.end()) => false,
+                () = stopped => true,
+            };
+            (interrupted, None)
+        }
+    };
+    load.closing.send_replace(true);
+    let deadline = if interrupted { later(Instant::now(), drain) } else { end };
+    let drained = async { while under_way.join_next().await.is_some() {} };
+    if timeout_at(deadline, drained).await.is_err() {
+        // What is still under way enters the books as it is dropped.
+        under_way.shutdown().await;
+    }
+    let now = load.since_start(Instant::now());
+    for arrival in rest.into_iter().flatten() {
+        load.record(|recorder| recorder.never_begun(arrival.journey, arrival.due, now));
+    }
+    telling.abort();
+    interrupted
+}

@@ -1,0 +1,287 @@
+//! The series of a run: what was due, what came back and how long it took, second by second. Memory is bounded
+//! whatever the length of the run: when there are too many intervals, each two become one.
+
+use crate::trial::Interval;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Intervals kept at most. With 13 KiB each that is 8 MiB.
+const INTERVALS_MAX: usize = 600;
+/// Length of an interval at first.
+const SECOND: Duration = Duration::from_secs(1);
+/// Longest response time told apart, in microseconds.
+const LONGEST_US: u64 = 3_600_000_000;
+/// Seconds that the recent response times reach back.
+const RECENT_SECONDS: u64 = 3;
+
+/// Response times of one interval with two significant digits: a tenth of the memory of a full histogram, which a
+/// plot does not notice.
+#[derive(Clone, Debug)]
+struct Sketch {
+    buckets: hdrhistogram::Histogram<u32>,
+    sum: Duration,
+}
+
+impl Sketch {
+    fn new() -> Self {
+        let buckets = hdrhistogram::Histogram::new_with_bounds(1, LONGEST_US, 2)
+            .expect("1 us to 1 h at 2 digits is a valid range");
+        Self { buckets, sum: Duration::ZERO }
+    }
+
+    fn record(&mut self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST_US);
+        self.buckets.saturating_record(micros.clamp(1, LONGEST_US));
+        self.sum += time;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.buckets.add(&other.buckets).expect("both sketches have the same fixed bounds");
+        self.sum += other.sum;
+    }
+
+    fn quantile_ms(&self, q: f64) -> f64 {
+        if self.buckets.is_empty() { 0.0 } else { self.buckets.value_at_quantile(q) as f64 / 1e3 }
+    }
+
+    fn mean_ms(&self) -> f64 {
+        if self.buckets.is_empty() { 0.0 } else { self.sum.as_secs_f64() * 1e3 / self.buckets.len() as f64 }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Stretch {
+    arrivals: u64,
+    requests_due: u64,
+    completed: u64,
+    failed: u64,
+    in_flight: u64,
+    response_times: Sketch,
+}
+
+impl Stretch {
+    fn new() -> Self {
+        Self { arrivals: 0, requests_due: 0, completed: 0, failed: 0, in_flight: 0, response_times: Sketch::new() }
+    }
+
+    /// Takes in the stretch that follows.
+    fn absorb(&mut self, next: &Self) {
+        self.arrivals += next.arrivals;
+        self.requests_due += next.requests_due;
+        self.completed += next.completed;
+        self.failed += next.failed;
+        self.in_flight = next.in_flight;
+        self.response_times.merge(&next.response_times);
+    }
+}
+
+/// Intervals from the start of the load on.
+#[derive(Debug)]
+pub(super) struct Series {
+    length: Duration,
+    stretches: Vec<Stretch>,
+    /// The stretch that was on when time was last told.
+    current: usize,
+    in_flight: u64,
+    recent: VecDeque<(u64, Sketch)>,
+}
+
+impl Series {
+    pub(super) fn new() -> Self {
+        Self { length: SECOND, stretches: Vec::new(), current: 0, in_flight: 0, recent: VecDeque::new() }
+    }
+
+    /// An arrival was due, or a session began.
+    pub(super) fn arrive(&mut self, due: Duration) {
+        self.at(due).arrivals += 1;
+    }
+
+    /// A request became due.
+    pub(super) fn due(&mut self, due: Duration) {
+        self.at(due).requests_due += 1;
+    }
+
+    /// A request was sent.
+    pub(super) fn send(&mut self, sent: Duration) {
+        self.advance(sent);
+        self.in_flight += 1;
+    }
+
+    /// The request that was due at `due` ended at `done`.
+    pub(super) fn settle(&mut self, due: Duration, done: Duration, completed: bool) {
+        self.advance(done);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let ended_in = self.at(done);
+        if completed {
+            ended_in.completed += 1;
+        } else {
+            ended_in.failed += 1;
+        }
+        let response_time = done.saturating_sub(due);
+        self.at(due).response_times.record(response_time);
+        let second = done.as_secs();
+        if self.recent.back().is_none_or(|(last, _)| *last < second) {
+            self.recent.push_back((second, Sketch::new()));
+            self.forget(second);
+        }
+        if let Some((_, sketch)) = self.recent.back_mut() {
+            sketch.record(response_time);
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// p99 of the response times that ended within the last few seconds.
+    pub(super) fn recent_p99(&mut self, now: Duration) -> Duration {
+        self.forget(now.as_secs());
+        let mut all = Sketch::new();
+        for (_, sketch) in &self.recent {
+            all.merge(sketch);
+        }
+        Duration::from_secs_f64(all.quantile_ms(0.99) / 1e3)
+    }
+
+    fn forget(&mut self, second: u64) {
+        while self.recent.front().is_some_and(|(first, _)| first + RECENT_SECONDS <= second) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Ends the series at `end` and gives it back.
+    pub(super) fn conclude(&mut self, end: Duration) -> Vec<Interval> {
+        self.advance(end);
+        let length = self.length.as_secs_f64();
+        if let Some(last) = self.stretches.get_mut(self.current) {
+            last.in_flight = self.in_flight;
+        }
+        self.stretches
+            .iter()
+            .enumerate()
+            .map(|(index, stretch)| {
+                let start_s = index as f64 * length;
+                let remaining = end.as_secs_f64() - start_s;
+                Interval {
+                    start_s,
+                    // The run ends within its last interval.
+                    length_s: if remaining > 0.0 { remaining.min(length) } else { length },
+                    arrivals: stretch.arrivals,
+                    requests_due: stretch.requests_due,
+                    completed: stretch.completed,
+                    failed: stretch.failed,
+                    in_flight: stretch.in_flight,
+                    response_time_p50_ms: stretch.response_times.quantile_ms(0.5),
+                    response_time_p95_ms: stretch.response_times.quantile_ms(0.95),
+                    response_time_p99_ms: stretch.response_times.quantile_ms(0.99),
+                    response_time_mean_ms: stretch.response_times.mean_ms(),
+                }
+            })
+            .collect()
+    }
+
+    /// Notes how many requests were in flight at the end of every stretch that ended before `now`.
+    fn advance(&mut self, now: Duration) {
+        let index = self.index(now);
+        while self.current < index {
+            let in_flight = self.in_flight;
+            if let Some(stretch) = self.stretches.get_mut(self.current) {
+                stretch.in_flight = in_flight;
+            }
+            self.current += 1;
+        }
+    }
+
+    fn at(&mut self, time: Duration) -> &mut Stretch {
+        let index = self.index(time);
+        &mut self.stretches[index]
+    }
+
+    /// The place of `time`; makes room for it.
+    fn index(&mut self, time: Duration) -> usize {
+        while time.as_nanos() / self.length.as_nanos() >= INTERVALS_MAX as u128 {
+            self.halve();
+        }
+        let index = usize::try_from(time.as_nanos() / self.length.as_nanos()).unwrap_or(INTERVALS_MAX - 1);
+        while self.stretches.len() <= index {
+            self.stretches.push(Stretch::new());
+        }
+        index
+    }
+
+    /// Makes one of each two intervals.
+    fn halve(&mut self) {
+        let stretches = std::mem::take(&mut self.stretches);
+        let mut pairs = stretches.into_iter();
+        while let Some(mut first) = pairs.next() {
+            if let Some(second) = pairs.next() {
+                first.absorb(&second);
+            }
+            self.stretches.push(first);
+        }
+        self.length *= 2;
+        self.current /= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_stall_shows_where_it_was_due_and_its_end_where_it_was_done() {
+        let mut series = Series::new();
+        for ms in [100, 1200, 1300] {
+            series.arrive(ms * MS);
+            series.due(ms * MS);
+            series.send(ms * MS);
+        }
+        series.settle(100 * MS, 110 * MS, true);
+        series.settle(1200 * MS, 3200 * MS, true);
+        series.settle(1300 * MS, 3300 * MS, false);
+        let intervals = series.conclude(3500 * MS);
+        assert_eq!(intervals.len(), 4);
+        assert_eq!(intervals.iter().map(|i| i.requests_due).collect::<Vec<_>>(), [1, 2, 0, 0]);
+        assert_eq!(
+            intervals.iter().map(|i| (i.completed, i.failed)).collect::<Vec<_>>(),
+            [(1, 0), (0, 0), (0, 0), (1, 1)]
+        );
+        assert_eq!(intervals.iter().map(|i| i.in_flight).collect::<Vec<_>>(), [0, 2, 2, 0]);
+        assert_eq!(intervals[1].response_time_mean_ms, 2000.0);
+        assert!((intervals[1].response_time_p50_ms - 2000.0).abs() < 20.0);
+        assert!((intervals[3].length_s - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn ten_hours_take_no_more_memory_than_ten_minutes_and_nothing_is_lost() {
+        let mut series = Series::new();
+        let seconds = 36_000;
+        for second in 0..seconds {
+            let due = Duration::from_secs(second);
+            series.arrive(due);
+            series.due(due);
+            series.send(due);
+            series.settle(due, due + 10 * MS, second % 10 != 0);
+        }
+        assert!(series.stretches.capacity() <= 2 * INTERVALS_MAX);
+        let intervals = series.conclude(Duration::from_secs(seconds));
+        assert!(intervals.len() <= INTERVALS_MAX);
+        assert_eq!(intervals.iter().map(|i| i.arrivals).sum::<u64>(), seconds);
+        assert_eq!(intervals.iter().map(|i| i.completed).sum::<u64>(), seconds / 10 * 9);
+        assert_eq!(intervals.iter().map(|i| i.failed).sum::<u64>(), seconds / 10);
+        assert!(intervals.iter().all(|i| (i.response_time_p50_ms - 10.0).abs() < 0.1));
+        // 36,000 s in at most 600 intervals whose length is a power of two.
+        assert_eq!(intervals[0].length_s, 64.0);
+    }
+
+    #[test]
+    fn recent_response_times_are_forgotten() {
+        let mut series = Series::new();
+        series.send(Duration::ZERO);
+        series.settle(Duration::ZERO, 900 * MS, true);
+        assert!(series.recent_p99(1000 * MS) > 890 * MS);
+        assert_eq!(series.recent_p99(4000 * MS), Duration::ZERO);
+    }
+}
