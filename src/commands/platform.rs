@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
-use crate::platform::{FleetOptions, Platform, PlatformError};
+use crate::platform::{self, FleetOptions, PlatformError, ServeOptions};
 use std::path::PathBuf;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;

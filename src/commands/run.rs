@@ -62,7 +62,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         std::fs::write(path, text).map_err(|cause| CommandError::File { action: "write", path: path.clone(), cause })?;
     }
     let mut text = report::run_summary(&recording, &scenario);
-    let broken = tuner::broken_slos(&scenario.slos, &[&recording]);
+    let broken = tuner::broken_slos(&scenario.slos, &recording);
     for (slo, measured) in &broken {
         text.push_str(&format!("SLO not met: {}: {measured}\n", slo.text));
     }

@@ -1,9 +1,9 @@
 //! A place where trials really run: Cloud Run, or the local platform through the same client.
 
 use super::site::{Driven, Site, StudyError};
-use crate::cloud::{Cloud, CloudError, Original};
+use crate::cloud::{Cloud, CloudError, Original, UsageWindow};
 use crate::driver::{self, Options, Progress};
-use crate::scenario::{Plan, Scenario};
+use crate::scenario::{Billing, Plan, Scenario};
 use crate::trial::Usage;
 use crate::tuner::Proposal;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub struct SiteOptions {
     pub scenario: Arc<Scenario>,
     /// What stage lengths are divided by: 1 in the cloud.
     pub time_factor: f64,
+    /// What is billed.
+    pub billing: Billing,
     /// Service under test: revision names start with it.
     pub service: String,
     /// Tells the revisions of this study from those of any other: lower-case letters and digits.
@@ -80,6 +82,13 @@ impl Site for CloudSite {
     }
 
     async fn usage(&self, driven: &Driven) -> Result<Usage, CloudError> {
-        self.cloud.usage(&driven.revision, driven.deployed_at).await
+        let window = UsageWindow {
+            revision: driven.revision.clone(),
+            since: driven.deployed_at,
+            load_start: driven.started_at,
+            load_end: driven.ended_at,
+            billing: self.options.billing,
+        };
+        self.cloud.usage(&window).await
     }
 }

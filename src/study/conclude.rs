@@ -1,7 +1,7 @@
 //! From what was driven and what was billed to the result of a trial: priced and judged.
 
 use super::site::Driven;
-use super::validity::{judge_recording, judge_usage};
+use super::validity::{distrust, judge_usage};
 use crate::cloud::CloudError;
 use crate::cost::{Consumption, Cost, InstanceShape, Prices};
 use crate::scenario::Plan;
@@ -12,7 +12,7 @@ const NOT_READ_YET: &str = "tidegate ended before it was read";
 
 /// A trial whose load has ended: saved at once, so that a crash loses nothing, and no evidence until its usage is read.
 pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
-    let mut reasons = judge_recording(plan, &driven.recording);
+    let mut reasons = distrust(plan, &driven.recording);
     reasons.push(Invalid::UsageMissing { cause: NOT_READ_YET.to_owned() });
     TrialResult {
         number: driven.number,
@@ -46,7 +46,7 @@ pub(super) fn billed(
     shape: &InstanceShape,
     prices: &Prices,
 ) {
-    let mut reasons = judge_recording(plan, &trial.recording);
+    let mut reasons = distrust(plan, &trial.recording);
     match usage {
         Ok(usage) => {
             reasons.extend(judge_usage(&trial.recording, &usage));
@@ -66,5 +66,5 @@ fn price(usage: &Usage, shape: &InstanceShape, prices: &Prices) -> Cost {
         idle_min_instance_time_s: 0.0,
         requests: usage.request_count(),
     };
-    prices.cost(&consumption, shape)
+    prices.cost(shape, &consumption)
 }

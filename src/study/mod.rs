@@ -11,3 +11,4 @@ mod validity;
 pub use cloud_site::{CloudSite, SiteOptions};
 pub use site::{Driven, Silent, Site, StudyError, Watch};
 pub use study_loop::{Context, run};
+pub use validity::distrust;

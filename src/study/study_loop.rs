@@ -5,8 +5,8 @@ use super::site::{Driven, Site, StudyError, Watch};
 use crate::cloud::CloudError;
 use crate::cost::InstanceShape;
 use crate::driver::Progress;
-use crate::scenario::{Plan, Scenario};
-use crate::trial::{Study, TrialResult, Usage};
+use crate::scenario::Plan;
+use crate::trial::{Study, Usage};
 use crate::tuner::{Proposal, Search, decide};
 use std::path::Path;
 use std::sync::Arc;
@@ -79,15 +79,7 @@ fn resume(study: &mut Study) -> Search {
     // A trial whose usage was never read is no evidence and cannot become any: its revision is gone.
     study.trials.retain(|trial| trial.usage.is_some());
     study.decision = None;
-    let mut search = Search::new(&study.candidates, study.blocks, study.seed);
-    for trial in &study.trials {
-        search.record(proposal_of(trial), trial.is_valid());
-    }
-    search
-}
-
-fn proposal_of(trial: &TrialResult) -> Proposal {
-    Proposal { candidate: trial.candidate, block: trial.block, seed: trial.seed, attempt: trial.attempt }
+    Search::resume(&study.candidates, study.blocks, study.seed, &study.trials)
 }
 
 fn plan_of(study: &Study, proposal: Proposal, context: &Context<'_>) -> Plan {
@@ -128,7 +120,7 @@ fn conclude_read(
     let was_spoiled = conclude::spoiled(trial);
     conclude::billed(trial, &plan, usage, &context.shape, &prices);
     if !was_spoiled && !trial.is_valid() {
-        search.spoil(proposal);
+        search.repeat(proposal);
     }
     context.watch.trial_concluded(trial);
     study.save(context.dir)?;

@@ -15,7 +15,7 @@ const HOST_CPU_SHARE_MAX: f64 = 0.97;
 const BOOKS_SHARE_MAX: f64 = 0.005;
 
 /// Everything that speaks against trusting `recording`, as far as the driver alone can know.
-pub(super) fn judge_recording(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
+pub fn distrust(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
     let mut reasons = Vec::new();
     if recording.interrupted {
         reasons.push(Invalid::Interrupted);
@@ -99,10 +99,9 @@ fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
                 .filter(|bin| measured.contains(&bin.start_s) && measured.contains(&(bin.start_s + bin.length_s)))
                 .map(|bin| bin.response_time_mean_ms)
                 .collect();
-            match steady_state(&series) {
-                Steadiness::Drifting { cause } => Some(Invalid::Unsteady { stage: stage.name.clone(), cause }),
-                _ => None,
-            }
+            let steadiness = steady_state(&series);
+            matches!(steadiness, Steadiness::Unsteady { .. })
+                .then(|| Invalid::Unsteady { stage: stage.name.clone(), cause: steadiness.to_string() })
         })
         .collect()
 }

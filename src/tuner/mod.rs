@@ -6,4 +6,5 @@ mod search;
 mod standing;
 
 pub use decide::decide;
+pub use promise::broken_slos;
 pub use search::{Proposal, Search};

@@ -4,7 +4,7 @@
 //! promise. How sure that is, is not judged here.
 
 use crate::scenario::{Slo, SloMetric};
-use crate::trial::{Times, TrialResult};
+use crate::trial::{Recording, Times};
 
 /// A mean response time speaks for a service only if at most this share of its requests failed or was dropped.
 const MISSES_OF_A_MEAN: f64 = 0.05;
@@ -18,12 +18,12 @@ pub(super) struct Breach {
     pub(super) excess: f64,
 }
 
-/// How `trials`, all of them valid, break `slo`; `None` when they keep it.
+/// How the recordings of valid trials break `slo`; `None` when they keep it.
 ///
 /// A response time is promised for answers that are of use. When more requests failed or were dropped than a quantile
 /// may leave out (5 % for p95), the promise is broken however fast the failures came.
-pub(super) fn breach(slo: &Slo, trials: &[&TrialResult]) -> Option<Breach> {
-    let scopes: Vec<&Times> = trials.iter().filter_map(|trial| scope(slo, trial)).collect();
+pub(super) fn breach(slo: &Slo, recordings: &[&Recording]) -> Option<Breach> {
+    let scopes: Vec<&Times> = recordings.iter().filter_map(|recording| scope(slo, recording)).collect();
     let due = |times: &&&Times| times.response_time.count() + times.dropped > 0;
     let measured: Vec<&Times> = scopes.iter().filter(due).copied().collect();
     if measured.is_empty() {
@@ -47,11 +47,17 @@ pub(super) fn breach(slo: &Slo, trials: &[&TrialResult]) -> Option<Breach> {
     }
 }
 
-/// What the promise speaks of in one trial.
-fn scope<'a>(slo: &Slo, trial: &'a TrialResult) -> Option<&'a Times> {
+/// The promises that one recording breaks, each with what was measured in words.
+#[must_use]
+pub fn broken_slos<'a>(slos: &'a [Slo], recording: &Recording) -> Vec<(&'a Slo, String)> {
+    slos.iter().filter_map(|slo| Some((slo, breach(slo, &[recording])?.measured))).collect()
+}
+
+/// What the promise speaks of in one recording.
+fn scope<'a>(slo: &Slo, recording: &'a Recording) -> Option<&'a Times> {
     match &slo.step {
-        None => Some(&trial.recording.overall),
-        Some(name) => trial.recording.steps.iter().find(|step| step.name == *name).map(|step| &step.times),
+        None => Some(&recording.overall),
+        Some(name) => recording.steps.iter().find(|step| step.name == *name).map(|step| &step.times),
     }
 }
 

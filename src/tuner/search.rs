@@ -89,10 +89,20 @@ impl Search {
     pub fn record(&mut self, proposal: Proposal, valid: bool) {
         let Some(place) = self.wanted.iter().position(|wanted| *wanted == proposal) else { return };
         self.wanted.remove(place);
-        if !valid && proposal.attempt == 1 {
-            let end = self.wanted.iter().rposition(|wanted| wanted.block <= proposal.block).map_or(0, |last| last + 1);
-            self.wanted.insert(end, Proposal { attempt: 2, ..proposal });
+        if !valid {
+            self.repeat(proposal);
         }
+    }
+
+    /// Takes back what was recorded as valid: a fault that shows only once the trial's usage was read, while others
+    /// already ran. A first attempt is proposed once more at the end of its block, or next when its block is over.
+    pub fn repeat(&mut self, proposal: Proposal) {
+        let again = Proposal { attempt: 2, ..proposal };
+        if proposal.attempt > 1 || self.wanted.contains(&again) {
+            return;
+        }
+        let end = self.wanted.iter().rposition(|wanted| wanted.block <= proposal.block).map_or(0, |last| last + 1);
+        self.wanted.insert(end, again);
     }
 }
 
@@ -123,6 +133,18 @@ mod tests {
         let first = [80, 1, 8, 2, 16, 4].map(|max_concurrency| (1, max_concurrency));
         let second = [1, 80, 2, 16, 8, 4].map(|max_concurrency| (2, max_concurrency));
         assert_eq!(order, [first, second].concat());
+    }
+
+    #[test]
+    fn a_fault_found_late_repeats_the_trial_once() {
+        let mut search = Search::new(&candidates(&[1, 2]), 2, 7);
+        let first = search.propose().unwrap();
+        search.record(first, true);
+        search.repeat(first);
+        search.repeat(first);
+        let tried = run(search, |_| true);
+        let repeats: Vec<_> = tried.iter().enumerate().filter(|(_, proposal)| proposal.attempt == 2).collect();
+        assert_eq!(repeats, [(1, &Proposal { attempt: 2, ..first })]);
     }
 
     #[test]

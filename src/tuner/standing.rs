@@ -2,7 +2,7 @@
 
 use super::promise::{Breach, breach};
 use crate::scenario::{Candidate, Slo};
-use crate::trial::{Standing, TrialResult};
+use crate::trial::{Recording, Standing, TrialResult};
 use crate::units::Usd;
 
 /// A standing with what the decision needs besides.
@@ -22,7 +22,8 @@ pub(super) fn judge(candidate: Candidate, slos: &[Slo], trials: &[&TrialResult])
     let breaches: Vec<(&Slo, Breach)> = if valid.is_empty() {
         Vec::new()
     } else {
-        slos.iter().filter_map(|slo| Some((slo, breach(slo, &valid)?))).collect()
+        let recordings: Vec<&Recording> = valid.iter().map(|trial| &trial.recording).collect();
+        slos.iter().filter_map(|slo| Some((slo, breach(slo, &recordings)?))).collect()
     };
     let quantile_ms = |q: f64| {
         mean(valid.iter().map(|trial| trial.recording.overall.response_time.quantile(q).as_secs_f64() * 1e3))
