@@ -1,3 +1,7 @@
 //! The bundled service as a program of its own.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    target_service::main_with(std::env::args_os())
+}

@@ -1,0 +1,120 @@
+//! The life of a serving process: open, listen, say so, serve until told to stop, drain, end.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use jiff::Timestamp;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::json;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::log::{Log, ProcessLine, Severity};
+use crate::settings::Settings;
+use crate::shop::{self, Shop, Totals, stamp};
+use crate::store::{Store, StoreError};
+
+/// How long requests in flight may take after the signal. The platform kills after ten seconds.
+const DRAIN: Duration = Duration::from_millis(9_500);
+
+/// Why the service did not serve.
+#[derive(Debug, Error)]
+pub(crate) enum ServeError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("failed to listen on {address}: {source}; choose another PORT or HOST")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("failed to start: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT. `started` is when the process began.
+pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), ServeError> {
+    let mut stop = Stop::new()?;
+    let (log, writer) = Log::start()?;
+    tokio::select! {
+        () = sleep(settings.startup_delay) => {}
+        () = stop.wait() => return Ok(()),
+    }
+    let store = Store::open(&settings.database).await?;
+    let address = SocketAddr::new(settings.host, settings.port);
+    let listen = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let rng = Mutex::new(StdRng::from_os_rng());
+    let shop = Arc::new(Shop { settings, store, log: log.clone(), rng, totals: Totals::default() });
+    log.write(&ProcessLine {
+        severity: Severity::Info,
+        message: "ready",
+        time: stamp(Timestamp::now()),
+        process: json!({"address": address.to_string(), "startup_ms": started.elapsed().as_secs_f64() * 1e3}),
+    });
+    let drained = serve(listener, Arc::clone(&shop), stop).await;
+    log.write(&ProcessLine {
+        severity: if drained { Severity::Info } else { Severity::Warning },
+        message: if drained { "stopped" } else { "stopped with requests in flight" },
+        time: stamp(Timestamp::now()),
+        process: json!({
+            "requests": shop.totals.requests.load(Ordering::Relaxed),
+            "lock_wait_ms": shop.totals.lock_wait.total().as_secs_f64() * 1e3,
+            "log_lines_dropped": log.dropped(),
+            "uptime_ms": started.elapsed().as_secs_f64() * 1e3,
+        }),
+    });
+    // Closing the last connection makes the engine write its log back under an exclusive lock. Other instances
+    // would wait for that, and the time would be billed, so the connections end with the process.
+    std::mem::forget(shop.store.clone());
+    drop((shop, log));
+    if drained {
+        writer.finish();
+    }
+    Ok(())
+}
+
+/// Whether everything in flight was answered in time.
+async fn serve(listener: TcpListener, shop: Arc<Shop>, mut stop: Stop) -> bool {
+    // Small answers must not wait for an acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let app = Router::new().fallback(shop::serve).with_state(shop);
+    let stopping = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stopping);
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { stopped.notified().await });
+    let mut server = tokio::spawn(async move { server.await });
+    tokio::select! {
+        // Serving ends only after the signal.
+        _ = &mut server => return true,
+        () = stop.wait() => {}
+    }
+    stopping.notify_one();
+    timeout(DRAIN, server).await.is_ok()
+}
+
+/// The signals that end the process.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The settings, all from the environment, checked once at the start.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::store::{Database, DatabaseUrlError};
+
+/// The part of `--help` that lists the environment.
+pub(crate) const HELP: &str = "\
+Environment:
+  PORT                port to listen on [8080]
+  HOST                address to listen on [0.0.0.0]
+  DATABASE_URL        SQLite file, created when it is missing [sqlite://shop.db]
+  DATABASE_POOL_SIZE  connections of this process to the database [2]
+  CPU_WORK_US         CPU time each request to / and /api/ spends, in microseconds [0]
+  WAIT_MS             time each request to / and /api/ waits as for another service, in milliseconds [0]
+  EXECUTOR_THREADS    threads that run requests; waiting requests need none [1]
+  STARTUP_DELAY_MS    time to wait before listening, in milliseconds [0]
+  LOG_REQUESTS        one log line per request: true or false [true]
+  GOOGLE_CLOUD_PROJECT  project in the trace field of the log lines [none: the bare trace id]
+
+Exit codes: 0 ended cleanly, 1 the service or its surroundings failed, 2 wrong usage or settings";
+
+/// Everything that can be set. The defaults are those of [`HELP`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) database: Database,
+    pub(crate) cpu_work: Duration,
+    pub(crate) wait: Duration,
+    pub(crate) executor_threads: usize,
+    pub(crate) startup_delay: Duration,
+    pub(crate) log_requests: bool,
+    pub(crate) project: Option<String>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum SettingsError {
+    #[error("{name} is {value:?}, which is not {expected}; set it so or unset it for the default")]
+    Invalid { name: &'static str, value: String, expected: String },
+    #[error("DATABASE_URL cannot be used: {0}")]
+    Database(#[from] DatabaseUrlError),
+}
+
+impl Settings {
+    /// Reads all settings through `lookup`, which is the process environment except in tests.
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
+        let text = |name: &'static str| text(&lookup, name);
+        let integer = |name, default, range| integer(&lookup, name, default, range);
+        let host = match text("HOST")? {
+            None => IpAddr::from([0, 0, 0, 0]),
+            Some(value) => value.parse().map_err(|_| invalid("HOST", &value, "an IP address such as 127.0.0.1"))?,
+        };
+        let port = u16::try_from(integer("PORT", 8080, (0, 65_535))?).expect("the range ends at 65535");
+        let connections = u32::try_from(integer("DATABASE_POOL_SIZE", 2, (1, 1000))?).expect("the range ends at 1000");
+        let url = text("DATABASE_URL")?.unwrap_or_else(|| "sqlite://shop.db".to_owned());
+        let log_requests = match text("LOG_REQUESTS")?.as_deref() {
+            None | Some("true" | "1") => true,
+            Some("false" | "0") => false,
+            Some(other) => return Err(invalid("LOG_REQUESTS", other, "true or false")),
+        };
+        Ok(Self {
+            host,
+            port,
+            database: Database::parse(&url, connections)?,
+            cpu_work: Duration::from_micros(integer("CPU_WORK_US", 0, (0, 60_000_000))?),
+            wait: Duration::from_millis(integer("WAIT_MS", 0, (0, 600_000))?),
+            executor_threads: usize::try_from(integer("EXECUTOR_THREADS", 1, (1, 256))?)
+                .expect("the range ends at 256"),
+            startup_delay: Duration::from_millis(integer("STARTUP_DELAY_MS", 0, (0, 600_000))?),
+            log_requests,
+            project: text("GOOGLE_CLOUD_PROJECT")?,
+        })
+    }
+}
+
+/// The variable's value; an empty one counts as unset, as shells and container tools leave it.
+fn text(lookup: &impl Fn(&str) -> Option<OsString>, name: &'static str) -> Result<Option<String>, SettingsError> {
+    match lookup(name) {
+        None => Ok(None),
+        Some(value) if value.is_empty() => Ok(None),
+        Some(value) => {
+            value.into_string().map(Some).map_err(|value| invalid(name, &value.to_string_lossy(), "valid UTF-8"))
+        }
+    }
+}
+
+fn integer(
+    lookup: &impl Fn(&str) -> Option<OsString>,
+    name: &'static str,
+    default: u64,
+    (least, most): (u64, u64),
+) -> Result<u64, SettingsError> {
+    let Some(value) = text(lookup, name)? else { return Ok(default) };
+    match value.parse::<u64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(invalid(name, &value, &format!("a whole number from {least} to {most}"))),
+    }
+}
+
+fn invalid(name: &'static str, value: &str, expected: &str) -> SettingsError {
+    SettingsError::Invalid { name, value: value.to_owned(), expected: expected.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(*value)))
+    }
+
+    #[test]
+    fn an_empty_environment_gives_the_defaults() {
+        let settings = read(&[]).unwrap();
+        assert_eq!((settings.port, settings.host.to_string().as_str()), (8080, "0.0.0.0"));
+        assert_eq!((settings.executor_threads, settings.log_requests), (1, true));
+        assert_eq!(settings.cpu_work + settings.wait + settings.startup_delay, Duration::ZERO);
+    }
+
+    #[test]
+    fn every_setting_has_its_unit() {
+        let settings = read(&[("CPU_WORK_US", "1500"), ("WAIT_MS", "90"), ("STARTUP_DELAY_MS", "300")]).unwrap();
+        assert_eq!(settings.cpu_work, Duration::from_micros(1500));
+        assert_eq!(settings.wait, Duration::from_millis(90));
+        assert_eq!(settings.startup_delay, Duration::from_millis(300));
+    }
+
+    #[test]
+    fn wrong_values_name_the_variable_and_the_mend() {
+        for (name, value) in [
+            ("PORT", "http"),
+            ("PORT", "70000"),
+            ("HOST", "localhost"),
+            ("WAIT_MS", "-1"),
+            ("CPU_WORK_US", "1.5"),
+            ("EXECUTOR_THREADS", "0"),
+            ("DATABASE_POOL_SIZE", "0"),
+            ("LOG_REQUESTS", "maybe"),
+            ("DATABASE_URL", "mysql://x"),
+            ("DATABASE_URL", "sqlite::memory:"),
+        ] {
+            let message = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(message.starts_with(name), "{message}");
+            assert!(message.contains(value), "{message}");
+        }
+    }
+}
