@@ -1,0 +1,117 @@
+//! Makes the platform do what the books say: starts the revision of a change, then sets its routes, then ends its
+//! operation. The changes of one service are carried out one after the other, in the order in which they were accepted.
+
+use super::Admin;
+use super::service::Draft;
+use super::traffic::Target;
+use crate::platform::spec::{Operate, OperateError, RevisionSpec};
+use crate::platform::status::{Code, Status};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A place in the queue of one service: its turn comes when the one before has gone, and dropping it calls the next.
+pub(super) struct Turn {
+    pub(super) before: Option<oneshot::Receiver<()>>,
+    pub(super) after: oneshot::Sender<()>,
+}
+
+impl Turn {
+    /// Waits for its turn; the next one's comes when the value is dropped.
+    async fn wait(self) -> oneshot::Sender<()> {
+        if let Some(before) = self.before {
+            // The sender is never used, only dropped: the error is the signal.
+            let _ = before.await;
+        }
+        self.after
+    }
+}
+
+/// A change that was accepted.
+pub(super) struct Change {
+    pub(super) service: String,
+    pub(super) generation: u64,
+    pub(super) operation: String,
+    pub(super) spec: Option<RevisionSpec>,
+    pub(super) targets: Vec<Target>,
+}
+
+impl Change {
+    pub(super) fn new(draft: Draft, operation: String) -> Self {
+        let Draft { service, spec, targets } = draft;
+        Self { generation: service.generation(), service: service.name, operation, spec, targets }
+    }
+}
+
+/// Carries out a change.
+pub(super) async fn change<O: Operate>(admin: Arc<Admin<O>>, change: Change, turn: Turn) {
+    let _turn = turn.wait().await;
+    let outcome = carry_out(&admin, &change).await;
+    let now = admin.clock.now();
+    let mut books = admin.books();
+    let Some(service) = books.services.get_mut(&change.service) else { return };
+    service.observe(change.generation, now);
+    let json = service.to_json();
+    books.operations.finish(&change.operation, json, outcome.err().as_ref());
+}
+
+async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), Status> {
+    if let Some(spec) = &change.spec {
+        let failure = admin.operate.create_revision(spec.clone()).await.err().map(|error| status_of(&error));
+        let now = admin.clock.now();
+        if let Some(service) = admin.books().services.get_mut(&change.service) {
+            service.settle_revision(&spec.revision, failure.as_ref(), now);
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+    }
+    let routes = match admin.books().services.get(&change.service) {
+        Some(service) => service.routes(&change.targets),
+        None => return Ok(()),
+    };
+    let routed = match routes {
+        Ok(routes) => admin.operate.route(&change.service, &routes).await.map_err(|error| status_of(&error)),
+        Err(status) => Err(status),
+    };
+    let now = admin.clock.now();
+    let mut books = admin.books();
+    let Some(service) = books.services.get_mut(&change.service) else { return Ok(()) };
+    match routed {
+        Ok(addresses) => {
+            service.settle_routes(change.targets.clone(), addresses, now);
+            Ok(())
+        }
+        Err(status) => {
+            service.fail_routes(&status, now);
+            Err(status)
+        }
+    }
+}
+
+/// Carries out a deletion.
+pub(super) async fn delete<O: Operate>(admin: Arc<Admin<O>>, name: String, operation: String, turn: Turn) {
+    let _turn = turn.wait().await;
+    admin.operate.delete_service(&name).await;
+    let mut books = admin.books();
+    if let Some(service) = books.services.remove(&name) {
+        books.tails.remove(&name);
+        let json = service.to_json();
+        books.gone.insert(name, service.place);
+        books.operations.finish(&operation, json, None);
+    }
+}
+
+fn status_of(error: &OperateError) -> Status {
+    let code = match error {
+        OperateError::NotReady { .. } => Code::FailedPrecondition,
+        OperateError::NoRevision(_) => Code::NotFound,
+        OperateError::Host(_) => Code::Internal,
+    };
+    let message = match error {
+        OperateError::NotReady { revision, cause } => {
+            format!("Revision '{revision}' is not ready and cannot serve traffic. {cause}")
+        }
+        other => other.to_string(),
+    };
+    Status::new(code, message)
+}

@@ -1,0 +1,316 @@
+//! A service: what its user wants, what has come of it, and both as Google's JSON.
+
+use super::condition::{Condition, State};
+use super::field::{Message, array, object};
+use super::revision::Revision;
+use super::traffic::{self, Target, is_label};
+use super::{enumeration, mask, template};
+use crate::platform::place::Place;
+use crate::platform::spec::{Addresses, RevisionSpec, Route};
+use crate::platform::status::{Code, Status};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Google allows service names of fewer than 50 letters.
+const NAME_LETTERS_MOST: usize = 49;
+
+/// A service with all its revisions.
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    pub(super) place: Place,
+    /// Short name.
+    pub(super) name: String,
+    uid: String,
+    /// The fields its user sets, defaults filled, unknown ones kept.
+    pub(super) wanted: Message,
+    generation: u64,
+    observed_generation: u64,
+    created: Timestamp,
+    updated: Timestamp,
+    pub(super) revisions: BTreeMap<String, Revision>,
+    latest_created: String,
+    latest_ready: Option<String>,
+    addresses: Addresses,
+    /// The targets that the addresses stand for.
+    routed: Vec<Target>,
+    routes: Condition,
+    /// Nothing may change it any more.
+    pub(super) deleting: bool,
+}
+
+/// A change that has been found valid: the service as it will stand in the books, and what is left to do.
+pub(super) struct Draft {
+    pub(super) service: Service,
+    /// The revision to start, if the template changed.
+    pub(super) spec: Option<RevisionSpec>,
+    pub(super) targets: Vec<Target>,
+}
+
+/// What makes two services of one name distinct.
+pub(super) struct Identity {
+    pub(super) place: Place,
+    pub(super) name: String,
+    pub(super) uid: String,
+}
+
+impl Service {
+    /// A service that does not exist yet.
+    pub(super) fn create(identity: Identity, wanted: Message, now: Timestamp) -> Result<Draft, Status> {
+        let Identity { place, name, uid } = identity;
+        if !is_label(&name) || name.len() > NAME_LETTERS_MOST {
+            let why = format!(
+                "{name:?} cannot name a service: small letters, digits and dashes, a letter first, at most \
+                 {NAME_LETTERS_MOST} letters"
+            );
+            return Err(Status::field("serviceId", why));
+        }
+        let blank = Self {
+            place,
+            name,
+            uid,
+            wanted: Message::new(),
+            generation: 0,
+            observed_generation: 0,
+            created: now,
+            updated: now,
+            revisions: BTreeMap::new(),
+            latest_created: String::new(),
+            latest_ready: None,
+            addresses: Addresses::default(),
+            routed: Vec::new(),
+            routes: Condition::new(State::Reconciling, now),
+            deleting: false,
+        };
+        blank.change(wanted, false, now)
+    }
+
+    /// The service with other wishes; a new revision if the template differs, or if one is forced.
+    pub(super) fn change(&self, mut wanted: Message, force: bool, now: Timestamp) -> Result<Draft, Status> {
+        wanted.retain(|field, value| !mask::OUTPUT_ONLY.contains(&field.as_str()) && !value.is_null());
+        enumeration::by_name(&mut wanted)?;
+        refuse_service_scaling(&wanted)?;
+        match wanted.entry("template").or_insert_with(|| Value::Object(Message::new())) {
+            Value::Object(template) => template::fill_defaults(template),
+            other => return Err(super::field::wrong("", "template", "an object", other)),
+        }
+        let mut service = self.clone();
+        service.generation += 1;
+        service.updated = now;
+        let renewed = force || wanted.get("template") != self.wanted.get("template");
+        service.wanted = wanted;
+        let spec = if renewed { Some(service.add_revision(now)?) } else { None };
+        let targets = traffic::targets(&service.name, array(&service.wanted, "", "traffic")?)?;
+        service.check_targets(&targets)?;
+        Ok(Draft { service, spec, targets })
+    }
+
+    fn add_revision(&mut self, now: Timestamp) -> Result<RevisionSpec, Status> {
+        let empty = Message::new();
+        let template = object(&self.wanted, "", "template")?.unwrap_or(&empty).clone();
+        let name = match super::field::text(&template, "template", "revision")? {
+            "" => self.unused_revision_name(),
+            name => {
+                self.check_revision_name(name)?;
+                name.to_owned()
+            }
+        };
+        let spec = template::spec(&self.name, &name, &template)?;
+        let revision = Revision {
+            uid: format!("{}-{:04x}", self.uid, self.generation),
+            name: name.clone(),
+            created: now,
+            ready: Condition::new(State::Reconciling, now),
+            template,
+        };
+        self.revisions.insert(name.clone(), revision);
+        self.latest_created = name;
+        Ok(spec)
+    }
+
+    fn check_revision_name(&self, name: &str) -> Result<(), Status> {
+        const FIELD: &str = "template.revision";
+        let prefix = format!("{}-", self.name);
+        if !name.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty()) || !is_label(name) {
+            let why = format!("{name:?} must begin with {prefix:?} and hold small letters, digits and dashes only");
+            return Err(Status::field(FIELD, why));
+        }
+        if self.revisions.contains_key(name) {
+            let message = format!(
+                "revision named {name:?} already exists with a different template: give {FIELD} another name, or \
+                 clear it (with {FIELD} in updateMask) so that one is made"
+            );
+            return Err(Status::new(Code::AlreadyExists, message));
+        }
+        Ok(())
+    }
+
+    /// `SERVICE-00007-xyz`, as Cloud Run makes them.
+    fn unused_revision_name(&self) -> String {
+        const LETTERS: &[u8; 20] = b"bcdfghjklmnpqrstvwxz";
+        let mut state = self.generation;
+        loop {
+            // Steps of a linear congruence scatter the letters; uniqueness comes from the look into the books.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let letter = |shift: u32| char::from(LETTERS[usize::try_from((state >> shift) % 20).unwrap_or(0)]);
+            let name = format!("{}-{:05}-{}{}{}", self.name, self.generation, letter(20), letter(34), letter(48));
+            if !self.revisions.contains_key(&name) {
+                return name;
+            }
+        }
+    }
+
+    fn check_targets(&self, targets: &[Target]) -> Result<(), Status> {
+        for name in targets.iter().filter_map(Target::revision) {
+            match self.revisions.get(name).map(|revision| &revision.ready.state) {
+                None => return Err(Status::field("traffic", format!("{} has no revision {name:?}", self.name))),
+                Some(State::Failed(why)) => {
+                    let message = format!("traffic: revision {name:?} cannot serve: {why}");
+                    return Err(Status::new(Code::FailedPrecondition, message));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down whether a revision became ready.
+    pub(super) fn settle_revision(&mut self, name: &str, failure: Option<&Status>, now: Timestamp) {
+        if let Some(revision) = self.revisions.get_mut(name) {
+            let state = failure.map_or(State::Succeeded, |status| State::Failed(status.message.clone()));
+            revision.ready = Condition::new(state, now);
+            if failure.is_none() {
+                self.latest_ready = Some(name.to_owned());
+            }
+        }
+    }
+
+    /// The platform's routes for these targets.
+    pub(super) fn routes(&self, targets: &[Target]) -> Result<Vec<Route>, Status> {
+        let routes: Option<Vec<_>> = targets.iter().map(|target| target.route(self.latest_ready.as_deref())).collect();
+        let routes = routes.ok_or_else(|| traffic::nothing_ready(&self.name))?;
+        let ready = |name: &str| self.revisions.get(name).is_some_and(|it| it.ready.state == State::Succeeded);
+        match routes.iter().find(|route| !ready(&route.revision)) {
+            None => Ok(routes),
+            Some(route) => {
+                let message = format!("revision {:?} is not ready to serve traffic", route.revision);
+                Err(Status::new(Code::FailedPrecondition, message))
+            }
+        }
+    }
+
+    /// Writes down that the targets of a generation are in force.
+    pub(super) fn settle_routes(&mut self, targets: Vec<Target>, addresses: Addresses, now: Timestamp) {
+        self.routed = targets;
+        self.addresses = addresses;
+        self.routes = Condition::new(State::Succeeded, now);
+    }
+
+    /// Writes down that the routes could not be set.
+    pub(super) fn fail_routes(&mut self, failure: &Status, now: Timestamp) {
+        self.routes = Condition::new(State::Failed(failure.message.clone()), now);
+    }
+
+    /// Writes down that everything about a generation was tried.
+    pub(super) fn observe(&mut self, generation: u64, now: Timestamp) {
+        self.observed_generation = self.observed_generation.max(generation);
+        self.updated = now;
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Why this revision cannot be deleted now, if so.
+    pub(super) fn check_deletable(&self, revision: &str) -> Result<(), Status> {
+        let serving = self.routes(&self.routed).is_ok_and(|routes| routes.iter().any(|it| it.revision == revision));
+        if serving || self.latest_created == revision {
+            let message = format!("revision {revision:?} is the latest one or has traffic: move the traffic first");
+            return Err(Status::new(Code::FailedPrecondition, message));
+        }
+        Ok(())
+    }
+
+    /// Refuses an etag that is not the present one; an empty one is no claim.
+    pub(super) fn check_etag(&self, etag: &str) -> Result<(), Status> {
+        if etag.is_empty() || etag == self.etag() {
+            return Ok(());
+        }
+        let message = format!("etag {etag} is stale, the service has changed since: read it again ({})", self.etag());
+        Err(Status::new(Code::Aborted, message))
+    }
+
+    /// Changes with every accepted change, not with the platform's own progress: a client may read and modify while an
+    /// earlier change is still on its way.
+    fn etag(&self) -> String {
+        format!("\"{}-{:x}\"", self.uid, self.generation)
+    }
+
+    /// Full resource name.
+    pub(super) fn path(&self) -> String {
+        format!("{}/services/{}", self.place.path(), self.name)
+    }
+
+    fn conditions(&self) -> (Condition, Value) {
+        let configuration =
+            self.revisions.get(&self.latest_created).map_or_else(|| self.routes.clone(), |it| it.ready.clone());
+        let terminal = if self.observed_generation < self.generation {
+            Condition::new(State::Reconciling, self.updated)
+        } else if matches!(configuration.state, State::Failed(_)) {
+            configuration.clone()
+        } else {
+            self.routes.clone()
+        };
+        (terminal, json!([self.routes.to_json("RoutesReady"), configuration.to_json("ConfigurationsReady")]))
+    }
+
+    /// Google's JSON: the wishes among what came of them.
+    pub(super) fn to_json(&self) -> Value {
+        let path = self.path();
+        let revision = |name: &str| Value::from(format!("{path}/revisions/{name}"));
+        let (terminal, conditions) = self.conditions();
+        let mut json = json!({
+            "name": path,
+            "uid": self.uid,
+            "generation": self.generation.to_string(),
+            "createTime": self.created.to_string(),
+            "updateTime": self.updated.to_string(),
+        });
+        for (field, value) in &self.wanted {
+            json[field] = value.clone();
+        }
+        json["observedGeneration"] = self.observed_generation.to_string().into();
+        json["terminalCondition"] = terminal.to_json("Ready");
+        json["conditions"] = conditions;
+        if let Some(ready) = &self.latest_ready {
+            json["latestReadyRevision"] = revision(ready);
+        }
+        json["latestCreatedRevision"] = revision(&self.latest_created);
+        if !self.addresses.service.is_empty() {
+            let statuses = self.routed.iter().map(|target| target.status(&self.addresses));
+            json["trafficStatuses"] = statuses.collect();
+            json["uri"] = self.addresses.service.as_str().into();
+            json["urls"] = json!([self.addresses.service]);
+        }
+        if self.observed_generation < self.generation || self.deleting {
+            json["reconciling"] = true.into();
+        }
+        json["etag"] = self.etag().into();
+        json
+    }
+}
+
+/// The local platform scales revisions; a wish for the service as a whole would be left unheard.
+fn refuse_service_scaling(wanted: &Message) -> Result<(), Status> {
+    let Some(scaling) = object(wanted, "", "scaling")? else { return Ok(()) };
+    for field in ["minInstanceCount", "maxInstanceCount", "manualInstanceCount"] {
+        if super::field::count(scaling, "scaling", field)? != 0 {
+            let why = format!("the local platform scales revisions: set template.scaling.{field}");
+            return Err(Status::field(&format!("scaling.{field}"), why));
+        }
+    }
+    match scaling.get("scalingMode").and_then(Value::as_str) {
+        Some("MANUAL") => Err(Status::field("scaling.scalingMode", "the local platform scales automatically only")),
+        _ => Ok(()),
+    }
+}

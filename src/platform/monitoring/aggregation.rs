@@ -1,0 +1,249 @@
+//! Aggregation: each series aligned to regular periods, then series of one group reduced to one. Refuses what Google
+//! refuses (the table of aligners in google.monitoring.v3.Aggregation).
+
+use super::filter::Field;
+use super::metric::{Kind, ValueType};
+use super::series::{Labels, Point, Series, Shape};
+use super::value::{Value, mean, quantile};
+use crate::platform::status::Status;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What becomes of the points of one series within one alignment period.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Aligner {
+    None,
+    Delta,
+    Rate,
+    Sum,
+    Mean,
+    Min,
+    Max,
+    Stddev,
+    Count,
+    /// The share below, 0 to 1.
+    Percentile(f64),
+}
+
+/// What becomes of the aligned points of several series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reducer {
+    None,
+    Sum,
+    Mean,
+    Min,
+    Max,
+    Count,
+}
+
+/// Aligners by number and name (google.monitoring.v3.Aggregation.Aligner).
+const ALIGNERS: [(&str, &str, Aligner); 13] = [
+    ("0", "ALIGN_NONE", Aligner::None),
+    ("1", "ALIGN_DELTA", Aligner::Delta),
+    ("2", "ALIGN_RATE", Aligner::Rate),
+    ("10", "ALIGN_MIN", Aligner::Min),
+    ("11", "ALIGN_MAX", Aligner::Max),
+    ("12", "ALIGN_MEAN", Aligner::Mean),
+    ("13", "ALIGN_COUNT", Aligner::Count),
+    ("14", "ALIGN_SUM", Aligner::Sum),
+    ("15", "ALIGN_STDDEV", Aligner::Stddev),
+    ("18", "ALIGN_PERCENTILE_99", Aligner::Percentile(0.99)),
+    ("19", "ALIGN_PERCENTILE_95", Aligner::Percentile(0.95)),
+    ("20", "ALIGN_PERCENTILE_50", Aligner::Percentile(0.50)),
+    ("21", "ALIGN_PERCENTILE_05", Aligner::Percentile(0.05)),
+];
+
+/// Reducers by number and name (google.monitoring.v3.Aggregation.Reducer).
+const REDUCERS: [(&str, &str, Reducer); 6] = [
+    ("0", "REDUCE_NONE", Reducer::None),
+    ("1", "REDUCE_MEAN", Reducer::Mean),
+    ("2", "REDUCE_MIN", Reducer::Min),
+    ("3", "REDUCE_MAX", Reducer::Max),
+    ("4", "REDUCE_SUM", Reducer::Sum),
+    ("6", "REDUCE_COUNT", Reducer::Count),
+];
+
+impl Aligner {
+    /// By name or number; empty is none.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::None);
+        }
+        ALIGNERS.iter().find(|(number, name, _)| [*number, *name].contains(&text)).map(|(_, _, aligner)| *aligner)
+    }
+
+    /// What comes out, if it takes what goes in.
+    fn shape(self, of: Shape) -> Option<Shape> {
+        let Shape { kind, value_type } = of;
+        let numeric = value_type != ValueType::Distribution;
+        let gauge = |value_type| Some(Shape { kind: Kind::Gauge, value_type });
+        match self {
+            Self::Delta if kind == Kind::Delta => Some(of),
+            Self::None | Self::Sum => Some(of),
+            Self::Rate if kind == Kind::Delta && numeric => gauge(ValueType::Double),
+            Self::Mean | Self::Stddev if numeric => gauge(ValueType::Double),
+            Self::Min | Self::Max if numeric => gauge(value_type),
+            Self::Count if numeric => gauge(ValueType::Int64),
+            Self::Percentile(_) if !numeric => gauge(ValueType::Double),
+            _ => None,
+        }
+    }
+
+    fn of(self, values: &[Value], period: Duration) -> Option<Value> {
+        let numbers = || values.iter().filter_map(Value::number);
+        let sum = || values.iter().skip(1).fold(values.first().cloned(), |sum, value| sum.map(|sum| sum.plus(value)));
+        match self {
+            Self::None => values.first().cloned(),
+            Self::Delta | Self::Sum => sum(),
+            Self::Rate => Some(Value::Double(numbers().sum::<f64>() / period.as_secs_f64())),
+            Self::Mean => Some(Value::Double(numbers().sum::<f64>() / values.len() as f64)),
+            Self::Min => least(values, f64::lt),
+            Self::Max => least(values, f64::gt),
+            Self::Stddev => {
+                let mean = numbers().sum::<f64>() / values.len() as f64;
+                let squares: f64 = numbers().map(|number| (number - mean).powi(2)).sum();
+                Some(Value::Double((squares / values.len() as f64).sqrt()))
+            }
+            Self::Count => Some(Value::count(values.len() as u64)),
+            Self::Percentile(share) => match sum()? {
+                Value::Distribution(distribution) => quantile(&distribution, share).map(Value::Double),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl Reducer {
+    /// By name or number; empty is none.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::None);
+        }
+        REDUCERS.iter().find(|(number, name, _)| [*number, *name].contains(&text)).map(|(_, _, reducer)| *reducer)
+    }
+
+    fn shape(self, of: Shape) -> Option<Shape> {
+        let numeric = of.value_type != ValueType::Distribution;
+        match self {
+            Self::None | Self::Sum => Some(of),
+            Self::Mean => Some(Shape { value_type: ValueType::Double, ..of }),
+            Self::Min | Self::Max if numeric => Some(of),
+            Self::Count => Some(Shape { kind: Kind::Gauge, value_type: ValueType::Int64 }),
+            Self::Min | Self::Max => None,
+        }
+    }
+
+    fn of(self, values: &[Value]) -> Option<Value> {
+        let sum = || values.iter().skip(1).fold(values.first().cloned(), |sum, value| sum.map(|sum| sum.plus(value)));
+        match self {
+            Self::None => values.first().cloned(),
+            Self::Sum => sum(),
+            Self::Mean => match sum()? {
+                Value::Distribution(all) => Some(Value::Double(mean(&all))),
+                number => Some(Value::Double(number.number()? / values.len() as f64)),
+            },
+            Self::Min => least(values, f64::lt),
+            Self::Max => least(values, f64::gt),
+            Self::Count => Some(Value::count(values.len() as u64)),
+        }
+    }
+}
+
+/// The first by `before` among numbers.
+fn least(values: &[Value], before: fn(&f64, &f64) -> bool) -> Option<Value> {
+    let numbers = values.iter().filter_map(|value| value.number().map(|number| (number, value)));
+    numbers.reduce(|best, next| if before(&next.0, &best.0) { next } else { best }).map(|(_, value)| value.clone())
+}
+
+/// One step of aggregation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Aggregation {
+    /// Zero without an aligner.
+    pub(super) period: Duration,
+    pub(super) aligner: Aligner,
+    pub(super) reducer: Reducer,
+    pub(super) group_by: Vec<Field>,
+}
+
+impl Aggregation {
+    /// What comes out of it, or why Google refuses it.
+    pub(super) fn shape(&self, of: Shape) -> Result<Shape, Status> {
+        if self.aligner == Aligner::None && self.reducer != Reducer::None {
+            let why = "a cross-series reducer needs a per-series aligner other than ALIGN_NONE";
+            return Err(Status::field("aggregation.crossSeriesReducer", why));
+        }
+        let refuse = |field: &str, what: &dyn std::fmt::Debug, of: Shape| {
+            let (kind, value_type) = (of.kind.name(), of.value_type.name());
+            Status::field(field, format!("{what:?} is not valid for metrics of kind {kind} and type {value_type}"))
+        };
+        let aligned =
+            self.aligner.shape(of).ok_or_else(|| refuse("aggregation.perSeriesAligner", &self.aligner, of))?;
+        self.reducer.shape(aligned).ok_or_else(|| refuse("aggregation.crossSeriesReducer", &self.reducer, aligned))
+    }
+
+    /// Aligns and reduces; periods are counted back from `end`, and only those that end after `start` come out.
+    pub(super) fn apply(&self, series: Vec<Series>, start: Timestamp, end: Timestamp, of: Shape) -> Vec<Series> {
+        if self.aligner == Aligner::None || self.period.is_zero() {
+            return series;
+        }
+        let kind = self.aligner.shape(of).map_or(of.kind, |shape| shape.kind);
+        let aligned = series.into_iter().map(|one| self.align(one, start, end, kind));
+        let aligned: Vec<_> = aligned.filter(|series| !series.points.is_empty()).collect();
+        if self.reducer == Reducer::None { aligned } else { self.reduce(aligned) }
+    }
+
+    fn align(&self, series: Series, start: Timestamp, end: Timestamp, kind: Kind) -> Series {
+        let period = i128::try_from(self.period.as_nanos()).unwrap_or(i128::MAX);
+        let (first, last) = (start.as_nanosecond(), end.as_nanosecond());
+        let mut periods = BTreeMap::<i128, Vec<Value>>::new();
+        for point in series.points {
+            let back = (last - point.end.as_nanosecond()).div_euclid(period);
+            periods.entry(back).or_default().push(point.value);
+        }
+        let points = periods.into_iter().filter_map(|(back, values)| {
+            let until = last.checked_sub(back.checked_mul(period)?)?;
+            let from = if kind == Kind::Delta { until.checked_sub(period)? } else { until };
+            let value = self.aligner.of(&values, self.period).filter(|_| until > first || first == last)?;
+            let at = |nanosecond| Timestamp::from_nanosecond(nanosecond).ok();
+            Some(Point { start: at(from)?, end: at(until)?, value })
+        });
+        Series { points: points.collect(), ..series }
+    }
+
+    fn reduce(&self, series: Vec<Series>) -> Vec<Series> {
+        let mut groups = BTreeMap::<(Labels, Labels), Vec<Series>>::new();
+        for one in series {
+            groups.entry(self.group(&one)).or_default().push(one);
+        }
+        let reduced = groups.into_iter().filter_map(|((resource_labels, metric_labels), members)| {
+            let metric = members.first()?.metric;
+            let mut ends = BTreeMap::<Timestamp, (Timestamp, Vec<Value>)>::new();
+            for point in members.into_iter().flat_map(|member| member.points) {
+                let start = if self.reducer == Reducer::Count { point.end } else { point.start };
+                ends.entry(point.end).or_insert((start, Vec::new())).1.push(point.value);
+            }
+            let points = ends
+                .into_iter()
+                .rev()
+                .filter_map(|(end, (start, values))| Some(Point { start, end, value: self.reducer.of(&values)? }));
+            Some(Series { metric, metric_labels, resource_labels, points: points.collect() })
+        });
+        reduced.collect()
+    }
+
+    /// The labels that a group has in common: those it is grouped by, and the project.
+    fn group(&self, series: &Series) -> (Labels, Labels) {
+        let keep = |labels: &Labels, name: &str| labels.get_key_value(name).map(|(k, v)| (k.clone(), v.clone()));
+        let (mut resource, mut metric) = (Labels::new(), Labels::new());
+        resource.extend(keep(&series.resource_labels, "project_id"));
+        for field in &self.group_by {
+            match field {
+                Field::ResourceLabel(name) => resource.extend(keep(&series.resource_labels, name)),
+                Field::MetricLabel(name) => metric.extend(keep(&series.metric_labels, name)),
+                Field::MetricType | Field::ResourceType => {}
+            }
+        }
+        (resource, metric)
+    }
+}

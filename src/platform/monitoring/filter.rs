@@ -1,0 +1,286 @@
+//! Monitoring filters: comparisons joined by AND, on the metric's type, the resource's type and the labels of both
+//! (cloud.google.com/monitoring/api/v3/filters). OR and NOT are refused with their place.
+
+use super::metric::{Metric, RESOURCE_LABELS, RESOURCE_TYPE};
+use super::series::Labels;
+use crate::platform::status::Status;
+
+/// A filter; empty lets everything through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter(Vec<Comparison>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Comparison {
+    field: Field,
+    test: Test,
+}
+
+/// What a filter can compare, and what series can be grouped by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    MetricType,
+    ResourceType,
+    MetricLabel(String),
+    ResourceLabel(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    Is(String),
+    IsNot(String),
+    StartsWith(String),
+    EndsWith(String),
+    HasSubstring(String),
+    OneOf(Vec<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    Quoted(String),
+    Equal,
+    NotEqual,
+    Open,
+    Close,
+    Comma,
+}
+
+impl Field {
+    /// Reads `metric.type`, `resource.labels.x`, `metric.label.x`, …
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "metric.type" => return Some(Self::MetricType),
+            "resource.type" => return Some(Self::ResourceType),
+            "project" => return Some(Self::ResourceLabel("project_id".to_owned())),
+            _ => {}
+        }
+        let after = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+        let named = |name: &str| (!name.is_empty() && !name.contains('.')).then(|| name.to_owned());
+        if let Some(name) = after(["metric.labels.", "metric.label."]) {
+            return named(name).map(Self::MetricLabel);
+        }
+        after(["resource.labels.", "resource.label."]).and_then(named).map(Self::ResourceLabel)
+    }
+
+    /// Whether series of this metric have the field.
+    pub(super) fn is_of(&self, metric: &Metric) -> bool {
+        match self {
+            Self::MetricType | Self::ResourceType => true,
+            Self::MetricLabel(name) => metric.labels.contains(&name.as_str()),
+            Self::ResourceLabel(name) => RESOURCE_LABELS.contains(&name.as_str()),
+        }
+    }
+}
+
+impl Test {
+    fn passes(&self, value: &str) -> bool {
+        match self {
+            Self::Is(wanted) => value == wanted,
+            Self::IsNot(unwanted) => value != unwanted,
+            Self::StartsWith(start) => value.starts_with(start.as_str()),
+            Self::EndsWith(end) => value.ends_with(end.as_str()),
+            Self::HasSubstring(part) => value.contains(part.as_str()),
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| value == wanted),
+        }
+    }
+}
+
+impl Filter {
+    /// Reads a filter.
+    pub(super) fn parse(text: &str) -> Result<Self, Status> {
+        let tokens = tokens(text).map_err(|why| refused(text, &why))?;
+        Parser { tokens: &tokens, next: 0 }.filter().map(Self).map_err(|why| refused(text, &why))
+    }
+
+    /// The one metric type that a query of time series must name.
+    pub(super) fn metric_type(&self) -> Result<&str, Status> {
+        let mut on_type = self.0.iter().filter(|comparison| comparison.field == Field::MetricType);
+        match (on_type.next().map(|comparison| &comparison.test), on_type.next()) {
+            (Some(Test::Is(name)), None) => Ok(name),
+            _ => Err(Status::field("filter", "must specify exactly one metric type, as `metric.type = \"…\"`")),
+        }
+    }
+
+    /// Whether a series passes. A label that it lacks is as an empty one.
+    pub(super) fn matches(&self, metric: &str, resource: &Labels, labels: &Labels) -> bool {
+        self.0.iter().all(|Comparison { field, test }| {
+            let value = match field {
+                Field::MetricType => metric,
+                Field::ResourceType => RESOURCE_TYPE,
+                Field::MetricLabel(name) => labels.get(name).map_or("", String::as_str),
+                Field::ResourceLabel(name) => resource.get(name).map_or("", String::as_str),
+            };
+            test.passes(value)
+        })
+    }
+
+    /// Whether a metric of this type passes, whatever the labels: for descriptors.
+    pub(super) fn matches_type(&self, metric: &str) -> bool {
+        self.0.iter().all(|Comparison { field, test }| match field {
+            Field::MetricType => test.passes(metric),
+            Field::ResourceType => test.passes(RESOURCE_TYPE),
+            Field::MetricLabel(_) | Field::ResourceLabel(_) => true,
+        })
+    }
+
+    /// Refuses labels that the metric does not have: such a filter would silently find nothing.
+    pub(super) fn check_labels(&self, metric: &Metric) -> Result<(), Status> {
+        match self.0.iter().find(|comparison| !comparison.field.is_of(metric)) {
+            None => Ok(()),
+            Some(Comparison { field, .. }) => Err(Status::field("filter", format!("{} has no {field:?}", metric.name))),
+        }
+    }
+}
+
+fn refused(text: &str, why: &str) -> Status {
+    Status::field("filter", format!("{why} in `{text}`"))
+}
+
+struct Parser<'a> {
+    tokens: &'a [(usize, Token)],
+    next: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.next).map(|(_, token)| token)
+    }
+
+    fn take(&mut self) -> Option<Token> {
+        let token = self.peek().cloned();
+        self.next += 1;
+        token
+    }
+
+    fn take_if(&mut self, wanted: &Token) -> bool {
+        let found = self.peek() == Some(wanted);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn error(&self, expected: &str) -> String {
+        match self.tokens.get(self.next) {
+            Some((place, token)) => format!("at character {place}: {expected} is expected, not {token:?}"),
+            None => format!("at the end: {expected} is expected"),
+        }
+    }
+
+    /// Only AND joins, so parentheses change nothing; they must balance.
+    fn filter(&mut self) -> Result<Vec<Comparison>, String> {
+        let mut comparisons = Vec::new();
+        let mut open = 0_usize;
+        if self.tokens.is_empty() {
+            return Ok(comparisons);
+        }
+        loop {
+            while self.take_if(&Token::Open) {
+                open += 1;
+            }
+            comparisons.push(self.comparison()?);
+            while open > 0 && self.take_if(&Token::Close) {
+                open -= 1;
+            }
+            match self.peek() {
+                None if open == 0 => return Ok(comparisons),
+                Some(Token::Word(word)) if word == "AND" => self.next += 1,
+                _ => return Err(self.error(if open > 0 { "AND or `)`" } else { "AND" })),
+            }
+        }
+    }
+
+    fn comparison(&mut self) -> Result<Comparison, String> {
+        let expected =
+            "a field such as metric.type or resource.labels.service_name (the local platform knows AND only)";
+        let at_field = self.error(expected);
+        let Some(Token::Word(mut path)) = self.take() else { return Err(at_field) };
+        if path.ends_with('.')
+            && let Some(Token::Quoted(name)) = self.peek()
+        {
+            path.push_str(name);
+            self.next += 1;
+        }
+        let field = Field::parse(&path).ok_or(at_field)?;
+        let at_operator = self.error("= or !=");
+        let test = match self.take() {
+            Some(Token::Equal) => self.function_or_text()?,
+            Some(Token::NotEqual) => Test::IsNot(self.text()?),
+            _ => return Err(at_operator),
+        };
+        Ok(Comparison { field, test })
+    }
+
+    fn function_or_text(&mut self) -> Result<Test, String> {
+        let at_function = self.error("a text, starts_with(…), ends_with(…), has_substring(…) or one_of(…)");
+        let is_function = matches!(self.tokens.get(self.next + 1), Some((_, Token::Open)));
+        let Some(Token::Word(name)) = self.peek().filter(|_| is_function).cloned() else {
+            return Ok(Test::Is(self.text()?));
+        };
+        self.next += 2;
+        let mut arguments = vec![self.text()?];
+        while self.take_if(&Token::Comma) {
+            arguments.push(self.text()?);
+        }
+        if !self.take_if(&Token::Close) {
+            return Err(self.error("`)`"));
+        }
+        match (name.as_str(), arguments.len()) {
+            ("one_of", _) => Ok(Test::OneOf(arguments)),
+            ("starts_with", 1) => Ok(Test::StartsWith(arguments.remove(0))),
+            ("ends_with", 1) => Ok(Test::EndsWith(arguments.remove(0))),
+            ("has_substring", 1) => Ok(Test::HasSubstring(arguments.remove(0))),
+            _ => Err(at_function),
+        }
+    }
+
+    fn text(&mut self) -> Result<String, String> {
+        let here = self.error("a quoted text");
+        match self.take() {
+            Some(Token::Word(text) | Token::Quoted(text)) => Ok(text),
+            _ => Err(here),
+        }
+    }
+}
+
+fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
+    let mut tokens = Vec::new();
+    let mut letters = text.chars().enumerate().peekable();
+    while let Some((place, letter)) = letters.next() {
+        let token = match letter {
+            blank if blank.is_whitespace() => continue,
+            '(' => Token::Open,
+            ')' => Token::Close,
+            ',' => Token::Comma,
+            '=' => Token::Equal,
+            '!' => match letters.next() {
+                Some((_, '=')) => Token::NotEqual,
+                _ => return Err(format!("at character {place}: `!` without `=`")),
+            },
+            '"' | '\'' => {
+                let mut quoted = String::new();
+                loop {
+                    match letters.next() {
+                        Some((_, end)) if end == letter => break,
+                        Some((_, '\\')) => quoted.extend(letters.next().map(|(_, escaped)| escaped)),
+                        Some((_, other)) => quoted.push(other),
+                        None => return Err(format!("at character {place}: the quote is never closed")),
+                    }
+                }
+                Token::Quoted(quoted)
+            }
+            first if is_word(first) => {
+                let mut word = String::from(first);
+                while let Some((_, next)) = letters.next_if(|(_, next)| is_word(*next)) {
+                    word.push(next);
+                }
+                Token::Word(word)
+            }
+            other => return Err(format!("at character {place}: {other:?} is not expected")),
+        };
+        tokens.push((place, token));
+    }
+    Ok(tokens)
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '_' | '.' | '/' | '-')
+}

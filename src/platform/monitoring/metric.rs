@@ -1,0 +1,234 @@
+//! The metrics of Cloud Run that the local platform writes, as Google describes them
+//! (docs.cloud.google.com/monitoring/api/metrics_gcp_p_z, read 2026-11-22).
+
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The monitored resource of every metric here.
+pub(super) const RESOURCE_TYPE: &str = "cloud_run_revision";
+
+/// Its labels.
+pub(super) const RESOURCE_LABELS: [&str; 5] =
+    ["project_id", "service_name", "revision_name", "location", "configuration_name"];
+
+/// Whether a point is a state at a moment or what happened in a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gauge,
+    Delta,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Gauge => "GAUGE",
+            Self::Delta => "DELTA",
+        }
+    }
+}
+
+/// What a point holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValueType {
+    Int64,
+    Double,
+    Distribution,
+}
+
+impl ValueType {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Int64 => "INT64",
+            Self::Double => "DOUBLE",
+            Self::Distribution => "DISTRIBUTION",
+        }
+    }
+}
+
+/// One metric's description.
+#[derive(Debug)]
+pub(super) struct Metric {
+    /// Full type, with the service's prefix.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) value_type: ValueType,
+    pub(super) unit: &'static str,
+    pub(super) labels: &'static [&'static str],
+    launch_stage: &'static str,
+    display_name: &'static str,
+    description: &'static str,
+}
+
+const RESPONSE: &[&str] = &["response_code", "response_code_class", "route"];
+
+pub(super) static BILLABLE_INSTANCE_TIME: Metric = Metric {
+    name: "run.googleapis.com/container/billable_instance_time",
+    kind: Kind::Delta,
+    value_type: ValueType::Double,
+    unit: "s",
+    labels: &[],
+    launch_stage: "GA",
+    display_name: "Billable Instance Time",
+    description: "Time that is billed, summed over all instances of the revision, each in slices of 100 ms.",
+};
+pub(super) static INSTANCE_COUNT: Metric = Metric {
+    name: "run.googleapis.com/container/instance_count",
+    kind: Kind::Gauge,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: &["state"],
+    launch_stage: "GA",
+    display_name: "Instance Count",
+    description: "Number of instances, by state: active or idle.",
+};
+pub(super) static REQUEST_COUNT: Metric = Metric {
+    name: "run.googleapis.com/request_count",
+    kind: Kind::Delta,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: RESPONSE,
+    launch_stage: "GA",
+    display_name: "Request Count",
+    description: "Requests that reached an instance. Those that never did are not counted.",
+};
+pub(super) static REQUEST_LATENCIES: Metric = Metric {
+    name: "run.googleapis.com/request_latencies",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "ms",
+    labels: RESPONSE,
+    launch_stage: "GA",
+    display_name: "Request Latency",
+    description: "Time of requests in a running instance, without its start and without queueing.",
+};
+pub(super) static PENDING: Metric = Metric {
+    name: "run.googleapis.com/request_latency/pending",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "ms",
+    labels: RESPONSE,
+    launch_stage: "BETA",
+    display_name: "Pending Latency",
+    description: "Time that requests waited for an instance, its start included.",
+};
+pub(super) static STARTUP_LATENCIES: Metric = Metric {
+    name: "run.googleapis.com/container/startup_latencies",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "ms",
+    labels: &[],
+    launch_stage: "GA",
+    display_name: "Container Startup Latency",
+    description: "Time that new instances took to start.",
+};
+pub(super) static CPU_UTILIZATIONS: Metric = Metric {
+    name: "run.googleapis.com/container/cpu/utilizations",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "10^2.%",
+    labels: &[],
+    launch_stage: "GA",
+    display_name: "Container CPU Utilization",
+    description: "CPU utilisation of each instance, 0 to 1 of its vCPUs.",
+};
+pub(super) static MEMORY_UTILIZATIONS: Metric = Metric {
+    name: "run.googleapis.com/container/memory/utilizations",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "10^2.%",
+    labels: &[],
+    launch_stage: "GA",
+    display_name: "Container Memory Utilization",
+    description: "Memory utilisation of each instance, 0 to 1 of its limit.",
+};
+pub(super) static MAX_REQUEST_CONCURRENCIES: Metric = Metric {
+    name: "run.googleapis.com/container/max_request_concurrencies",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "1",
+    labels: &["state"],
+    launch_stage: "GA",
+    display_name: "Max Concurrent Requests",
+    description: "The most requests that each instance held at once.",
+};
+pub(super) static PENDING_REQUESTS: Metric = Metric {
+    name: "run.googleapis.com/pending_queue/pending_requests",
+    kind: Kind::Gauge,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: &[],
+    launch_stage: "ALPHA",
+    display_name: "Pending Requests",
+    description: "Requests waiting for an instance.",
+};
+
+/// All of them.
+pub(super) static METRICS: [&Metric; 10] = [
+    &BILLABLE_INSTANCE_TIME,
+    &CPU_UTILIZATIONS,
+    &INSTANCE_COUNT,
+    &MAX_REQUEST_CONCURRENCIES,
+    &MEMORY_UTILIZATIONS,
+    &STARTUP_LATENCIES,
+    &PENDING_REQUESTS,
+    &REQUEST_COUNT,
+    &REQUEST_LATENCIES,
+    &PENDING,
+];
+
+impl Metric {
+    /// The metric of this type.
+    pub(super) fn find(name: &str) -> Option<&'static Self> {
+        METRICS.into_iter().find(|metric| metric.name == name)
+    }
+
+    /// Google's metric descriptor. The period and the delay are the platform's, divided by its time factor.
+    pub(super) fn descriptor(&self, project: &str, sample_period: Duration, ingest_delay: Duration) -> Value {
+        let labels: Vec<_> = self
+            .labels
+            .iter()
+            .map(|label| {
+                if *label == "response_code" {
+                    json!({"key": label, "valueType": "INT64"})
+                } else {
+                    json!({"key": label})
+                }
+            })
+            .collect();
+        json!({
+            "name": format!("projects/{project}/metricDescriptors/{}", self.name),
+            "type": self.name,
+            "labels": labels,
+            "metricKind": self.kind.name(),
+            "valueType": self.value_type.name(),
+            "unit": self.unit,
+            "description": self.description,
+            "displayName": self.display_name,
+            "metadata": {
+                "launchStage": self.launch_stage,
+                "samplePeriod": seconds(sample_period),
+                "ingestDelay": seconds(ingest_delay),
+            },
+            "launchStage": self.launch_stage,
+            "monitoredResourceTypes": [RESOURCE_TYPE],
+        })
+    }
+}
+
+/// A duration as JSON writes it: `5s`, `8.571428571s`.
+fn seconds(duration: Duration) -> String {
+    let decimals = format!(".{:09}", duration.subsec_nanos());
+    format!("{}{}s", duration.as_secs(), decimals.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_json_does() {
+        assert_eq!(seconds(Duration::from_secs(60)), "60s");
+        assert_eq!(seconds(Duration::from_millis(7500)), "7.5s");
+        assert_eq!(seconds(Duration::from_nanos(1)), "0.000000001s");
+    }
+}

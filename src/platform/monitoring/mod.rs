@@ -1,0 +1,179 @@
+//! Cloud Monitoring API v3 over REST: descriptors and time series of the local platform's metrics. Holds what was
+//! sampled; knows nothing of instances.
+
+mod aggregation;
+mod filter;
+mod metric;
+mod page;
+mod query;
+mod series;
+mod store;
+mod value;
+
+use super::clock::Clock;
+use super::place::Place;
+use super::request::{Params, Queries};
+use super::sample::RevisionSample;
+use super::status::Status;
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use filter::Filter;
+use jiff::{SignedDuration, Timestamp};
+use metric::{METRICS, Metric};
+use query::Query;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use store::{Period, Store};
+
+type Answer = Result<Json<Value>, Status>;
+
+/// Cloud Run samples every 60 s and shows a point up to 120 s later
+/// (docs.cloud.google.com/monitoring/api/metrics_gcp_p_z, read 2026-11-22).
+const SAMPLE_PERIOD: Duration = Duration::from_secs(60);
+const INGEST_DELAY: Duration = Duration::from_secs(120);
+
+/// A series without a new point for so long is forgotten.
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// The Monitoring API of one platform.
+pub(super) struct Monitoring {
+    clock: Clock,
+    sample_period: Duration,
+    ingest_delay: Duration,
+    retention: Duration,
+    books: Mutex<Books>,
+}
+
+struct Books {
+    store: Store,
+    /// Where the next sample's period begins.
+    sampled_until: Timestamp,
+}
+
+impl Monitoring {
+    /// Sampling begins now; `time_factor` divides the period and the delay.
+    pub(super) fn new(clock: Clock, time_factor: f64) -> Arc<Self> {
+        let scaled = |time: Duration| Duration::from_secs_f64(time.as_secs_f64() / time_factor);
+        let books = Mutex::new(Books { store: Store::default(), sampled_until: clock.now() });
+        Arc::new(Self {
+            clock,
+            sample_period: scaled(SAMPLE_PERIOD),
+            ingest_delay: scaled(INGEST_DELAY),
+            retention: scaled(RETENTION),
+            books,
+        })
+    }
+
+    pub(super) fn sample_period(&self) -> Duration {
+        self.sample_period
+    }
+
+    /// Stores what every revision did since the last call.
+    pub(super) fn record(&self, samples: Vec<(Place, RevisionSample)>) {
+        let now = self.clock.now();
+        let mut books = self.books();
+        let period = Period { start: books.sampled_until, end: next_end(books.sampled_until, self.sample_period, now) };
+        books.sampled_until = period.end;
+        for (place, sample) in samples {
+            books.store.record(period, &place, sample);
+        }
+        if let Some(oldest) = before(period.end, self.retention) {
+            books.store.forget_before(oldest);
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // A store that lacks a part of one sample is better than none.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The paths of the Monitoring API.
+    pub(super) fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/v3/projects/{project}/metricDescriptors", get(list_descriptors))
+            .route("/v3/projects/{project}/metricDescriptors/{*metric}", get(get_descriptor))
+            .route("/v3/projects/{project}/timeSeries", get(list_time_series))
+            .with_state(self)
+    }
+}
+
+/// The end of the period that began at `start`: a whole number of sample periods later, so that points stand on a
+/// regular grid and alignment neither splits nor doubles them; the number nearest to now, at least one.
+fn next_end(start: Timestamp, sample_period: Duration, now: Timestamp) -> Timestamp {
+    let period = i128::try_from(sample_period.as_nanos()).unwrap_or(i128::MAX).max(1);
+    let passed = now.as_nanosecond() - start.as_nanosecond();
+    let periods = ((passed + period / 2) / period).max(1);
+    Timestamp::from_nanosecond(start.as_nanosecond().saturating_add(periods.saturating_mul(period))).unwrap_or(now)
+}
+
+fn before(time: Timestamp, by: Duration) -> Option<Timestamp> {
+    SignedDuration::try_from(by).ok().and_then(|by| time.checked_sub(by).ok())
+}
+
+/// `GET /v3/projects/P/metricDescriptors?filter=`
+async fn list_descriptors(
+    State(monitoring): State<Arc<Monitoring>>,
+    Params(project): Params<String>,
+    queries: Queries,
+) -> Answer {
+    queries.only(&["filter", "pageSize", "pageToken", "activeOnly"])?;
+    let filter = Filter::parse(queries.text("filter"))?;
+    let all: Vec<_> = METRICS.into_iter().filter(|metric| filter.matches_type(metric.name)).collect();
+    let size = queries.page_size(all.len().max(1), all.len().max(1))?;
+    let token = queries.text("pageToken");
+    let start = match token {
+        "" => 0,
+        token => token.parse().map_err(|_| Status::field("pageToken", format!("{token:?} is not one of mine")))?,
+    };
+    let descriptors: Vec<_> =
+        all.iter().skip(start).take(size).map(|metric| monitoring.descriptor(metric, &project)).collect();
+    let next = usize::saturating_add(start, size);
+    let next = if next < all.len() { next.to_string() } else { String::new() };
+    Ok(Json(json!({"metricDescriptors": descriptors, "nextPageToken": next})))
+}
+
+/// `GET /v3/projects/P/metricDescriptors/run.googleapis.com/…`
+async fn get_descriptor(
+    State(monitoring): State<Arc<Monitoring>>,
+    Params((project, name)): Params<(String, String)>,
+    queries: Queries,
+) -> Answer {
+    queries.only(&[])?;
+    match Metric::find(&name) {
+        Some(metric) => Ok(Json(monitoring.descriptor(metric, &project))),
+        None => Err(Status::not_found(format!("could not find descriptor for metric '{name}'"))),
+    }
+}
+
+/// `GET /v3/projects/P/timeSeries`
+async fn list_time_series(
+    State(monitoring): State<Arc<Monitoring>>,
+    Params(project): Params<String>,
+    queries: Queries,
+) -> Answer {
+    let query = Query::parse(&queries, monitoring.sample_period)?;
+    let cursor = page::Cursor::parse(&queries, &project, monitoring.clock.now())?;
+    Ok(Json(monitoring.answer(&query, &project, &cursor)))
+}
+
+impl Monitoring {
+    fn descriptor(&self, metric: &Metric, project: &str) -> Value {
+        metric.descriptor(project, self.sample_period, self.ingest_delay)
+    }
+
+    fn answer(&self, query: &Query, project: &str, cursor: &page::Cursor) -> Value {
+        // A point is seen once the delay has passed after the end of its period.
+        let visible = before(cursor.asked, self.ingest_delay).unwrap_or(Timestamp::MIN);
+        let ends = (query.earliest(), query.end.min(visible));
+        let mut series = self.books().store.select(query.metric, project, &query.filter, ends);
+        let mut shape =
+            super::monitoring::series::Shape { kind: query.metric.kind, value_type: query.metric.value_type };
+        for aggregation in &query.aggregations {
+            series = aggregation.apply(series, query.start, query.end, shape);
+            shape = aggregation.shape(shape).unwrap_or(shape);
+        }
+        page::answer(&series, query, cursor)
+    }
+}
