@@ -312,3 +312,17 @@ pub(super) fn brief(text: &str) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_instead_of_a_message_becomes_one_short_line() {
+        let page = format!("<html>\n  <body>{}</body>\n</html>", "ü".repeat(5000));
+        let line = brief(&page);
+        assert!(line.starts_with("<html> <body>ü"));
+        assert_eq!(line.chars().count(), MESSAGE_CHARS_MAX + 1);
+        assert_eq!(brief("quota  exceeded\n"), "quota exceeded");
+    }
+}

@@ -135,3 +135,102 @@ fn mean(distributions: &[&Reading]) -> Option<f64> {
     let count: u64 = distributions.iter().map(|reading| count_of(reading.value)).sum();
     (count > 0).then(|| sum(distributions) / count as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_348_800 + seconds).unwrap()
+    }
+
+    fn reading(minute: i64, label: &str, value: Value) -> Reading {
+        let labels = BTreeMap::from([("response_code".to_owned(), label.to_owned())]);
+        Reading { labels, start: at(60 * (minute - 1)), end: at(60 * minute), value }
+    }
+
+    fn window(billing: Billing, load_end_s: i64) -> UsageWindow {
+        UsageWindow { revision: "r".to_owned(), since: at(0), load_start: at(90), load_end: at(load_end_s), billing }
+    }
+
+    fn sampling() -> Sampling {
+        Sampling { period: Duration::from_secs(60), ingest_delay: Duration::from_secs(180) }
+    }
+
+    proptest! {
+        /// Points may come in any order, on any pages, and more than once: each is counted once, in the totals and in
+        /// the series.
+        #[test]
+        fn usage_does_not_depend_on_how_points_arrive(
+            billed in proptest::collection::vec(0.0..1000.0_f64, 1..20),
+            counts in proptest::collection::vec((1..20_i64, 0..3_usize, 0..5000_u32), 0..40),
+            order in any::<proptest::sample::Index>(),
+            again in proptest::collection::vec(any::<proptest::sample::Index>(), 0..10),
+        ) {
+            let mut points: Vec<Reading> =
+                billed.iter().zip(1..).map(|(seconds, minute)| reading(minute, "", Value::Number(*seconds))).collect();
+            let counted: BTreeMap<(i64, usize), u32> =
+                counts.iter().map(|(minute, status, count)| ((*minute, *status), *count)).collect();
+            let status = |index: usize| ["200", "400", "500"][index];
+            let requests: Vec<Reading> = counted
+                .iter()
+                .map(|((minute, index), count)| reading(*minute, status(*index), Value::Number(f64::from(*count))))
+                .collect();
+            let fetched = |billable: Vec<Reading>, requests: Vec<Reading>| {
+                Fetched::from([(Metric::BillableInstanceTime, billable), (Metric::RequestCount, requests)])
+            };
+            let window = window(Billing::Request, 600);
+            let once = conclude(&window, sampling(), &fetched(points.clone(), requests.clone()));
+            let repeated: Vec<Reading> = again.iter().map(|index| index.get(&points).clone()).collect();
+            let turn = order.index(points.len());
+            points.rotate_left(turn);
+            points.extend(repeated);
+            let requests: Vec<Reading> = requests.iter().rev().chain(&requests).cloned().collect();
+            prop_assert_eq!(&conclude(&window, sampling(), &fetched(points, requests)), &once);
+
+            prop_assert!((once.billable_instance_time_s - billed.iter().sum::<f64>()).abs() < 1e-6);
+            let in_series: f64 = once.samples.iter().map(|sample| sample.billable_s).sum();
+            prop_assert!((in_series - once.billable_instance_time_s).abs() < 1e-6);
+            let all: u64 = counted.values().map(|count| u64::from(*count)).sum();
+            prop_assert_eq!(once.request_count(), all);
+            prop_assert_eq!(once.samples.iter().map(|sample| sample.requests).sum::<u64>(), all);
+        }
+    }
+
+    #[test]
+    fn the_idle_tail_is_what_was_billed_after_the_last_request() {
+        let billable = (1..=4).map(|minute| reading(minute, "", Value::Number(120.0))).collect();
+        let fetched = Fetched::from([(Metric::BillableInstanceTime, billable)]);
+        // Two instances, alive for four minutes; the last request ends after two and a half.
+        assert_eq!(conclude(&window(Billing::Instance, 150), sampling(), &fetched).idle_tail_s, 180.0);
+        assert_eq!(conclude(&window(Billing::Request, 150), sampling(), &fetched).idle_tail_s, 0.0);
+        assert_eq!(conclude(&window(Billing::Instance, 300), sampling(), &fetched).idle_tail_s, 0.0);
+    }
+
+    #[test]
+    fn metrics_whose_samples_end_a_little_apart_make_one_sample() {
+        let mut late = reading(2, "200", Value::Number(7.0));
+        late.end = at(125);
+        let fetched = Fetched::from([
+            (Metric::BillableInstanceTime, vec![reading(2, "", Value::Number(3.0))]),
+            (Metric::RequestCount, vec![late]),
+        ]);
+        let samples = conclude(&window(Billing::Request, 120), sampling(), &fetched).samples;
+        assert_eq!(samples.len(), 1);
+        assert_eq!((samples[0].end_s, samples[0].billable_s, samples[0].requests), (30.0, 3.0, 7));
+    }
+
+    #[test]
+    fn a_platform_that_tells_nothing_but_billed_time_leaves_the_rest_unknown() {
+        let billable = vec![reading(1, "", Value::Number(3.0))];
+        let usage = conclude(
+            &window(Billing::Request, 60),
+            sampling(),
+            &Fetched::from([(Metric::BillableInstanceTime, billable)]),
+        );
+        assert_eq!((usage.instance_starts, usage.startup_mean_s), (None, None));
+        assert_eq!(usage.samples[0].cpu_utilization_mean, None);
+    }
+}

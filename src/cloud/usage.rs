@@ -129,3 +129,94 @@ fn later(moment: Timestamp, by: Duration) -> Timestamp {
 fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| moment.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::monitoring::Value;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const GOOGLE: Sampling = Sampling { period: Duration::from_secs(60), ingest_delay: Duration::from_secs(180) };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_348_800 + seconds).unwrap()
+    }
+
+    fn sample(minute: i64, seconds: f64) -> Reading {
+        let (start, end) = (at(60 * (minute - 1)), at(60 * minute));
+        Reading { labels: BTreeMap::new(), start, end, value: Value::Number(seconds) }
+    }
+
+    fn settled_at(readings: &[Reading], load_end_s: i64, now_s: i64) -> bool {
+        settled(readings, at(load_end_s), GOOGLE, at(now_s))
+    }
+
+    #[test]
+    fn a_revision_without_billed_time_is_never_settled() {
+        assert!(!settled_at(&[], 100, 1_000_000));
+        assert!(!settled_at(&[sample(1, 0.0), sample(2, 0.0)], 100, 1_000_000));
+    }
+
+    #[test]
+    fn two_quiet_samples_after_the_last_billed_one_settle_it_once_that_one_is_surely_complete() {
+        let readings = [sample(1, 5.0), sample(2, 0.0), sample(3, 0.0)];
+        assert!(!settled_at(&readings, 55, 239));
+        assert!(settled_at(&readings, 55, 240));
+        // The second quiet sample is missing: it counts as zero 180 s after its end.
+        assert!(!settled_at(&readings[..2], 55, 359));
+        assert!(settled_at(&readings[..2], 55, 360));
+    }
+
+    #[test]
+    fn quiet_samples_during_the_load_settle_nothing() {
+        let readings = [sample(1, 5.0), sample(2, 0.0), sample(3, 0.0), sample(4, 0.0)];
+        assert!(!settled_at(&readings, 250, 300));
+        // The load ends within the fifth minute; the sixth and seventh must be quiet.
+        assert!(!settled_at(&readings, 250, 7 * 60 + 179));
+        assert!(settled_at(&readings, 250, 7 * 60 + 180));
+    }
+
+    proptest! {
+        /// However late each point comes within the documented delay, and whether or not empty samples are written:
+        /// when the revision counts as settled, nothing that was billed is missing; and it does become settled.
+        #[test]
+        fn nothing_billed_is_missing_once_settled(
+            during in proptest::collection::vec(prop_oneof![Just(0.0), 0.1..100.0_f64], 0..12),
+            tail in proptest::collection::vec(0.1..20.0_f64, 1..4),
+            gaps in proptest::collection::vec(any::<bool>(), 4),
+            delays in proptest::collection::vec(0..=180_i64, 40),
+            writes_zeros in proptest::collection::vec(any::<bool>(), 40),
+            load_end_in_sample_s in 0..60_i64,
+        ) {
+            let load_minutes = i64::try_from(during.len()).unwrap();
+            // After the load's last sample, billing may pause for one sample at a time.
+            let mut billed = during;
+            for (seconds, gap) in tail.iter().zip(&gaps) {
+                if *gap {
+                    billed.push(0.0);
+                }
+                billed.push(*seconds);
+            }
+            let last = i64::try_from(billed.len()).unwrap();
+            billed.extend([0.0; 6]);
+            let load_end_s = 60 * load_minutes + load_end_in_sample_s;
+            let total: f64 = billed.iter().sum();
+            let points: Vec<(Reading, i64)> = billed
+                .iter()
+                .zip(1_i64..)
+                .zip(delays.iter().zip(&writes_zeros))
+                .filter(|((seconds, _), (_, writes))| **seconds > 0.0 || **writes)
+                .map(|((seconds, minute), (delay, _))| (sample(minute, *seconds), 60 * minute + delay))
+                .collect();
+            let bound_s = 60 * (last.max(load_minutes + 1) + 2) + 180;
+            let visible = |now_s: i64| -> Vec<Reading> {
+                points.iter().filter(|(_, visible_s)| *visible_s <= now_s).map(|(reading, _)| reading.clone()).collect()
+            };
+            let first = (load_end_s..=bound_s).find(|now_s| settled_at(&visible(*now_s), load_end_s, *now_s));
+            prop_assert!(first.is_some(), "not settled by {bound_s}");
+            let seen: f64 = visible(first.unwrap()).iter().map(|reading| reading.value.total()).sum();
+            prop_assert!((seen - total).abs() < 1e-9, "{seen} of {total} at {first:?}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use tidegate::units::{Gib, Vcpu};
 const FOUR: Candidate = Candidate { max_concurrency: 4 };
 
 /// A service as `GET` gives it, with everything to the latest revision and fields that no crate knows yet.
-fn service() -> Value {
+pub(crate) fn service() -> Value {
     json!({
         "name": SERVICE, "uid": "0b4f6d0e-1", "generation": "7", "observedGeneration": "7", "etag": "\"CL\"",
         "template": {
