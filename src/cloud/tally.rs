@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn sampling() -> Sampling {
-        Sampling { period: Duration::from_secs(60), ingest_delay: Duration::from_secs(180) }
+        Sampling { period: Duration::from_mins(1), ingest_delay: Duration::from_mins(3) }
     }
 
     proptest! {

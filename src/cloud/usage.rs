@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    const GOOGLE: Sampling = Sampling { period: Duration::from_secs(60), ingest_delay: Duration::from_secs(180) };
+    const GOOGLE: Sampling = Sampling { period: Duration::from_mins(1), ingest_delay: Duration::from_mins(3) };
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_795_348_800 + seconds).unwrap()

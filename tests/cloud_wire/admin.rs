@@ -3,7 +3,8 @@
 use crate::google::{self, Google, SERVICE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tidegate::cloud::{CloudError, Deployed, Original, Overrides};
+use std::time::Duration;
+use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original, Overrides, Pace};
 use tidegate::scenario::{Billing, Candidate, Service, ServiceSource};
 use tidegate::units::{Gib, Vcpu};
 
@@ -151,6 +152,36 @@ async fn refusals_say_what_where_and_how_to_mend() {
 }
 
 #[tokio::test]
+async fn a_403_names_the_role_or_the_api_that_is_missing() {
+    let google = Google::start(service()).await;
+    let act_as = "Permission 'iam.serviceaccounts.actAs' denied on service account shop@demo.iam.gserviceaccount.com";
+    google.trouble("PATCH", 1, (403, "PERMISSION_DENIED", act_as));
+    let error = google.client().await.take_over().await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("grant the role roles/iam.serviceAccountUser to the account you signed in with")
+    );
+
+    let disabled = json!({"error": {
+        "code": 403, "status": "PERMISSION_DENIED",
+        "message": "Cloud Run Admin API has not been used in project 1234 before or it is disabled.",
+        "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED",
+            "domain": "googleapis.com", "metadata": {"service": "run.googleapis.com"}}]
+    }});
+    google.trouble_with("/services/shop", 1, 403, disabled.to_string());
+    let error = google.client().await.take_over().await.unwrap_err();
+    assert!(matches!(error, CloudError::ApiDisabled { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_operation_that_does_not_end_is_given_up() {
+    let google = Google::start(service()).await;
+    let pace = Pace { operation_limit: Duration::ZERO, ..google::PACE };
+    let cloud = Cloud::connect_at(google.endpoint(), pace, google.clock.clone()).await.unwrap();
+    let error = cloud.take_over().await.unwrap_err();
+    assert!(matches!(error, CloudError::TooLong { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_api_and_an_address_where_nobody_listens_are_told_apart() {
     let google = Google::start(service()).await;
     google.trouble_with("/services/shop", 1, 200, "<html>Welcome to our hotel</html>".to_owned());
@@ -160,8 +191,8 @@ async fn an_answer_that_is_no_api_and_an_address_where_nobody_listens_are_told_a
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let endpoint = tidegate::cloud::Endpoint { local: Some(address.clone()), ..google.endpoint() };
-    let cloud = tidegate::cloud::Cloud::connect_at(endpoint, google::PACE, google.clock.clone()).await.unwrap();
+    let endpoint = Endpoint { local: Some(address.clone()), ..google.endpoint() };
+    let cloud = Cloud::connect_at(endpoint, google::PACE, google.clock.clone()).await.unwrap();
     let error = cloud.take_over().await.unwrap_err();
     assert!(matches!(&error, CloudError::Unreachable { endpoint, .. } if *endpoint == address), "{error}");
 }

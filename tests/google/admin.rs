@@ -1,7 +1,7 @@
 //! Cloud Run Admin v2 as documented: a service, its revisions, and operations that are done at the second look.
 
 use super::{Asked, error};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Full name of the service.
@@ -124,11 +124,9 @@ impl Admin {
 }
 
 /// A message inside an operation.
-fn typed(name: &str, message: Value) -> Value {
-    let mut all = Map::new();
-    all.insert("@type".to_owned(), json!(format!("type.googleapis.com/google.cloud.run.v2.{name}")));
-    all.extend(message.as_object().unwrap().clone());
-    Value::Object(all)
+fn typed(name: &str, mut message: Value) -> Value {
+    message["@type"] = json!(format!("type.googleapis.com/google.cloud.run.v2.{name}"));
+    message
 }
 
 fn statuses(traffic: &Value) -> Value {

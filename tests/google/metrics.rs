@@ -117,12 +117,12 @@ pub(crate) fn billed(minute: i64, seconds: f64) -> (&'static str, Value, Value) 
 }
 
 /// A DELTA INT64.
-pub(crate) fn counted<'a>(metric: &'a str, labels: Value, minute: i64, count: u64) -> (&'a str, Value, Value) {
+pub(crate) fn counted(metric: &str, labels: Value, minute: i64, count: u64) -> (&str, Value, Value) {
     (metric, labels, json!({"interval": interval(minute), "value": {"int64Value": count.to_string()}}))
 }
 
 /// A GAUGE INT64, whose start is its end.
-pub(crate) fn gauge<'a>(metric: &'a str, labels: Value, minute: i64, count: u64) -> (&'a str, Value, Value) {
+pub(crate) fn gauge(metric: &str, labels: Value, minute: i64, count: u64) -> (&str, Value, Value) {
     let end = interval(minute)["endTime"].clone();
     (
         metric,
@@ -132,12 +132,12 @@ pub(crate) fn gauge<'a>(metric: &'a str, labels: Value, minute: i64, count: u64)
 }
 
 /// A DELTA DISTRIBUTION.
-pub(crate) fn distribution<'a>(
-    metric: &'a str,
+pub(crate) fn distribution(
+    metric: &str,
     labels: Value,
     minute: i64,
     (count, mean): (u64, f64),
-) -> (&'a str, Value, Value) {
+) -> (&str, Value, Value) {
     let value = json!({"distributionValue": {
         "count": count.to_string(), "mean": mean, "sumOfSquaredDeviation": 12.5,
         "bucketOptions": {"exponentialBuckets": {"numFiniteBuckets": 66, "growthFactor": 1.4, "scale": 1}},
