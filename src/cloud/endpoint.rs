@@ -86,7 +86,7 @@ impl Pace {
         attempts: 6,
         retry_delay: Duration::from_secs(1),
         retry_delay_max: Duration::from_secs(20),
-        attempt_timeout: Duration::from_secs(60),
+        attempt_timeout: Duration::from_mins(1),
         operation_delay: Duration::from_secs(1),
         operation_delay_max: Duration::from_secs(5),
         // A container may take 4 minutes to listen, and more than one may be tried.
@@ -98,7 +98,7 @@ impl Pace {
         attempts: 5,
         retry_delay: Duration::from_millis(50),
         retry_delay_max: Duration::from_secs(1),
-        attempt_timeout: Duration::from_secs(60),
+        attempt_timeout: Duration::from_mins(1),
         operation_delay: Duration::from_millis(20),
         operation_delay_max: Duration::from_millis(500),
         operation_limit: Duration::from_mins(5),

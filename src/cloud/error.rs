@@ -3,11 +3,14 @@
 
 use google_cloud_gax::client_builder::Error as BuildError;
 use google_cloud_gax::error::Error as ApiError;
-use google_cloud_gax::error::rpc::Code;
+use google_cloud_gax::error::rpc::{Code, StatusDetails};
 use std::time::Duration;
 
 /// Longest part of a server's message that is shown.
 const MESSAGE_CHARS_MAX: usize = 400;
+
+/// Role that allows deploying a service that runs as another account; granted on that account.
+const ACT_AS_ROLE: &str = "roles/iam.serviceAccountUser";
 
 /// Why the cloud could not do what was asked. `what` names the action, the object and its place.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -39,6 +42,16 @@ pub enum CloudError {
         /// What the server said.
         message: String,
     },
+    /// 403: the API is not switched on.
+    #[error("failed to {what}: the API is not enabled ({message}); run `gcloud services enable {api}`")]
+    ApiDisabled {
+        /// The action.
+        what: String,
+        /// The API's name.
+        api: String,
+        /// What the server said.
+        message: String,
+    },
     /// 404.
     #[error("failed to {what}: not found ({message}); check project, region and service")]
     NotFound {
@@ -48,7 +61,7 @@ pub enum CloudError {
         message: String,
     },
     /// 409: the name is in use.
-    #[error("failed to {what}: the name is taken ({message}); names of revisions cannot be used twice, choose another")]
+    #[error("failed to {what}: the name is taken ({message}); choose another")]
     NameTaken {
         /// The action.
         what: String,
@@ -228,6 +241,14 @@ impl CloudError {
         };
         let message = message_of(error);
         match kind {
+            Kind::Denied if disabled(error) => {
+                let api = endpoint.trim_start_matches("https://").to_owned();
+                Self::ApiDisabled { what, api, message }
+            }
+            // Deploying acts as the service's own account, which is a right of its own.
+            Kind::Denied if message.contains("iam.serviceaccounts.actAs") => {
+                Self::PermissionDenied { what, role: ACT_AS_ROLE, message }
+            }
             Kind::Denied => Self::PermissionDenied { what, role, message },
             Kind::SignIn => Self::Credentials { cause: message },
             Kind::Missing => Self::NotFound { what, message },
@@ -279,6 +300,12 @@ fn kind_of(error: &ApiError) -> Option<Kind> {
     })
 }
 
+/// Whether a refusal means that the project has not switched the API on.
+fn disabled(error: &ApiError) -> bool {
+    let details = error.status().map(|status| status.details.as_slice()).unwrap_or_default();
+    details.iter().any(|detail| matches!(detail, StatusDetails::ErrorInfo(info) if info.reason == "SERVICE_DISABLED"))
+}
+
 /// What the server said, else the status line.
 pub(super) fn message_of(error: &ApiError) -> String {
     if let Some(status) = error.status() {
@@ -310,5 +337,19 @@ pub(super) fn brief(text: &str) -> String {
     match line.char_indices().nth(MESSAGE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_instead_of_a_message_becomes_one_short_line() {
+        let page = format!("<html>\n  <body>{}</body>\n</html>", "ü".repeat(5000));
+        let line = brief(&page);
+        assert!(line.starts_with("<html> <body>ü"));
+        assert_eq!(line.chars().count(), MESSAGE_CHARS_MAX + 1);
+        assert_eq!(brief("quota  exceeded\n"), "quota exceeded");
     }
 }

@@ -8,6 +8,7 @@ mod endpoint;
 mod error;
 mod monitoring;
 mod retry;
+mod tally;
 mod traffic;
 mod usage;
 
@@ -16,5 +17,5 @@ pub use client::Cloud;
 pub use endpoint::{Clock, Endpoint, Pace, SteadyClock};
 pub use error::CloudError;
 pub use monitoring::Sampling;
+pub use tally::UsageWindow;
 pub use traffic::{Original, Overrides};
-pub use usage::UsageWindow;

@@ -192,3 +192,70 @@ fn condition_message(condition: Option<&Condition>) -> String {
         None => "it does not say why".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn latest(percent: i32) -> TrafficTarget {
+        TrafficTarget::new().set_type(TrafficTargetAllocationType::Latest).set_percent(percent)
+    }
+
+    fn original(traffic: Vec<TrafficTarget>) -> Original {
+        let template = RevisionTemplate::new();
+        Original {
+            service: "projects/p/locations/l/services/s".to_owned(),
+            latest: "s-7".to_owned(),
+            template,
+            traffic,
+        }
+    }
+
+    #[test]
+    fn no_traffic_means_everything_to_the_latest() {
+        assert_eq!(original(vec![]).pinned(), [by_name("s-7").set_percent(100)]);
+        assert!(same_traffic(&[], &[latest(100)]));
+    }
+
+    #[test]
+    fn latest_and_the_same_revision_by_name_become_one_target() {
+        let traffic = vec![latest(30), by_name("s-7").set_percent(70)];
+        assert_eq!(original(traffic).pinned(), [by_name("s-7").set_percent(100)]);
+    }
+
+    #[test]
+    fn traffic_is_the_same_whatever_its_order_and_differs_by_revision_share_and_tag() {
+        let one = [latest(90), by_name("s-5").set_percent(10).set_tag("stable")];
+        let other =
+            [by_name("projects/p/locations/l/services/s/revisions/s-5").set_percent(10).set_tag("stable"), latest(90)];
+        assert!(same_traffic(&one, &other));
+        for changed in [by_name("s-4").set_percent(10).set_tag("stable"), by_name("s-5").set_percent(10)] {
+            assert!(!same_traffic(&one, &[latest(90), changed]));
+        }
+        assert!(!same_traffic(&[latest(100)], &[by_name("s-7").set_percent(100)]));
+    }
+
+    proptest! {
+        /// Whatever the traffic was: pinned, nothing follows a new revision, all shares are kept, and a candidate gets
+        /// an address and nothing else.
+        #[test]
+        fn no_request_of_the_service_reaches_a_candidate(
+            targets in proptest::collection::vec((any::<bool>(), 0..4_u8, 0..=100_i32, 0..3_u8), 0..6),
+        ) {
+            let target = |(follows, revision, percent, tag): (bool, u8, i32, u8)| {
+                let target = if follows { latest(percent) } else { by_name(&format!("s-{revision}")).set_percent(percent) };
+                if tag == 0 { target } else { target.set_tag(format!("t{tag}")) }
+            };
+            let traffic: Vec<TrafficTarget> = targets.into_iter().map(target).collect();
+            let share: i32 = traffic.iter().map(|target| target.percent).sum();
+            let pinned = original(traffic.clone()).pinned();
+            prop_assert!(pinned.iter().all(|target| !is_latest(target)));
+            prop_assert_eq!(pinned.iter().map(|target| target.percent).sum::<i32>(), if share == 0 { 100 } else { share });
+            let with_tag = original(traffic).with_tag("s-tg-1", "tg-1");
+            let to_candidate: Vec<_> = with_tag.iter().filter(|target| target.revision == "s-tg-1").collect();
+            let only_the_tag = by_name("s-tg-1").set_tag("tg-1");
+            prop_assert_eq!(to_candidate, vec![&only_the_tag]);
+        }
+    }
+}

@@ -1,36 +1,18 @@
-//! From points to usage, as pure functions of what was fetched, and the patient reader that fetches it.
+//! The patient reader of usage: when a revision's end can be read, and what is read then.
 
 use super::Cloud;
 use super::error::CloudError;
-use super::monitoring::{Metric, Reading, Sampling, Value};
+use super::monitoring::{Metric, Reading, Sampling};
+use super::tally::{Fetched, UsageWindow, conclude};
 use crate::scenario::Billing;
-use crate::trial::{Usage, UsageSample};
+use crate::trial::Usage;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Samples that must be free of billed time before a revision counts as settled.
 const QUIET_SAMPLES: u32 = 2;
 /// A revision is waited for this many times (period + delay) after the end of its load.
 const PATIENCE: u32 = 4;
-
-/// Whose usage, and when its load was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageWindow {
-    /// The revision, by its short name.
-    pub revision: String,
-    /// From here on it may have been billed: when its deployment began.
-    pub since: Timestamp,
-    /// When the load (set-up steps not included) started: the origin of the series.
-    pub load_start: Timestamp,
-    /// When its last request ended.
-    pub load_end: Timestamp,
-    /// What is billed.
-    pub billing: Billing,
-}
-
-/// All points of a revision, by metric. A metric that the platform does not know is absent.
-type Fetched = BTreeMap<Metric, Vec<Reading>>;
 
 impl Cloud {
     /// All that the revision was billed. Waits until its end can be read: two consecutive samples without billed time
@@ -140,122 +122,101 @@ fn settled(billable: &[Reading], load_end: Timestamp, sampling: Sampling, now: T
     is_readable(anchor) && (1..=QUIET_SAMPLES).all(|number| is_quiet(later(anchor, sampling.period * number)))
 }
 
-/// Usage from what was fetched: in any order, on any pages, each point counted once.
-fn conclude(window: &UsageWindow, sampling: Sampling, fetched: &Fetched) -> Usage {
-    let all = |metric: Metric| unique(fetched.get(&metric).map(Vec::as_slice).unwrap_or_default());
-    let billable = all(Metric::BillableInstanceTime);
-    let counts = all(Metric::RequestCount);
-    let startups = all(Metric::StartupLatencies);
-    let starts: u64 = startups.iter().map(|reading| count_of(reading.value)).sum();
-    Usage {
-        revision: window.revision.clone(),
-        billable_instance_time_s: sum(&billable),
-        idle_tail_s: match window.billing {
-            Billing::Request => 0.0,
-            Billing::Instance => billable.iter().map(|reading| billed_after(reading, window.load_end)).sum(),
-        },
-        requests: requests_by_status(&counts),
-        request_latencies_sum_s: sum(&all(Metric::RequestLatencies)) / 1000.0,
-        pending_sum_s: sum(&all(Metric::Pending)) / 1000.0,
-        instance_starts: (!startups.is_empty()).then_some(starts),
-        startup_mean_s: (starts > 0).then(|| sum(&startups) / 1000.0 / starts as f64),
-        samples: samples(window, sampling, fetched),
-    }
-}
-
-/// Each point once: the same series at the same time is the same point, wherever it stood.
-fn unique(readings: &[Reading]) -> Vec<&Reading> {
-    let by_place: BTreeMap<_, _> = readings.iter().map(|reading| ((reading.end, &reading.labels), reading)).collect();
-    by_place.into_values().collect()
-}
-
-fn sum(readings: &[&Reading]) -> f64 {
-    readings.iter().map(|reading| reading.value.total()).sum()
-}
-
-/// The part of a sample that was billed after `moment`, as if billed evenly: idle instances are.
-fn billed_after(reading: &Reading, moment: Timestamp) -> f64 {
-    let length_s = reading.end.duration_since(reading.start).as_secs_f64();
-    let after_s = reading.end.duration_since(moment).as_secs_f64();
-    if after_s <= 0.0 {
-        0.0
-    } else if length_s <= after_s {
-        reading.value.total()
-    } else {
-        reading.value.total() * after_s / length_s
-    }
-}
-
-fn requests_by_status(counts: &[&Reading]) -> BTreeMap<String, u64> {
-    let mut requests = BTreeMap::new();
-    for reading in counts {
-        let status = reading.labels.get("response_code").map_or("unknown", String::as_str);
-        *requests.entry(status.to_owned()).or_insert(0) += count_of(reading.value);
-    }
-    requests.retain(|_, count| *count > 0);
-    requests
-}
-
-/// A whole number, or how many values a distribution holds.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are whole and not negative; `as` saturates"
-)]
-fn count_of(value: Value) -> u64 {
-    match value {
-        Value::Number(number) => number.round() as u64,
-        Value::Distribution { count, .. } => count,
-    }
-}
-
-/// The series: points of all metrics that end in the same period make one sample.
-fn samples(window: &UsageWindow, sampling: Sampling, fetched: &Fetched) -> Vec<UsageSample> {
-    let period_s = sampling.period.as_secs_f64();
-    let origin = window.load_start;
-    let end_s = |reading: &Reading| reading.end.duration_since(origin).as_secs_f64();
-    // Billed samples show where the grid lies.
-    let billable = fetched.get(&Metric::BillableInstanceTime).and_then(|readings| readings.first());
-    let phase_s = billable.map_or(0.0, |reading| end_s(reading).rem_euclid(period_s));
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and a trial is no 2^63 periods away")]
-    let place = |reading: &Reading| ((end_s(reading) - phase_s) / period_s).round() as i64;
-    let mut by_place: BTreeMap<i64, BTreeMap<Metric, Vec<&Reading>>> = BTreeMap::new();
-    for (metric, readings) in fetched {
-        for reading in unique(readings) {
-            by_place.entry(place(reading)).or_default().entry(*metric).or_default().push(reading);
-        }
-    }
-    let sample = |(place, metrics): (i64, BTreeMap<Metric, Vec<&Reading>>)| {
-        let of = |metric: Metric| metrics.get(&metric).map(Vec::as_slice).unwrap_or_default();
-        UsageSample {
-            end_s: place as f64 * period_s + phase_s,
-            period_s,
-            billable_s: sum(of(Metric::BillableInstanceTime)),
-            instances_active: instances(of(Metric::InstanceCount), "active"),
-            instances_idle: instances(of(Metric::InstanceCount), "idle"),
-            requests: of(Metric::RequestCount).iter().map(|reading| count_of(reading.value)).sum(),
-            cpu_utilization_mean: mean(of(Metric::CpuUtilizations)),
-            memory_utilization_mean: mean(of(Metric::MemoryUtilizations)),
-        }
-    };
-    by_place.into_iter().map(sample).collect()
-}
-
-fn instances(counts: &[&Reading], state: &str) -> u64 {
-    let in_state = |reading: &&&Reading| reading.labels.get("state").is_some_and(|label| label == state);
-    counts.iter().filter(in_state).map(|reading| count_of(reading.value)).sum()
-}
-
-/// Mean over all values of all distributions; `None` when there is none.
-fn mean(distributions: &[&Reading]) -> Option<f64> {
-    let count: u64 = distributions.iter().map(|reading| count_of(reading.value)).sum();
-    (count > 0).then(|| sum(distributions) / count as f64)
-}
-
 fn later(moment: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| moment.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
 fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| moment.checked_sub(by).ok()).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::monitoring::Value;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const GOOGLE: Sampling = Sampling { period: Duration::from_mins(1), ingest_delay: Duration::from_mins(3) };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_795_348_800 + seconds).unwrap()
+    }
+
+    fn sample(minute: i64, seconds: f64) -> Reading {
+        let (start, end) = (at(60 * (minute - 1)), at(60 * minute));
+        Reading { labels: BTreeMap::new(), start, end, value: Value::Number(seconds) }
+    }
+
+    fn settled_at(readings: &[Reading], load_end_s: i64, now_s: i64) -> bool {
+        settled(readings, at(load_end_s), GOOGLE, at(now_s))
+    }
+
+    #[test]
+    fn a_revision_without_billed_time_is_never_settled() {
+        assert!(!settled_at(&[], 100, 1_000_000));
+        assert!(!settled_at(&[sample(1, 0.0), sample(2, 0.0)], 100, 1_000_000));
+    }
+
+    #[test]
+    fn two_quiet_samples_after_the_last_billed_one_settle_it_once_that_one_is_surely_complete() {
+        let readings = [sample(1, 5.0), sample(2, 0.0), sample(3, 0.0)];
+        assert!(!settled_at(&readings, 55, 239));
+        assert!(settled_at(&readings, 55, 240));
+        // The second quiet sample is missing: it counts as zero 180 s after its end.
+        assert!(!settled_at(&readings[..2], 55, 359));
+        assert!(settled_at(&readings[..2], 55, 360));
+    }
+
+    #[test]
+    fn quiet_samples_during_the_load_settle_nothing() {
+        let readings = [sample(1, 5.0), sample(2, 0.0), sample(3, 0.0), sample(4, 0.0)];
+        assert!(!settled_at(&readings, 250, 300));
+        // The load ends within the fifth minute; the sixth and seventh must be quiet.
+        assert!(!settled_at(&readings, 250, 7 * 60 + 179));
+        assert!(settled_at(&readings, 250, 7 * 60 + 180));
+    }
+
+    proptest! {
+        /// However late each point comes within the documented delay, and whether or not empty samples are written:
+        /// when the revision counts as settled, nothing that was billed is missing; and it does become settled.
+        #[test]
+        fn nothing_billed_is_missing_once_settled(
+            during in proptest::collection::vec(prop_oneof![Just(0.0), 0.1..100.0_f64], 0..12),
+            tail in proptest::collection::vec(0.1..20.0_f64, 1..4),
+            gaps in proptest::collection::vec(any::<bool>(), 4),
+            delays in proptest::collection::vec(0..=180_i64, 40),
+            writes_zeros in proptest::collection::vec(any::<bool>(), 40),
+            load_end_in_sample_s in 0..60_i64,
+        ) {
+            let load_minutes = i64::try_from(during.len()).unwrap();
+            // After the load's last sample, billing may pause for one sample at a time.
+            let mut billed = during;
+            for (seconds, gap) in tail.iter().zip(&gaps) {
+                if *gap {
+                    billed.push(0.0);
+                }
+                billed.push(*seconds);
+            }
+            let last = i64::try_from(billed.len()).unwrap();
+            billed.extend([0.0; 6]);
+            let load_end_s = 60 * load_minutes + load_end_in_sample_s;
+            let total: f64 = billed.iter().sum();
+            let points: Vec<(Reading, i64)> = billed
+                .iter()
+                .zip(1_i64..)
+                .zip(delays.iter().zip(&writes_zeros))
+                .filter(|((seconds, _), (_, writes))| **seconds > 0.0 || **writes)
+                .map(|((seconds, minute), (delay, _))| (sample(minute, *seconds), 60 * minute + delay))
+                .collect();
+            let bound_s = 60 * (last.max(load_minutes + 1) + 2) + 180;
+            let visible = |now_s: i64| -> Vec<Reading> {
+                points.iter().filter(|(_, visible_s)| *visible_s <= now_s).map(|(reading, _)| reading.clone()).collect()
+            };
+            let first = (load_end_s..=bound_s).find(|now_s| settled_at(&visible(*now_s), load_end_s, *now_s));
+            prop_assert!(first.is_some(), "not settled by {bound_s}");
+            let seen: f64 = visible(first.unwrap()).iter().map(|reading| reading.value.total()).sum();
+            prop_assert!((seen - total).abs() < 1e-9, "{seen} of {total} at {first:?}");
+        }
+    }
 }

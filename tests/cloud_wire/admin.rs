@@ -1,0 +1,394 @@
+//! Cloud Run Admin v2: what is asked when a service is made, taken over, given candidates, and put back.
+
+use crate::google::{self, Google, SERVICE};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original, Overrides, Pace};
+use tidegate::scenario::{Billing, Candidate, Service, ServiceSource};
+use tidegate::units::{Gib, Vcpu};
+
+const FOUR: Candidate = Candidate { max_concurrency: 4 };
+
+/// A service as `GET` gives it, with everything to the latest revision and fields that no crate knows yet.
+pub(crate) fn service() -> Value {
+    json!({
+        "name": SERVICE, "uid": "0b4f6d0e-1", "generation": "7", "observedGeneration": "7", "etag": "\"CL\"",
+        "template": {
+            "revision": "shop-00007-abc",
+            "scaling": {"minInstanceCount": 1, "maxInstanceCount": 20, "concurrencyUtilization": 0.7},
+            "timeout": "300s", "serviceAccount": "shop@demo.iam.gserviceaccount.com",
+            "containers": [{"image": "europe-docker.pkg.dev/demo/shop@sha256:1", "env": [{"name": "KEY", "value": "s3cret"}],
+                "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "cpuIdle": true, "startupCpuBoost": true}}],
+            "maxInstanceRequestConcurrency": 80
+        },
+        "traffic": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}],
+        "trafficStatuses": [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}],
+        "latestReadyRevision": format!("{SERVICE}/revisions/shop-00007-abc"),
+        "latestCreatedRevision": format!("{SERVICE}/revisions/shop-00007-abc"),
+        "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
+        "uri": "https://shop-abc-ew.a.run.app"
+    })
+}
+
+/// Traffic split between two revisions, with a tag that follows the latest.
+fn split() -> Value {
+    json!([
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 90},
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "shop-00005-old", "percent": 10, "tag": "stable"},
+        {"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "tag": "next"}
+    ])
+}
+
+fn with_traffic(traffic: Value) -> Value {
+    let mut service = service();
+    service["traffic"] = traffic;
+    service
+}
+
+/// A target as the crates write it: enums are integers, 2 is "by revision"; zero percent is left out.
+fn target(revision: &str, percent: u32) -> Value {
+    let mut target = json!({"type": 2, "revision": revision});
+    if percent > 0 {
+        target["percent"] = json!(percent);
+    }
+    target
+}
+
+fn tagged(revision: &str, percent: u32, tag: &str) -> Value {
+    let mut target = target(revision, percent);
+    target["tag"] = json!(tag);
+    target
+}
+
+#[tokio::test]
+async fn taking_over_pins_the_latest_revision_by_name_and_asks_without_credentials() {
+    let google = Google::start(service()).await;
+    google.client().await.take_over().await.unwrap();
+    let asked = google.asked();
+    assert_eq!((asked[0].method.as_str(), asked[0].path.as_str()), ("GET", format!("/v2/{SERVICE}").as_str()));
+    assert_eq!((asked[1].method.as_str(), asked[1].path.as_str()), ("PATCH", format!("/v2/{SERVICE}").as_str()));
+    assert_eq!(asked[1].query("updateMask"), Some("traffic"));
+    assert_eq!(asked[1].body, json!({"name": SERVICE, "traffic": [target("shop-00007-abc", 100)]}));
+    let looks = asked.iter().filter(|asked| asked.path.contains("/operations/op-1")).count();
+    assert_eq!(looks, 2, "the operation is done at the second look");
+    assert!(asked.iter().all(|asked| !asked.authorized));
+}
+
+#[tokio::test]
+async fn a_split_keeps_its_shares_and_tags_and_a_tag_of_the_latest_stays_where_it_is() {
+    let google = Google::start(with_traffic(split())).await;
+    google.client().await.take_over().await.unwrap();
+    let pinned = json!([
+        target("shop-00007-abc", 90),
+        tagged("shop-00005-old", 10, "stable"),
+        tagged("shop-00007-abc", 0, "next")
+    ]);
+    assert_eq!(google.changes()[0].body["traffic"], pinned);
+}
+
+#[tokio::test]
+async fn a_service_whose_traffic_goes_by_name_already_is_left_alone() {
+    let by_name =
+        json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "shop-00005-old", "percent": 100}]);
+    let google = Google::start(with_traffic(by_name)).await;
+    google.client().await.take_over().await.unwrap();
+    assert_eq!(google.changes(), []);
+}
+
+#[tokio::test]
+async fn services_that_cannot_be_taken_over_are_refused_unchanged() {
+    let mut busy = service();
+    busy["reconciling"] = json!(true);
+    let mut empty = service();
+    empty["latestReadyRevision"] = json!("");
+    let mut broken = service();
+    broken["latestCreatedRevision"] = json!(format!("{SERVICE}/revisions/shop-00008-bad"));
+    for service in [&mut empty, &mut broken] {
+        service["terminalCondition"] =
+            json!({"type": "Ready", "state": "CONDITION_FAILED", "message": "failed to listen on PORT=8080"});
+    }
+    for (service, text) in [
+        (busy, "service \"shop\" is being changed right now; wait until it is ready, then try again"),
+        (
+            empty,
+            "service \"shop\" has no ready revision (failed to listen on PORT=8080); deploy one that starts, then try again",
+        ),
+        (
+            broken,
+            "the newest revision \"shop-00008-bad\" of service \"shop\" is not ready (failed to listen on PORT=8080)",
+        ),
+    ] {
+        let google = Google::start(service).await;
+        let error = google.client().await.take_over().await.unwrap_err();
+        assert!(error.to_string().starts_with(text), "{error}");
+        assert_eq!(google.changes(), []);
+    }
+}
+
+#[tokio::test]
+async fn refusals_say_what_where_and_how_to_mend() {
+    let place = "service \"shop\" (project \"demo\", region \"europe-west1\")";
+    for (trouble, text) in [
+        (
+            (403, "PERMISSION_DENIED", "Permission 'run.services.get' denied"),
+            format!("failed to read {place}: permission denied (PERMISSION_DENIED: Permission 'run.services.get' denied); grant the role roles/run.developer to the account you signed in with"),
+        ),
+        (
+            (404, "NOT_FOUND", "Resource 'shop' was not found"),
+            format!("failed to read {place}: not found (NOT_FOUND: Resource 'shop' was not found); check project, region and service"),
+        ),
+        (
+            (401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
+            "failed to sign in to Google Cloud: UNAUTHENTICATED: Request had invalid authentication credentials.; run `gcloud auth application-default login`, or let GOOGLE_APPLICATION_CREDENTIALS name a credentials file".to_owned(),
+        ),
+    ] {
+        let google = Google::start(service()).await;
+        google.trouble("/services/shop", 1, trouble);
+        let error = google.client().await.take_over().await.unwrap_err();
+        assert_eq!(error.to_string(), text);
+        assert_eq!(google.asked().len(), 1, "what cannot pass is not asked again");
+    }
+}
+
+#[tokio::test]
+async fn a_403_names_the_role_or_the_api_that_is_missing() {
+    let google = Google::start(service()).await;
+    let act_as = "Permission 'iam.serviceaccounts.actAs' denied on service account shop@demo.iam.gserviceaccount.com";
+    google.trouble("PATCH", 1, (403, "PERMISSION_DENIED", act_as));
+    let error = google.client().await.take_over().await.unwrap_err();
+    assert!(
+        error.to_string().ends_with("grant the role roles/iam.serviceAccountUser to the account you signed in with")
+    );
+
+    let disabled = json!({"error": {
+        "code": 403, "status": "PERMISSION_DENIED",
+        "message": "Cloud Run Admin API has not been used in project 1234 before or it is disabled.",
+        "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED",
+            "domain": "googleapis.com", "metadata": {"service": "run.googleapis.com"}}]
+    }});
+    google.trouble_with("/services/shop", 1, 403, disabled.to_string());
+    let error = google.client().await.take_over().await.unwrap_err();
+    assert!(matches!(error, CloudError::ApiDisabled { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_operation_that_does_not_end_is_given_up() {
+    let google = Google::start(service()).await;
+    let pace = Pace { operation_limit: Duration::ZERO, ..google::PACE };
+    let cloud = Cloud::connect_at(google.endpoint(), pace, google.clock.clone()).await.unwrap();
+    let error = cloud.take_over().await.unwrap_err();
+    assert!(matches!(error, CloudError::TooLong { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_api_and_an_address_where_nobody_listens_are_told_apart() {
+    let google = Google::start(service()).await;
+    google.trouble_with("/services/shop", 1, 200, "<html>Welcome to our hotel</html>".to_owned());
+    let error = google.client().await.take_over().await.unwrap_err();
+    assert!(matches!(error, CloudError::Unintelligible { .. }), "{error}");
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let endpoint = Endpoint { local: Some(address.clone()), ..google.endpoint() };
+    let cloud = Cloud::connect_at(endpoint, google::PACE, google.clock.clone()).await.unwrap();
+    let error = cloud.take_over().await.unwrap_err();
+    assert!(matches!(&error, CloudError::Unreachable { endpoint, .. } if *endpoint == address), "{error}");
+}
+
+#[tokio::test]
+async fn quota_and_outages_are_ridden_out_and_given_up_after_a_bounded_number_of_attempts() {
+    for trouble in
+        [(429, "RESOURCE_EXHAUSTED", "Quota exceeded"), (503, "UNAVAILABLE", "down"), (500, "INTERNAL", "oops")]
+    {
+        let google = Google::start(service()).await;
+        google.trouble("PATCH", 2, trouble);
+        google.client().await.take_over().await.unwrap();
+        assert_eq!(google.changes().len(), 3);
+        google.trouble("/services/shop", usize::MAX, trouble);
+        let error = google.client().await.take_over().await.unwrap_err();
+        assert_eq!(google.asked().len(), 4, "as many attempts as the pace allows");
+        assert_eq!(matches!(error, CloudError::Quota { .. }), trouble.0 == 429, "{error}");
+        assert_eq!(matches!(error, CloudError::Unavailable { .. }), trouble.0 != 429, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_candidate_is_one_patch_of_template_and_a_tag_without_traffic() {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let original = cloud.take_over().await.unwrap();
+    google.asked();
+    let deployed = cloud.deploy(&original, FOUR, "shop-tg-1-c4", "tg-1-c4").await.unwrap();
+    let url = "https://tg-1-c4---shop-abc-ew.a.run.app".to_owned();
+    assert_eq!(deployed, Deployed { revision: "shop-tg-1-c4".to_owned(), url });
+    let changes = google.changes();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].query("updateMask"), Some("template,traffic"));
+    let mut template = service()["template"].clone();
+    template["revision"] = json!("shop-tg-1-c4");
+    template["maxInstanceRequestConcurrency"] = json!(4);
+    assert_eq!(changes[0].body["template"], template, "unknown fields come back too");
+    assert_eq!(
+        changes[0].body["traffic"],
+        json!([target("shop-00007-abc", 100), tagged("shop-tg-1-c4", 0, "tg-1-c4")])
+    );
+
+    cloud.retire(&original).await.unwrap();
+    let changes = google.changes();
+    assert_eq!(changes[0].query("updateMask"), Some("traffic"));
+    assert_eq!(changes[0].body, json!({"name": SERVICE, "traffic": [target("shop-00007-abc", 100)]}));
+}
+
+#[tokio::test]
+async fn overrides_change_billing_and_scaling_of_candidates_only() {
+    let google = Google::start(service()).await;
+    let overrides = Overrides { billing: Some(Billing::Instance), min_instances: Some(0), max_instances: Some(3) };
+    let cloud = google.client().await.with_overrides(overrides);
+    let original = cloud.take_over().await.unwrap();
+    google.asked();
+    cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap();
+    let template = &google.changes()[0].body["template"];
+    assert_eq!(template["scaling"], json!({"maxInstanceCount": 3, "concurrencyUtilization": 0.7}));
+    assert_eq!(template["containers"][0]["resources"]["cpuIdle"], Value::Null, "false is left out");
+    assert_eq!(original.max_concurrency(), Some(80));
+}
+
+#[tokio::test]
+async fn a_candidate_that_does_not_start_says_why() {
+    let why =
+        "Revision 'shop-tg-1' is not ready and cannot serve traffic. The user-provided container failed to start.";
+    for only_in_revision in [false, true] {
+        let google = Google::start(service()).await;
+        let cloud = google.client().await;
+        let original = cloud.take_over().await.unwrap();
+        {
+            let mut world = google.world.lock().unwrap();
+            world.admin.start_failure = why.to_owned();
+            world.admin.start_failure_only_in_revision = only_in_revision;
+        }
+        let error = cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap_err();
+        assert!(matches!(&error, CloudError::NotReady { revision, .. } if revision == "shop-tg-1"), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_used_revision_name_is_refused_and_not_tried_again() {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let original = cloud.take_over().await.unwrap();
+    google.world.lock().unwrap().admin.revisions.insert("shop-tg-1".to_owned());
+    google.asked();
+    let error = cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap_err();
+    assert!(matches!(error, CloudError::NameTaken { .. }), "{error}");
+    assert_eq!(google.changes().len(), 1);
+}
+
+#[tokio::test]
+async fn undo_restores_template_and_traffic_exactly_once_even_from_a_saved_original() {
+    for traffic in [service()["traffic"].clone(), split()] {
+        let google = Google::start(with_traffic(traffic.clone())).await;
+        let cloud = google.client().await;
+        let original = cloud.take_over().await.unwrap();
+        cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap();
+        cloud.deploy(&original, Candidate { max_concurrency: 16 }, "shop-tg-2", "tg-2").await.unwrap();
+        google.asked();
+
+        // The study crashed here; another process reads what was saved.
+        let saved = serde_json::to_string(&original).unwrap();
+        let original: Original = serde_json::from_str(&saved).unwrap();
+        let cloud = google.client().await;
+        cloud.undo(&original).await.unwrap();
+        let changes = google.changes();
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].query("updateMask"), Some("template,template.revision,traffic"));
+        let mut template = service()["template"].clone();
+        template.as_object_mut().unwrap().remove("revision");
+        assert_eq!(changes[0].body["template"], template);
+        let stored = google.world.lock().unwrap().admin.service.clone();
+        assert_eq!(stored["template"], template);
+        let shares = |traffic: &Value| -> Vec<(bool, Value, Value, Value)> {
+            let latest =
+                |target: &Value| target["type"] == 1 || target["type"] == "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST";
+            let targets = traffic.as_array().unwrap().iter();
+            targets
+                .map(|one| (latest(one), one["revision"].clone(), one["percent"].clone(), one["tag"].clone()))
+                .collect()
+        };
+        assert_eq!(shares(&stored["traffic"]), shares(&traffic));
+
+        cloud.undo(&original).await.unwrap();
+        assert_eq!(google.changes(), [], "the second time there is nothing left to do");
+    }
+}
+
+#[tokio::test]
+async fn undo_without_a_candidate_touches_the_traffic_only() {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let original = cloud.take_over().await.unwrap();
+    google.asked();
+    cloud.undo(&original).await.unwrap();
+    let changes = google.changes();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].query("updateMask"), Some("traffic"));
+    assert_eq!(changes[0].body["traffic"], json!([{"type": 1, "percent": 100}]));
+}
+
+#[tokio::test]
+async fn what_is_shown_of_an_original_holds_no_secret() {
+    let google = Google::start(service()).await;
+    let original = google.client().await.take_over().await.unwrap();
+    assert!(!format!("{original:?}").contains("s3cret"));
+    assert!(serde_json::to_string(&original).unwrap().contains("s3cret"), "what is saved restores everything");
+}
+
+#[tokio::test]
+async fn a_local_service_is_created_from_its_command() {
+    let google = Google::start(service()).await;
+    let shop = Service {
+        source: ServiceSource::Bundled("shop".to_owned()),
+        env: BTreeMap::from([("CPU_MS".to_owned(), "1.5".to_owned()), ("LEVEL".to_owned(), "low".to_owned())]),
+        vcpu: Vcpu(1.0),
+        memory: Gib(0.5),
+        min_instances: 0,
+        max_instances: 30,
+        billing: Billing::Request,
+        host_cores_per_vcpu: 0.05,
+        time_factor: 12.0,
+        region: "europe-west1".to_owned(),
+    };
+    let command = ["/bin/tidegate", "target-service", "shop"].map(str::to_owned);
+    let env = BTreeMap::from([("LEVEL".to_owned(), "high".to_owned())]);
+    google.client().await.create(&shop, &command, &env).await.unwrap();
+    let created = &google.changes()[0];
+    assert_eq!(created.path, "/v2/projects/demo/locations/europe-west1/services");
+    assert_eq!(created.query("serviceId"), Some("shop"));
+    assert_eq!(
+        created.body,
+        json!({"template": {
+            "scaling": {"maxInstanceCount": 30},
+            "timeout": "300s",
+            "containers": [{
+                "image": "tidegate/command",
+                "command": ["/bin/tidegate"],
+                "args": ["target-service", "shop"],
+                "env": [{"name": "CPU_MS", "value": "1.5"}, {"name": "LEVEL", "value": "high"}],
+                "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "cpuIdle": true},
+                "ports": [{"name": "http1", "containerPort": 8080}]
+            }]
+        }})
+    );
+}
+
+#[tokio::test]
+async fn revisions_that_are_gone_already_are_no_error_when_deleted() {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let names = ["shop-00007-abc".to_owned(), "shop-never-was".to_owned()];
+    cloud.delete_revisions(&names).await.unwrap();
+    let paths: Vec<String> = google.changes().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(paths, names.map(|name| format!("/v2/{SERVICE}/revisions/{name}")));
+}
