@@ -2,6 +2,8 @@
 //! after every trial and loaded again; nothing here measures or decides.
 
 mod decision;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod month;
 mod recording;
 mod result;

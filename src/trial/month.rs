@@ -125,3 +125,85 @@ impl Usage {
         Some(stages)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{study, trial, usage};
+    use super::*;
+
+    /// A trial whose first stage took 1 s per request and whose second 3 s; both are 10 s long, two periods each.
+    fn measured() -> TrialResult {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        trial.usage = Some(usage(&[(10, 10.0), (10, 10.0), (40, 120.0), (40, 120.0)]));
+        trial
+    }
+
+    #[test]
+    fn each_stage_is_priced_by_its_own_time_per_request() {
+        let study = study(vec![measured()]);
+        let month = study.month(&study.trials[0]).unwrap();
+        assert_eq!(month.basis, MonthBasis::Stages);
+        // Ten million requests, three quarters at 1 s and one at 3 s: 15 million seconds.
+        assert!((month.cpu.0 - 15e6 * 24e-6).abs() < 1e-6, "{}", month.cpu);
+        assert_eq!(study.month_mean(Candidate { max_concurrency: 8 }), Some(month.total()));
+    }
+
+    #[test]
+    fn what_lies_outside_of_the_stages_is_shared_out_in_proportion() {
+        let mut trial = measured();
+        let usage = trial.usage.as_mut().unwrap();
+        // Instances that stop after the load are billed too: 26 s more, a tenth of all.
+        usage.billable_instance_time_s += 26.0;
+        let study = study(vec![trial]);
+        let month = study.month(&study.trials[0]).unwrap();
+        assert!((month.cpu.0 - 1.1 * 15e6 * 24e-6).abs() < 1e-6, "{}", month.cpu);
+    }
+
+    #[test]
+    fn a_sample_across_a_boundary_is_divided_by_time() {
+        let stages = usage(&[(10, 10.0), (30, 20.0), (20, 5.0)]).by_stage(&[(0.0, 7.5), (7.5, 15.0)], 0).unwrap();
+        assert_eq!(stages.iter().map(|stage| stage.requests).collect::<Vec<_>>(), [25.0, 35.0]);
+        assert_eq!(stages.iter().map(|stage| stage.billable_instance_time_s).collect::<Vec<_>>(), [20.0, 15.0]);
+        assert_eq!(stages[0].duration_s, 7.5);
+    }
+
+    #[test]
+    fn samples_too_coarse_for_the_stages_give_the_mean_of_the_trial() {
+        let mut trial = measured();
+        for sample in &mut trial.usage.as_mut().unwrap().samples {
+            sample.period_s = 20.0;
+        }
+        let study = study(vec![trial]);
+        let month = study.month(&study.trials[0]).unwrap();
+        assert_eq!(month.basis, MonthBasis::TrialMean);
+        // 260 billable seconds over 100 requests.
+        assert!((month.cpu.0 - 1e7 * 2.6 * 24e-6).abs() < 1e-6, "{}", month.cpu);
+    }
+
+    #[test]
+    fn without_usage_or_traffic_there_is_no_month() {
+        let mut study = study(vec![measured(), trial(2, 8, 10.0, 100.0)]);
+        assert_eq!(study.month(&study.trials[1]), None);
+        assert_eq!(study.month_mean(Candidate { max_concurrency: 8 }), None, "one of two cannot say");
+        study.scenario.traffic = None;
+        assert_eq!(study.month(&study.trials[0]), None);
+    }
+
+    #[test]
+    fn min_instances_are_idle_where_they_are_not_billed_as_active() {
+        let usage = usage(&[(10, 4.0), (10, 12.0)]);
+        assert_eq!(usage.consumption(0).idle_min_instance_time_s, 0.0);
+        // Two kept warm for 5 s are 10 s: 6 s idle in the first period, none in the second.
+        let consumption = usage.consumption(2);
+        assert_eq!((consumption.idle_min_instance_time_s, consumption.requests), (6.0, 20));
+        assert_eq!(consumption.billable_instance_time_s, 16.0);
+    }
+
+    #[test]
+    fn stages_lie_where_the_time_factor_puts_them() {
+        let mut study = study(Vec::new());
+        assert_eq!(study.stage_bounds(), [(0.0, 10.0), (10.0, 20.0)]);
+        study.place = Place::CloudRun { project: "p".into(), region: "r".into(), service: "s".into() };
+        assert_eq!(study.stage_bounds(), [(0.0, 120.0), (120.0, 240.0)]);
+    }
+}

@@ -128,3 +128,96 @@ fn form(path: PathBuf, error: &serde_json::Error) -> StoreError {
     let cause = said.rsplit_once(" at line ").map_or(said.as_str(), |(cause, _)| cause).to_owned();
     StoreError::Form { path, line: error.line(), cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{study, trial, usage};
+    use super::*;
+
+    fn example() -> Study {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        trial.usage = Some(usage(&[(10, 10.5), (40, 120.0)]));
+        study(vec![trial])
+    }
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_saved_is_what_is_loaded_by_folder_or_by_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("reports/shopping");
+        let path = example().save(&deep).unwrap();
+        assert_eq!(Study::load(&deep).unwrap(), example());
+        assert_eq!(Study::load(&path).unwrap(), example());
+        assert_eq!(names_in(&deep), [STUDY_FILE]);
+        // A person can read and diff it: one field a line, a newline at the end.
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("{\n  \"schema_version\": 1,\n  \"name\": \"shopping\",\n") && text.ends_with("}\n"));
+    }
+
+    #[test]
+    fn the_same_study_is_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = fs::read(example().save(&folder.path().join("a")).unwrap()).unwrap();
+        let loaded = Study::load(&folder.path().join("a")).unwrap();
+        assert_eq!(fs::read(loaded.save(&folder.path().join("b")).unwrap()).unwrap(), first);
+    }
+
+    /// `/dev/full` refuses every byte as a full disk does; the partial file leads there.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_and_the_old_study_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        example().save(folder.path()).unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join(PARTIAL_FILE)).unwrap();
+        let longer = study(vec![trial(1, 8, 10.0, 100.0), trial(2, 8, 10.0, 100.0)]);
+        let error = longer.save(folder.path()).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Save { cause, .. } if cause.kind() == io::ErrorKind::StorageFull),
+            "{error:?}"
+        );
+        let said = error.to_string();
+        assert!(said.contains("study.json: No space left on device") && said.contains("free some space"), "{said}");
+        assert_eq!(Study::load(folder.path()).unwrap(), example());
+        assert_eq!(names_in(folder.path()), [STUDY_FILE]);
+        longer.save(folder.path()).unwrap();
+        assert_eq!(Study::load(folder.path()).unwrap(), longer);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let said = example().save(&folder.path().join("file/study")).unwrap_err().to_string();
+        assert!(said.contains("file/study/study.json") && said.contains("untouched"), "{said}");
+    }
+
+    #[test]
+    fn a_study_of_another_version_is_refused_whatever_its_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.json");
+        fs::write(&path, "{\"schema_version\": 7, \"surprise\": {}}").unwrap();
+        let said = Study::load(&path).unwrap_err().to_string();
+        assert!(said.contains("old.json has schema version 7, and this tidegate reads version 1; use the"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_study_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = Study::load(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("study.json: No such file") && said.contains("give the folder of a study"), "{said}");
+        let path = example().save(folder.path()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"blocks\": 1", "\"blocks\": \"one\"")).unwrap();
+        let line = text.lines().position(|line| line.contains("\"blocks\"")).unwrap() + 1;
+        let said = Study::load(&path).unwrap_err().to_string();
+        assert!(said.contains(&format!("study.json:{line}: this is no study: invalid type: string \"one\"")), "{said}");
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert!(matches!(Study::load(&path).unwrap_err(), StoreError::Form { .. }));
+    }
+}
