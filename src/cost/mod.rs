@@ -8,5 +8,5 @@ mod prices;
 
 pub use bill::{Consumption, Cost, InstanceShape};
 pub use book::{PriceBook, PriceError};
-pub use month::{MonthBasis, MonthCost, StageUse};
+pub use month::{MONTH_S, MonthBasis, MonthCost, MonthUse, StageUse};
 pub use prices::{ModePrices, Prices};

@@ -2,15 +2,34 @@
 
 use super::Prices;
 use super::bill::InstanceShape;
+use crate::scenario::Billing;
 use crate::units::Usd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Seconds of a month: 730 hours, as Google's own price pages count it.
+pub const MONTH_S: f64 = 730.0 * 3600.0;
+
+/// A month to be priced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonthUse {
+    /// Requests that reach the service in a month.
+    pub requests: f64,
+    /// Instances kept warm, through the hours without traffic too.
+    pub min_instances: u32,
+    /// What requests take under the conditions of each stage; the shares sum to 1.
+    pub stages: Vec<StageUse>,
+    /// Where the stages come from.
+    pub basis: MonthBasis,
+}
 
 /// What one stage of a trial took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StageUse {
     /// Share (0 to 1) of the month's requests that come under this stage's conditions; the shares sum to 1.
     pub share: f64,
+    /// Length of the stage as it ran, in seconds.
+    pub duration_s: f64,
     /// Requests of the stage that reached an instance.
     pub requests: f64,
     /// Billable seconds of the stage.
@@ -52,33 +71,32 @@ pub struct MonthCost {
 }
 
 impl Prices {
-    /// What `requests_per_month` cost when they come as the shares of `stages` say.
+    /// What a month costs whose requests come as the shares of its stages say.
     ///
-    /// Each stage's requests take as many billable seconds as a request of that stage took in the trial. The free tier
-    /// is applied once, to the whole month: CPU and memory as a discount in dollars, requests by number. `None` when a
+    /// Each stage's requests take as many billable seconds as a request of that stage took in the trial. The hours that
+    /// the stages' requests do not fill are without traffic: only min instances cost anything in them. The free tier is
+    /// applied once, to the whole month: CPU and memory as a discount in dollars, requests by number. `None` when a
     /// stage that has a share answered no request, or no stage has a share.
     #[must_use]
-    pub fn month(
-        &self,
-        shape: &InstanceShape,
-        requests_per_month: f64,
-        stages: &[StageUse],
-        basis: MonthBasis,
-    ) -> Option<MonthCost> {
-        let mut active_s = 0.0;
-        let mut idle_s = 0.0;
-        let mut requests = 0.0;
-        for stage in stages.iter().filter(|stage| stage.share > 0.0) {
+    pub fn month(&self, shape: &InstanceShape, month: &MonthUse) -> Option<MonthCost> {
+        let (mut active_s, mut idle_s, mut requests, mut busy_hours_s) = (0.0, 0.0, 0.0, 0.0);
+        for stage in month.stages.iter().filter(|stage| stage.share > 0.0) {
             if stage.requests <= 0.0 {
                 return None;
             }
-            let here = requests_per_month * stage.share;
-            active_s += here * stage.billable_instance_time_s / stage.requests;
-            idle_s += here * stage.idle_min_instance_time_s / stage.requests;
-            requests += here;
+            let times = month.requests * stage.share / stage.requests;
+            active_s += times * stage.billable_instance_time_s;
+            idle_s += times * stage.idle_min_instance_time_s;
+            busy_hours_s += times * stage.duration_s;
+            requests += times * stage.requests;
         }
         if requests <= 0.0 {
             return None;
+        }
+        let quiet_s = (MONTH_S - busy_hours_s).max(0.0) * f64::from(month.min_instances);
+        match shape.billing {
+            Billing::Request => idle_s += quiet_s,
+            Billing::Instance => active_s += quiet_s,
         }
         let mode = self.mode(shape.billing);
         let items = self.items(shape, active_s, idle_s, requests);
@@ -91,7 +109,7 @@ impl Prices {
             free_cpu: mode.free_cpu.min(items.cpu),
             free_memory: mode.free_memory.min(items.memory),
             free_requests: free.requests,
-            basis,
+            basis: month.basis,
         })
     }
 }
@@ -120,7 +138,6 @@ impl MonthCost {
 mod tests {
     use super::super::PriceBook;
     use super::*;
-    use crate::scenario::Billing;
     use crate::units::{Gib, Vcpu};
     use proptest::prelude::*;
 
@@ -129,12 +146,16 @@ mod tests {
     }
 
     fn stage(share: f64, requests: f64, billable_instance_time_s: f64) -> StageUse {
-        StageUse { share, requests, billable_instance_time_s, idle_min_instance_time_s: 0.0 }
+        StageUse { share, requests, billable_instance_time_s, ..StageUse::default() }
+    }
+
+    fn of(requests: f64, stages: &[StageUse]) -> MonthUse {
+        MonthUse { requests, min_instances: 0, stages: stages.to_vec(), basis: MonthBasis::Stages }
     }
 
     /// A month of ten million requests, each of which takes `request_s` billable seconds.
     fn month(prices: &Prices, shape: &InstanceShape, request_s: f64) -> MonthCost {
-        prices.month(shape, 1e7, &[stage(1.0, 1000.0, 1000.0 * request_s)], MonthBasis::Stages).unwrap()
+        prices.month(shape, &of(1e7, &[stage(1.0, 1000.0, 1000.0 * request_s)])).unwrap()
     }
 
     #[test]
@@ -166,14 +187,14 @@ mod tests {
         let prices = PriceBook::embedded().prices("us-central1").unwrap();
         // Nine tenths of the requests take 0.1 s, one tenth takes 0.5 s: 0.14 s on the whole.
         let stages = [stage(0.9, 50.0, 5.0), stage(0.1, 2000.0, 1000.0)];
-        let told = prices.month(&shape(1.0, 0.5), 1e7, &stages, MonthBasis::Stages).unwrap();
+        let told = prices.month(&shape(1.0, 0.5), &of(1e7, &stages)).unwrap();
         assert!((told.cpu.0 - month(&prices, &shape(1.0, 0.5), 0.14).cpu.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_small_month_is_free_and_never_pays_back() {
         let prices = PriceBook::embedded().prices("us-central1").unwrap();
-        let month = prices.month(&shape(1.0, 0.5), 1000.0, &[stage(1.0, 10.0, 1.0)], MonthBasis::TrialMean).unwrap();
+        let month = prices.month(&shape(1.0, 0.5), &of(1000.0, &[stage(1.0, 10.0, 1.0)])).unwrap();
         assert!(month.list().0 > 0.0);
         assert_eq!(month.total(), Usd(0.0));
     }
@@ -181,10 +202,27 @@ mod tests {
     #[test]
     fn a_stage_without_requests_matters_only_if_it_has_a_share() {
         let prices = PriceBook::embedded().prices("us-central1").unwrap();
-        let of = |stages: &[StageUse]| prices.month(&shape(1.0, 0.5), 1e6, stages, MonthBasis::Stages);
-        assert!(of(&[stage(1.0, 10.0, 1.0), stage(0.0, 0.0, 3.0)]).is_some());
-        assert_eq!(of(&[stage(0.5, 10.0, 1.0), stage(0.5, 0.0, 3.0)]), None);
-        assert_eq!(of(&[]), None);
+        let priced = |stages: &[StageUse]| prices.month(&shape(1.0, 0.5), &of(1e6, stages));
+        assert!(priced(&[stage(1.0, 10.0, 1.0), stage(0.0, 0.0, 3.0)]).is_some());
+        assert_eq!(priced(&[stage(0.5, 10.0, 1.0), stage(0.5, 0.0, 3.0)]), None);
+        assert_eq!(priced(&[]), None);
+    }
+
+    #[test]
+    fn min_instances_cost_through_the_quiet_hours_too() {
+        let prices = PriceBook::embedded().prices("us-central1").unwrap();
+        // A tenth of the month is busy at ten requests per second, on one of two instances.
+        let busy = StageUse { duration_s: 100.0, idle_min_instance_time_s: 100.0, ..stage(1.0, 1000.0, 100.0) };
+        let month = MonthUse { min_instances: 2, ..of(MONTH_S, &[busy]) };
+        let request = prices.month(&shape(1.0, 0.5), &month).unwrap();
+        assert!((request.cpu.0 - 0.1 * MONTH_S * 24e-6).abs() < 1e-9);
+        assert!((request.idle.0 - (0.1 + 0.9 * 2.0) * MONTH_S * 1.5 * 2.5e-6).abs() < 1e-9);
+        let instance_based = InstanceShape { billing: Billing::Instance, ..shape(1.0, 0.5) };
+        // Here the trial's billable time holds both instances.
+        let busy = StageUse { billable_instance_time_s: 200.0, ..busy };
+        let instance = prices.month(&instance_based, &MonthUse { min_instances: 2, ..of(MONTH_S, &[busy]) }).unwrap();
+        assert!((instance.cpu.0 - 2.0 * MONTH_S * 18e-6).abs() < 1e-9);
+        assert_eq!((instance.idle, instance.requests), (Usd(0.0), Usd(0.0)));
     }
 
     proptest! {
@@ -196,7 +234,7 @@ mod tests {
             let requests: f64 = uses.iter().map(|(requests, _)| requests).sum();
             let billable: f64 = uses.iter().map(|(_, billable)| billable).sum();
             let stages: Vec<_> = uses.iter().map(|(n, billable)| stage(n / requests, *n, *billable)).collect();
-            let month = prices.month(&shape(2.0, 1.0), requests, &stages, MonthBasis::Stages).unwrap();
+            let month = prices.month(&shape(2.0, 1.0), &of(requests, &stages)).unwrap();
             let trial = prices.items(&shape(2.0, 1.0), billable, 0.0, requests);
             let trial = trial.cpu + trial.memory + trial.requests;
             prop_assert!((month.list().0 - trial.0).abs() <= 1e-9 * trial.0.max(1.0));

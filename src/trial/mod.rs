@@ -2,13 +2,18 @@
 //! after every trial and loaded again; nothing here measures or decides.
 
 mod decision;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod month;
 mod recording;
 mod result;
+mod store;
 mod study;
 mod usage;
 
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use recording::{Books, Failure, Interval, JourneyRecording, Recording, StageRecording, StepRecording, Times};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
+pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study};
 pub use usage::{Usage, UsageSample};

@@ -1,7 +1,7 @@
 //! All trials of one tuning, with everything that a report of them needs.
 
 use super::{Decision, TrialResult};
-use crate::cost::PriceBook;
+use crate::cost::{InstanceShape, Prices};
 use crate::scenario::{Candidate, Scenario};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,9 @@ pub struct Study {
     /// The machine that drove it.
     pub host: Host,
     /// Prices that applied.
-    pub prices: PriceBook,
+    pub prices: Prices,
+    /// What an instance was, and how it is billed.
+    pub shape: InstanceShape,
     /// Trials in the order they ran.
     pub trials: Vec<TrialResult>,
     /// The decision, once every trial is there.

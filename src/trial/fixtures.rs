@@ -1,0 +1,134 @@
+//! Records for tests: as small as they can be, and valid.
+
+use super::{
+    Host, Limiter, Place, Recording, SCHEMA_VERSION, Scale, StepRecording, Study, Times, TrialResult, Usage,
+    UsageSample, Validity,
+};
+use crate::cost::{Cost, InstanceShape, PriceBook};
+use crate::scenario::{
+    Arrivals, Billing, Body, Candidate, Expectation, Journey, LoadModel, Scenario, Stage, StageKind, Step, ThinkTime,
+    Traffic,
+};
+use crate::units::{Gib, Usd, Vcpu};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A valid trial whose requests all took `response_time_ms` and cost `per_million` dollars a million.
+pub(crate) fn trial(number: u32, max_concurrency: u32, per_million: f64, response_time_ms: f64) -> TrialResult {
+    let mut recording = Recording::default();
+    recording.overall = times(100, response_time_ms);
+    recording.steps = vec![StepRecording {
+        name: "checkout".into(),
+        times: times(10, response_time_ms * 2.0),
+        answers: BTreeMap::from([("200".into(), 7), ("400".into(), 2), ("501".into(), 1)]),
+        ..StepRecording::default()
+    }];
+    TrialResult {
+        number,
+        candidate: Candidate { max_concurrency },
+        block: 1,
+        seed: 1,
+        attempt: 1,
+        revision: format!("shop-{number}"),
+        started_at: "2026-11-22T10:00:00Z".into(),
+        recording,
+        usage: None,
+        cost: Some(Cost { cpu: Usd(per_million), request_count: 1_000_000, ..Cost::default() }),
+        stock: None,
+        validity: Validity::Valid,
+    }
+}
+
+/// `count` requests of one response time.
+pub(crate) fn times(count: u64, response_time_ms: f64) -> Times {
+    let mut times = Times::default();
+    for _ in 0..count {
+        times.response_time.record(Duration::from_secs_f64(response_time_ms / 1e3));
+    }
+    times
+}
+
+/// Usage of full periods of 5 s from the start of the load, each with (requests, billable seconds).
+pub(crate) fn usage(periods: &[(u64, f64)]) -> Usage {
+    let sample = |(n, (requests, billable_s)): (usize, &(u64, f64))| UsageSample {
+        end_s: 5.0 * (n + 1) as f64,
+        period_s: 5.0,
+        billable_s: *billable_s,
+        requests: *requests,
+        ..UsageSample::default()
+    };
+    Usage {
+        billable_instance_time_s: periods.iter().map(|(_, billable_s)| billable_s).sum(),
+        requests: BTreeMap::from([("200".into(), periods.iter().map(|(requests, _)| requests).sum())]),
+        samples: periods.iter().enumerate().map(sample).collect(),
+        ..Usage::default()
+    }
+}
+
+/// A study of two stages of 120 s, run twelve times faster, and of these trials.
+pub(crate) fn study(trials: Vec<TrialResult>) -> Study {
+    let mut candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
+    candidates.sort_unstable();
+    candidates.dedup();
+    Study {
+        schema_version: SCHEMA_VERSION,
+        name: "shopping".into(),
+        tidegate_version: "0.1.0".into(),
+        command: "tidegate tune".into(),
+        commit: None,
+        started_at: "2026-11-22T10:00:00Z".into(),
+        finished_at: None,
+        scenario: scenario(),
+        candidates,
+        blocks: 1,
+        seed: 1,
+        place: Place::Local(Scale { limiter: limiter(), host_cores_per_vcpu: 0.05, time_factor: 12.0 }),
+        host: Host::default(),
+        prices: PriceBook::embedded().prices("us-central1").expect("Tier 1 has it"),
+        shape: InstanceShape { vcpu: Vcpu(1.0), memory: Gib(0.5), billing: Billing::Request },
+        trials,
+        decision: None,
+    }
+}
+
+fn limiter() -> Limiter {
+    Limiter { kind: "none".into(), note: String::new(), self_test_set_cores: None, self_test_measured_cores: None }
+}
+
+fn scenario() -> Scenario {
+    let stage = |name: &str| Stage {
+        name: name.into(),
+        kind: StageKind::Hold,
+        from: 10.0,
+        to: 10.0,
+        duration: Duration::from_secs(120),
+        warm_up: Duration::ZERO,
+    };
+    let step = Step {
+        name: "checkout".into(),
+        method: "GET".into(),
+        path: "/".into(),
+        headers: Vec::new(),
+        body: Body::Empty,
+        expect: Expectation { statuses: Vec::new() },
+        extract: BTreeMap::new(),
+        think: ThinkTime::Constant(Duration::ZERO),
+        timeout: Duration::from_secs(10),
+    };
+    Scenario {
+        name: "shopping".into(),
+        description: String::new(),
+        variables: BTreeMap::new(),
+        set_up: Vec::new(),
+        journeys: vec![Journey { name: "browse".into(), weight: 1.0, steps: vec![step] }],
+        load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 100 },
+        stages: vec![stage("normal"), stage("sale")],
+        slos: Vec::new(),
+        traffic: Some(Traffic {
+            requests_per_month: 1e7,
+            shares: BTreeMap::from([("normal".into(), 0.75), ("sale".into(), 0.25)]),
+        }),
+        service: None,
+        tune: None,
+    }
+}

@@ -1,0 +1,209 @@
+//! What a month would cost, derived from a saved study alone, so that an old one can be shown again.
+
+use super::{Place, Study, TrialResult, Usage, UsageSample};
+use crate::cost::{Consumption, MonthBasis, MonthCost, MonthUse, StageUse};
+use crate::scenario::Candidate;
+use crate::units::Usd;
+
+impl Study {
+    /// What a month of the scenario's `traffic` would cost under the candidate of `trial`; `None` when the scenario has
+    /// no `traffic`, or the trial has no usage or no request that reached an instance.
+    ///
+    /// Each stage is priced by its own billable time per request when the usage samples can tell the stages apart,
+    /// else by the mean of the trial: [`MonthCost::basis`] says which.
+    #[must_use]
+    pub fn month(&self, trial: &TrialResult) -> Option<MonthCost> {
+        let traffic = self.scenario.traffic.as_ref()?;
+        let usage = trial.usage.as_ref()?;
+        let min_instances = self.scenario.service.as_ref().map_or(0, |service| service.min_instances);
+        let bounds = self.stage_bounds();
+        let price = |stages: Vec<StageUse>, basis| {
+            let month = MonthUse { requests: traffic.requests_per_month, min_instances, stages, basis };
+            self.prices.month(&self.shape, &month)
+        };
+
+        let by_stage = usage.by_stage(&bounds, min_instances).and_then(|mut stages| {
+            for (used, stage) in stages.iter_mut().zip(&self.scenario.stages) {
+                used.share = traffic.shares.get(&stage.name).copied().unwrap_or(0.0);
+            }
+            price(stages, MonthBasis::Stages)
+        });
+        by_stage.or_else(|| {
+            let whole = usage.consumption(min_instances);
+            let mean = StageUse {
+                share: 1.0,
+                duration_s: bounds.last().map_or(0.0, |(_, end_s)| *end_s),
+                requests: whole.requests as f64,
+                billable_instance_time_s: whole.billable_instance_time_s,
+                idle_min_instance_time_s: whole.idle_min_instance_time_s,
+            };
+            price(vec![mean], MonthBasis::TrialMean)
+        })
+    }
+
+    /// Mean over the valid trials of `candidate` of what a month would cost, free tier included; `None` when one of
+    /// them cannot say, or there is none.
+    #[must_use]
+    pub fn month_mean(&self, candidate: Candidate) -> Option<Usd> {
+        let valid = self.trials.iter().filter(|trial| trial.candidate == candidate && trial.is_valid());
+        let totals: Vec<Usd> =
+            valid.map(|trial| self.month(trial).map(|month| month.total())).collect::<Option<_>>()?;
+        let n = totals.len();
+        (n > 0).then(|| totals.into_iter().sum::<Usd>() * (1.0 / n as f64))
+    }
+
+    /// Start and end of each stage as it ran, in seconds since the start of the load.
+    #[must_use]
+    pub fn stage_bounds(&self) -> Vec<(f64, f64)> {
+        let time_factor = match &self.place {
+            Place::Local(scale) => scale.time_factor,
+            Place::CloudRun { .. } => 1.0,
+        };
+        let mut start_s = 0.0;
+        let mut bounds = Vec::with_capacity(self.scenario.stages.len());
+        for stage in &self.scenario.stages {
+            let end_s = start_s + stage.duration.as_secs_f64() / time_factor;
+            bounds.push((start_s, end_s));
+            start_s = end_s;
+        }
+        bounds
+    }
+}
+
+impl UsageSample {
+    /// Seconds in the period for which some of `min_instances` were kept warm without being billed as active. A lower
+    /// bound: within one period more may have been busy at one time and fewer at another.
+    fn idle_min_s(&self, min_instances: u32) -> f64 {
+        (f64::from(min_instances) * self.period_s - self.billable_s).max(0.0)
+    }
+}
+
+impl Usage {
+    /// What is priced of it, for a revision that keeps `min_instances` warm.
+    #[must_use]
+    pub fn consumption(&self, min_instances: u32) -> Consumption {
+        Consumption {
+            billable_instance_time_s: self.billable_instance_time_s,
+            idle_min_instance_time_s: self.samples.iter().map(|sample| sample.idle_min_s(min_instances)).sum(),
+            requests: self.request_count(),
+        }
+    }
+
+    /// What fell into each stage, given the stages' (start, end) in seconds since the start of the load; shares are
+    /// left at 0. `None` when a stage is shorter than a sampling period, so that no sample can be told to be its own.
+    ///
+    /// A sample that lies across a boundary is divided by time. What was sampled outside of all stages (set-up before,
+    /// stopping instances after), or not sampled at all, is added to the stages in proportion, so that together they
+    /// hold all requests and all billable time of the trial, and a month mixed like the trial costs what the trial
+    /// cost.
+    #[must_use]
+    pub fn by_stage(&self, bounds: &[(f64, f64)], min_instances: u32) -> Option<Vec<StageUse>> {
+        let period_s = self.samples.iter().map(|sample| sample.period_s).fold(0.0, f64::max);
+        if self.samples.is_empty() || bounds.iter().any(|(start, end)| end - start < period_s) {
+            return None;
+        }
+        let length = |(start, end): &(f64, f64)| StageUse { duration_s: end - start, ..StageUse::default() };
+        let mut stages: Vec<StageUse> = bounds.iter().map(length).collect();
+        for sample in self.samples.iter().filter(|sample| sample.period_s > 0.0) {
+            let from = sample.end_s - sample.period_s;
+            for (stage, (start, end)) in stages.iter_mut().zip(bounds) {
+                let share = (sample.end_s.min(*end) - from.max(*start)).max(0.0) / sample.period_s;
+                stage.requests += share * sample.requests as f64;
+                stage.billable_instance_time_s += share * sample.billable_s;
+                stage.idle_min_instance_time_s += share * sample.idle_min_s(min_instances);
+            }
+        }
+        let requests: f64 = stages.iter().map(|stage| stage.requests).sum();
+        let billable_s: f64 = stages.iter().map(|stage| stage.billable_instance_time_s).sum();
+        if requests <= 0.0 || billable_s <= 0.0 {
+            return None;
+        }
+        for stage in &mut stages {
+            stage.requests *= self.request_count() as f64 / requests;
+            stage.billable_instance_time_s *= self.billable_instance_time_s / billable_s;
+        }
+        Some(stages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{study, trial, usage};
+    use super::*;
+
+    /// A trial whose first stage took 1 s per request and whose second 3 s; both are 10 s long, two periods each.
+    fn measured() -> TrialResult {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        trial.usage = Some(usage(&[(10, 10.0), (10, 10.0), (40, 120.0), (40, 120.0)]));
+        trial
+    }
+
+    #[test]
+    fn each_stage_is_priced_by_its_own_time_per_request() {
+        let study = study(vec![measured()]);
+        let month = study.month(&study.trials[0]).unwrap();
+        assert_eq!(month.basis, MonthBasis::Stages);
+        // Ten million requests, three quarters at 1 s and one at 3 s: 15 million seconds.
+        assert!((month.cpu.0 - 15e6 * 24e-6).abs() < 1e-6, "{}", month.cpu);
+        assert_eq!(study.month_mean(Candidate { max_concurrency: 8 }), Some(month.total()));
+    }
+
+    #[test]
+    fn what_lies_outside_of_the_stages_is_shared_out_in_proportion() {
+        let mut trial = measured();
+        let usage = trial.usage.as_mut().unwrap();
+        // Instances that stop after the load are billed too: 26 s more, a tenth of all.
+        usage.billable_instance_time_s += 26.0;
+        let study = study(vec![trial]);
+        let month = study.month(&study.trials[0]).unwrap();
+        assert!((month.cpu.0 - 1.1 * 15e6 * 24e-6).abs() < 1e-6, "{}", month.cpu);
+    }
+
+    #[test]
+    fn a_sample_across_a_boundary_is_divided_by_time() {
+        let stages = usage(&[(10, 10.0), (30, 20.0), (20, 5.0)]).by_stage(&[(0.0, 7.5), (7.5, 15.0)], 0).unwrap();
+        assert_eq!(stages.iter().map(|stage| stage.requests).collect::<Vec<_>>(), [25.0, 35.0]);
+        assert_eq!(stages.iter().map(|stage| stage.billable_instance_time_s).collect::<Vec<_>>(), [20.0, 15.0]);
+        assert_eq!(stages[0].duration_s, 7.5);
+    }
+
+    #[test]
+    fn samples_too_coarse_for_the_stages_give_the_mean_of_the_trial() {
+        let mut trial = measured();
+        for sample in &mut trial.usage.as_mut().unwrap().samples {
+            sample.period_s = 20.0;
+        }
+        let study = study(vec![trial]);
+        let month = study.month(&study.trials[0]).unwrap();
+        assert_eq!(month.basis, MonthBasis::TrialMean);
+        // 260 billable seconds over 100 requests.
+        assert!((month.cpu.0 - 1e7 * 2.6 * 24e-6).abs() < 1e-6, "{}", month.cpu);
+    }
+
+    #[test]
+    fn without_usage_or_traffic_there_is_no_month() {
+        let mut study = study(vec![measured(), trial(2, 8, 10.0, 100.0)]);
+        assert_eq!(study.month(&study.trials[1]), None);
+        assert_eq!(study.month_mean(Candidate { max_concurrency: 8 }), None, "one of two cannot say");
+        study.scenario.traffic = None;
+        assert_eq!(study.month(&study.trials[0]), None);
+    }
+
+    #[test]
+    fn min_instances_are_idle_where_they_are_not_billed_as_active() {
+        let usage = usage(&[(10, 4.0), (10, 12.0)]);
+        assert_eq!(usage.consumption(0).idle_min_instance_time_s, 0.0);
+        // Two kept warm for 5 s are 10 s: 6 s idle in the first period, none in the second.
+        let consumption = usage.consumption(2);
+        assert_eq!((consumption.idle_min_instance_time_s, consumption.requests), (6.0, 20));
+        assert_eq!(consumption.billable_instance_time_s, 16.0);
+    }
+
+    #[test]
+    fn stages_lie_where_the_time_factor_puts_them() {
+        let mut study = study(Vec::new());
+        assert_eq!(study.stage_bounds(), [(0.0, 10.0), (10.0, 20.0)]);
+        study.place = Place::CloudRun { project: "p".into(), region: "r".into(), service: "s".into() };
+        assert_eq!(study.stage_bounds(), [(0.0, 120.0), (120.0, 240.0)]);
+    }
+}
