@@ -1,9 +1,10 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
+use super::{Conservation, Counter, Observation};
 use crate::units::{Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -33,6 +34,12 @@ pub struct Scenario {
     pub service: Option<Service>,
     /// What to try, if the file says so.
     pub tune: Option<Tune>,
+    /// What the service is asked before the load and after it, not measured.
+    #[serde(default)]
+    pub observations: Vec<Observation>,
+    /// What must agree between counters and observations.
+    #[serde(default)]
+    pub conservation: Vec<Conservation>,
 }
 
 /// One way through the service.
@@ -65,6 +72,9 @@ pub struct Step {
     pub expect: Expectation,
     /// What is kept of the answer, by variable name.
     pub extract: BTreeMap<String, Extraction>,
+    /// What its answers add to which counter, by the counter's name.
+    #[serde(default)]
+    pub counts: BTreeMap<String, Counter>,
     /// Pause between this step's answer and the next step's due time.
     pub think: ThinkTime,
     /// The answer must be complete this long after the sending, else the outcome is "timed out".
@@ -338,6 +348,19 @@ impl Scenario {
             }
         }
         names
+    }
+
+    /// The names of all counters that steps of journeys add to, in alphabetical order.
+    #[must_use]
+    pub fn counter_names(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self
+            .journeys
+            .iter()
+            .flat_map(|journey| &journey.steps)
+            .flat_map(|step| step.counts.keys())
+            .map(String::as_str)
+            .collect();
+        names.into_iter().collect()
     }
 
     /// Mean number of steps (requests) of an arrival.

@@ -1,0 +1,183 @@
+//! The one conversion from what is typed to what it means. It goes on after a problem wherever it can, so that one look
+//! at a file finds all that is wrong with it; nothing of a file with problems leaves this module.
+
+mod load;
+mod service;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+pub(super) use variables::BASE_URL;
+
+use super::error::{Problems, ScenarioError, from_yaml_reader, offer};
+use super::file::{ConservationFile, ObservationFile, ScenarioFile};
+use super::located::{Located, Location};
+use super::notation::Complaint;
+use super::{Conservation, Observation, Scenario};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Longest name of a scenario: it becomes part of revision names, which Cloud Run limits to 63 characters.
+const NAME_LENGTH_MAX: usize = 40;
+
+impl Scenario {
+    /// Reads and checks a scenario file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not a valid scenario: then with everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+        Self::from_yaml(path, &text)
+    }
+
+    /// Checks the text of a scenario file; `path` is for messages only.
+    ///
+    /// # Errors
+    /// When the text is not a valid scenario, with everything that is wrong with it.
+    pub fn from_yaml(path: &Path, text: &str) -> Result<Self, ScenarioError> {
+        let file: ScenarioFile = serde_saphyr::from_str(text).map_err(|error| ScenarioError::Invalid {
+            path: path.to_owned(),
+            problems: vec![from_yaml_reader(&error)],
+        })?;
+        let mut problems = Problems::default();
+        match scenario(&file, &mut problems) {
+            Some(scenario) if problems.is_empty() => Ok(scenario),
+            _ => Err(problems.into_error(path)),
+        }
+    }
+}
+
+/// `None` only with a problem noted.
+fn scenario(file: &ScenarioFile, problems: &mut Problems) -> Option<Scenario> {
+    check_name(&file.name, problems);
+    let variables = variables::variables(&file.variables, problems);
+    let set_up = steps::set_up(&file.set_up, &file.variables, problems);
+    let journeys = steps::journeys(file, problems);
+    let observations = observations(file, problems);
+    let mut scenario = Scenario {
+        name: file.name.value.clone(),
+        description: file.description.clone(),
+        variables,
+        set_up,
+        journeys,
+        load: load::model(&file.load, problems),
+        stages: Vec::new(),
+        slos: Vec::new(),
+        traffic: None,
+        service: None,
+        tune: None,
+        observations,
+        conservation: Vec::new(),
+    };
+    if scenario.journeys.is_empty() {
+        return None;
+    }
+    scenario.stages = load::stages(file, scenario.steps_per_arrival(), problems);
+    scenario.slos = load::slos(&file.slos, &scenario.step_names(), problems);
+    scenario.traffic = load::traffic(file, problems);
+    scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));
+    scenario.tune = file.tune.as_ref().map(|tune| service::tune(&tune.value, problems));
+    scenario.conservation = conservation(&file.conserve, &scenario, problems);
+    Some(scenario)
+}
+
+/// A DNS label of moderate length.
+fn check_name(name: &Located<String>, problems: &mut Problems) {
+    let text = &name.value;
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.starts_with(|c: char| c.is_ascii_lowercase())
+        || !text.chars().all(legal)
+        || text.ends_with('-')
+        || text.len() > NAME_LENGTH_MAX
+    {
+        problems.add(
+            name.at,
+            format!("`{text}` cannot be the name of a scenario"),
+            format!("use lower-case letters, digits and hyphens, starting with a letter, at most {NAME_LENGTH_MAX}"),
+        );
+    }
+}
+
+fn observations(file: &ScenarioFile, problems: &mut Problems) -> Vec<Observation> {
+    unique(file.observe.iter().map(|observation| &observation.value.name), "observation", problems);
+    file.observe
+        .iter()
+        .map(|observation| {
+            let ObservationFile { name, get, headers, sum } = &observation.value;
+            steps::check_json_path(&sum.value, sum.at, problems);
+            let step = steps::observation(name, get, headers, &file.variables, problems);
+            Observation { name: name.value.clone(), step, sum: sum.value.clone() }
+        })
+        .collect()
+}
+
+fn conservation(laws: &[Located<ConservationFile>], scenario: &Scenario, problems: &mut Problems) -> Vec<Conservation> {
+    let counters = scenario.counter_names();
+    let observations: Vec<&str> = scenario.observations.iter().map(|observation| observation.name.as_str()).collect();
+    let convert = |law: &Located<ConservationFile>| {
+        let ConservationFile { counter, falls } = &law.value;
+        known("counter", counter, &counters, problems);
+        known("observation", falls, &observations, problems);
+        Conservation { counter: counter.value.clone(), observation: falls.value.clone() }
+    };
+    laws.iter().map(convert).collect()
+}
+
+/// Notes a name that is none of those there are.
+fn known(noun: &str, name: &Located<String>, names: &[&str], problems: &mut Problems) {
+    if !names.contains(&name.value.as_str()) {
+        problems.add(name.at, format!("there is no {noun} `{}`", name.value), offer(&name.value, names));
+    }
+}
+
+/// Notes every name that came before.
+fn unique<'a>(names: impl Iterator<Item = &'a Located<String>>, noun: &str, problems: &mut Problems) {
+    let mut seen: BTreeMap<&str, Location> = BTreeMap::new();
+    for name in names {
+        check_word(name, noun, problems);
+        if let Some(first) = seen.get(name.value.as_str()) {
+            problems.add(
+                name.at,
+                format!("a second {noun} is named `{}`", name.value),
+                format!("give it another name; the first is on line {}", first.line),
+            );
+        } else {
+            seen.insert(&name.value, name.at);
+        }
+    }
+}
+
+/// Names stand in promises, plots and tables: letters, digits, `_` and `-`.
+fn check_word(name: &Located<String>, noun: &str, problems: &mut Problems) {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.value.is_empty() || !name.value.chars().all(legal) {
+        problems.add(
+            name.at,
+            format!("`{}` cannot be the name of a {noun}", name.value),
+            "use letters, digits, `_` and `-`",
+        );
+    }
+}
+
+/// The value, or `None` with its complaint noted.
+fn parsed<T>(result: Result<T, Complaint>, at: Location, problems: &mut Problems) -> Option<T> {
+    result.map_err(|complaint| problems.add(at, complaint.message, complaint.hint)).ok()
+}
+
+/// The one of several keys that is there, or `None` with a problem noted.
+fn exactly_one<T>(choices: Vec<(&str, Option<T>)>, at: Location, problems: &mut Problems) -> Option<T> {
+    let keys: BTreeSet<&str> = choices.iter().map(|(key, _)| *key).collect();
+    let listed = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let mut present: Vec<(&str, T)> = choices.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    if let [(first, _), (second, _), ..] = present.as_slice() {
+        problems.add(at, format!("`{first}` and `{second}` stand together"), format!("keep one of {listed}"));
+        return None;
+    }
+    let only = present.pop();
+    if only.is_none() {
+        problems.add(at, format!("one of {listed} is missing"), "add the one you mean");
+    }
+    only.map(|(_, value)| value)
+}

@@ -1,0 +1,118 @@
+//! The cookies of one journey: name, value and path, and deletion by `Max-Age`. Domains, dates and the `Secure` flag
+//! are ignored: a journey speaks with one target, for seconds.
+
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+
+/// A jar.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cookies(Vec<Cookie>);
+
+#[derive(Clone, Debug)]
+struct Cookie {
+    name: String,
+    value: String,
+    path: String,
+}
+
+impl Cookies {
+    /// Keeps or deletes what an answer to a request for `request_path` says.
+    pub(super) fn keep(&mut self, headers: &HeaderMap, request_path: &str) {
+        for header in headers.get_all(SET_COOKIE) {
+            if let Ok(text) = header.to_str() {
+                self.keep_one(text, request_path);
+            }
+        }
+    }
+
+    fn keep_one(&mut self, text: &str, request_path: &str) {
+        let mut parts = text.split(';');
+        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() {
+            return;
+        }
+        let mut path = default_path(request_path);
+        let mut gone = false;
+        for attribute in parts {
+            let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let (key, value) = (key.trim(), value.trim());
+            if key.eq_ignore_ascii_case("path") && value.starts_with('/') {
+                path = value;
+            } else if key.eq_ignore_ascii_case("max-age") {
+                gone = value.parse::<i64>().is_ok_and(|seconds| seconds <= 0);
+            }
+        }
+        self.0.retain(|cookie| cookie.name != name || cookie.path != path);
+        if !gone {
+            self.0.push(Cookie { name: name.to_owned(), value: value.to_owned(), path: path.to_owned() });
+        }
+    }
+
+    /// The `cookie` header of a request for `request_path`, if it has any; longer paths first (RFC 6265 section 5.4).
+    pub(super) fn header(&self, request_path: &str) -> Option<String> {
+        let mut cookies: Vec<&Cookie> =
+            self.0.iter().filter(|cookie| path_matches(without_query(request_path), &cookie.path)).collect();
+        cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+        let pairs: Vec<String> = cookies.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
+}
+
+/// The directory of the request (RFC 6265 section 5.1.4).
+fn default_path(request_path: &str) -> &str {
+    match without_query(request_path).rsplit_once('/') {
+        Some((directory, _)) if !directory.is_empty() => directory,
+        _ => "/",
+    }
+}
+
+/// RFC 6265 section 5.1.4.
+fn path_matches(request_path: &str, cookie_path: &str) -> bool {
+    match request_path.strip_prefix(cookie_path) {
+        Some(rest) => rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jar(answers: &[(&str, &str)]) -> Cookies {
+        let mut cookies = Cookies::default();
+        for (request_path, set_cookie) in answers {
+            let mut headers = HeaderMap::new();
+            headers.append(SET_COOKIE, set_cookie.parse().unwrap());
+            cookies.keep(&headers, request_path);
+        }
+        cookies
+    }
+
+    #[test]
+    fn a_cookie_is_sent_back_where_its_path_says() {
+        let cookies = jar(&[
+            ("/api/csrf_token", "csrftoken=abc; Max-Age=31449600; Path=/; SameSite=Lax"),
+            ("/api/csrf_token?x=/y/", "narrow=1"),
+        ]);
+        assert_eq!(cookies.header("/api/checkout").as_deref(), Some("narrow=1; csrftoken=abc"));
+        assert_eq!(cookies.header("/apiary").as_deref(), Some("csrftoken=abc"));
+    }
+
+    #[test]
+    fn a_later_value_replaces_and_max_age_zero_deletes() {
+        let cookies = jar(&[("/", "a=1; Path=/"), ("/", "a=2; Path=/"), ("/", "b=1")]);
+        assert_eq!(cookies.header("/").as_deref(), Some("a=2; b=1"));
+        let cookies = jar(&[("/", "a=1; Path=/"), ("/", "a=; Path=/; Max-Age=0")]);
+        assert_eq!(cookies.header("/"), None);
+    }
+
+    #[test]
+    fn what_is_no_cookie_is_ignored() {
+        assert_eq!(jar(&[("/", "nonsense"), ("/", "=x"), ("/", "")]).header("/"), None);
+    }
+}
