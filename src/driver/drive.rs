@@ -42,6 +42,14 @@ pub enum DriveError {
         /// What happened.
         cause: String,
     },
+    /// The service does not tell a number that the scenario observes.
+    #[error("observation {observation:?} failed: {cause}")]
+    Observation {
+        /// The observation.
+        observation: String,
+        /// What happened.
+        cause: String,
+    },
     /// The operating system refused what the driver needs.
     #[error("the driver cannot run: {cause}")]
     Driver {

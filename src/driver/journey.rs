@@ -71,6 +71,7 @@ impl Prepared {
                 }
                 Err(Unanswered { outcome, cause }) => (outcome, Some(cause)),
             };
+            passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
             due = later(done, session.think_time(index));
             if passage.failed || passage.next == passage.steps {
@@ -128,6 +129,12 @@ impl Passage {
             recorder.send(&flight);
             flight
         }));
+    }
+
+    fn count(&self, counts: &[(usize, i64)]) {
+        if !counts.is_empty() {
+            self.load.record(|recorder| recorder.count(counts));
+        }
     }
 
     fn settle(&mut self, done: Instant, outcome: Outcome, failure: Option<&str>) {

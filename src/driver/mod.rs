@@ -13,6 +13,8 @@ mod exchange;
 mod host;
 mod journey;
 mod load;
+mod observe;
+mod off_path;
 mod open;
 mod outcome;
 mod progress;
@@ -22,5 +24,13 @@ mod set_up;
 mod target;
 mod timer;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod virtual_time;
+
 pub use drive::{DriveError, Options, drive};
+pub use observe::{Observations, observe};
 pub use progress::Progress;

@@ -20,6 +20,8 @@ pub(super) struct Shape {
     pub(super) steps: Vec<String>,
     /// Journeys with the indices of their steps into `steps`.
     pub(super) journeys: Vec<(String, Vec<usize>)>,
+    /// Counter names, in the order of `Scenario::counter_names`.
+    pub(super) counters: Vec<String>,
     /// Stages with their places in time.
     pub(super) stages: Vec<(String, PlannedStage)>,
 }
@@ -41,6 +43,7 @@ impl Shape {
                 .iter()
                 .map(|stage| (scenario.stages[stage.index].name.clone(), stage.clone()))
                 .collect(),
+            counters: scenario.counter_names().into_iter().map(str::to_owned).collect(),
             steps,
         }
     }
@@ -96,6 +99,8 @@ pub(super) struct Recorder {
     /// By step and outcome.
     answers: Vec<BTreeMap<Outcome, u64>>,
     failures: BTreeMap<(usize, Option<u16>, String), u64>,
+    /// By counter.
+    counters: Vec<i64>,
     series: Series,
     service_time_sum: Duration,
     last_done: Duration,
@@ -125,6 +130,7 @@ impl Recorder {
             },
             answers: vec![BTreeMap::new(); shape.steps.len()],
             failures: BTreeMap::new(),
+            counters: vec![0; shape.counters.len()],
             series: Series::new(),
             service_time_sum: Duration::ZERO,
             last_done: Duration::ZERO,
@@ -237,6 +243,13 @@ impl Recorder {
         }
     }
 
+    /// Answers added to counters, given as (index into `Shape::counters`, amount).
+    pub(super) fn count(&mut self, counts: &[(usize, i64)]) {
+        for (counter, amount) in counts {
+            self.counters[*counter] += amount;
+        }
+    }
+
     /// How the run stands at `now`.
     pub(super) fn standing(&mut self, now: Duration) -> Standing {
         Standing {
@@ -260,6 +273,7 @@ impl Recorder {
                 *recording.answers.entry(outcome.to_string()).or_default() += count;
             }
         }
+        recording.counters = self.shape.counters.iter().cloned().zip(self.counters.iter().copied()).collect();
         recording.failures = std::mem::take(&mut self.failures)
             .into_iter()
             .map(|((step, status, cause), count)| Failure {
@@ -299,5 +313,209 @@ impl Recorder {
         let Recording { steps, stages, .. } = &mut self.recording;
         let places = stage.map(|stage| [&mut steps[step].times, &mut stages[stage].times]);
         places.into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Two journeys that share a step; a stage of 100 s whose first 20 s are warm-up, and one of 100 s without.
+    fn shape() -> Shape {
+        let stage = |index: usize, start: u64, measured_from: u64, end: u64| PlannedStage {
+            index,
+            start: Duration::from_secs(start),
+            measured_from: Duration::from_secs(measured_from),
+            end: Duration::from_secs(end),
+        };
+        Shape {
+            steps: ["list", "buy", "pay"].map(str::to_owned).to_vec(),
+            counters: Vec::new(),
+            journeys: vec![("browse".to_owned(), vec![0]), ("purchase".to_owned(), vec![0, 1, 2])],
+            stages: vec![("normal".to_owned(), stage(0, 0, 20, 100)), ("sale".to_owned(), stage(1, 100, 100, 200))],
+        }
+    }
+
+    fn flight(step: usize, due: Duration, sent: Duration, blocked: Duration) -> Flight {
+        Flight { step, due, sent, blocked }
+    }
+
+    /// What a driver may tell of one journey: when it is due, how long each step takes, and how each step ends.
+    #[derive(Clone, Debug)]
+    struct Story {
+        journey: usize,
+        due_ms: u64,
+        begun: bool,
+        blocked_ms: u64,
+        late_us: u64,
+        /// Milliseconds of service, and the kind of ending: 0 to 2 as expected, then failures, then the cut.
+        steps: Vec<(u64, u8)>,
+    }
+
+    fn story() -> impl Strategy<Value = Story> {
+        let step = (0u64..30_000, 0u8..8);
+        (0usize..2, 0u64..200_000, 0u8..10, 0u64..5_000, 0u64..50_000, prop::collection::vec(step, 3)).prop_map(
+            |(journey, due_ms, begun, blocked_ms, late_us, steps)| Story {
+                journey,
+                due_ms,
+                begun: begun > 0,
+                blocked_ms,
+                late_us,
+                steps,
+            },
+        )
+    }
+
+    fn tell(recorder: &mut Recorder, story: &Story) {
+        let began = Duration::from_millis(story.due_ms);
+        if !story.begun {
+            return recorder.never_begun(story.journey, began, 200_000 * MS);
+        }
+        recorder.arrive(story.journey, began);
+        let (mut due, mut blocked) = (began, Duration::from_millis(story.blocked_ms));
+        let steps = recorder.shape.journeys[story.journey].1.len();
+        for place in 0..steps {
+            let (service_ms, ending) = story.steps[place];
+            if ending == 7 {
+                recorder.drop_steps(story.journey, place, due);
+                return recorder.end_journey(story.journey, began, JourneyEnd::Dropped);
+            }
+            let step = recorder.step_of(story.journey, place);
+            let flight = flight(step, due, due + blocked + Duration::from_micros(story.late_us), blocked);
+            recorder.send(&flight);
+            let done = flight.sent + Duration::from_millis(service_ms);
+            let (outcome, failure) = match ending {
+                0..=2 => (Outcome::Answered(200), None),
+                3 => (Outcome::Answered(501), Some("status 501, expected 200")),
+                4 => (Outcome::TimedOut, Some("no answer in time")),
+                5 => (Outcome::Refused, Some("connection refused")),
+                _ => (Outcome::Broken, Some("connection reset")),
+            };
+            recorder.settle(&flight, done, outcome, failure);
+            if failure.is_some() {
+                recorder.drop_steps(story.journey, place + 1, due);
+                return recorder.end_journey(story.journey, began, JourneyEnd::Failed);
+            }
+            (due, blocked) = (done, Duration::ZERO);
+            if place + 1 == steps {
+                recorder.end_journey(story.journey, began, JourneyEnd::Completed(done));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn books_balance_and_every_view_of_the_same_requests_agrees(stories in prop::collection::vec(story(), 0..120)) {
+            let mut recorder = Recorder::new(shape());
+            for story in &stories {
+                tell(&mut recorder, story);
+            }
+            let recording = recorder.conclude(false);
+
+            prop_assert!(recording.arrivals.balance());
+            prop_assert_eq!(recording.arrivals.planned, stories.len() as u64);
+            prop_assert!(recording.steps.iter().all(|step| step.books.balance()));
+            prop_assert!(recording.journeys.iter().all(|journey| journey.books.balance()));
+            let planned: u64 = recording.steps.iter().map(|step| step.books.planned).sum();
+            prop_assert_eq!(planned, stories.iter().map(|story| [1, 3][story.journey]).sum::<u64>());
+
+            let mut by_step = Times::default();
+            recording.steps.iter().for_each(|step| by_step.merge(&step.times));
+            prop_assert_eq!(&by_step, &recording.overall);
+
+            let failed: u64 = recording.steps.iter().map(|step| step.books.failed).sum();
+            let completed: u64 = recording.steps.iter().map(|step| step.books.completed).sum();
+            prop_assert_eq!(recording.requests_sent(), failed + completed);
+            prop_assert_eq!(recording.lateness.count(), failed + completed);
+            prop_assert_eq!(recording.failures.iter().map(|failure| failure.count).sum::<u64>(), failed);
+            prop_assert_eq!(recording.intervals.iter().map(|i| i.failed).sum::<u64>(), failed);
+            prop_assert_eq!(recording.intervals.iter().map(|i| i.completed).sum::<u64>(), completed);
+            prop_assert_eq!(recording.intervals.iter().map(|i| i.arrivals).sum::<u64>(), stories.len() as u64);
+        }
+    }
+
+    /// The closed form of a generator that is held up: 100 requests per second of 1 ms for 100 s, then a stall of 100 s
+    /// at whose end everything is answered. A driver with one place cannot send meanwhile; who counts from the sending
+    /// sees one slow request and a mean of 11 ms.
+    #[test]
+    fn a_stall_is_in_the_response_times_and_not_in_the_service_times() {
+        let mut recorder = Recorder::new(Shape {
+            stages: vec![(
+                "all".to_owned(),
+                PlannedStage { measured_from: Duration::ZERO, end: 200_000 * MS, ..shape().stages[0].1 },
+            )],
+            ..shape()
+        });
+        let stall_end = 200_000 * MS;
+        for index in 0u32..20_000 {
+            let due = index * 10 * MS;
+            recorder.arrive(0, due);
+            let first_of_stall = index == 10_000;
+            let blocked = if index > 10_000 { stall_end - due } else { Duration::ZERO };
+            let flight = flight(0, due, due + blocked, blocked);
+            recorder.send(&flight);
+            let done =
+                if first_of_stall { stall_end } else { flight.sent + if index < 10_000 { MS } else { Duration::ZERO } };
+            recorder.settle(&flight, done, Outcome::Answered(200), None);
+            recorder.end_journey(0, due, JourneyEnd::Completed(done));
+        }
+        let recording = recorder.conclude(false);
+        let near = |told: Duration, exact: f64| (told.as_secs_f64() - exact).abs() <= 0.01 * exact;
+        let response = &recording.overall.response_time;
+        assert!(near(response.mean(), 25.003), "{:?}", response.mean());
+        for (q, exact) in [(0.75, 50.0), (0.90, 80.0), (0.99, 98.0), (0.999, 99.80)] {
+            assert!(near(response.quantile(q), exact), "{q}: {:?}", response.quantile(q));
+        }
+        let service = &recording.overall.service_time;
+        assert!(service.mean() < 11 * MS && service.quantile(0.999) <= MS + MS / 100);
+        assert_eq!(recording.lateness.max(), Duration::from_micros(1), "waiting for room is not lateness");
+        assert_eq!(recording.blocked.count(), 9_999);
+    }
+
+    #[test]
+    fn warm_up_and_what_is_due_after_the_end_is_in_the_books_but_not_measured() {
+        let mut recorder = Recorder::new(shape());
+        for due in [5_000, 19_999, 20_000, 99_999, 100_000, 199_999, 200_000, 250_000] {
+            recorder.arrive(0, due * MS);
+            let flight = flight(0, due * MS, due * MS, Duration::ZERO);
+            recorder.send(&flight);
+            recorder.settle(&flight, (due + 7) * MS, Outcome::Answered(404), Some("status 404, expected 200"));
+            recorder.end_journey(0, due * MS, JourneyEnd::Failed);
+        }
+        let recording = recorder.conclude(false);
+        assert_eq!(recording.arrivals, Books { planned: 8, failed: 8, ..Books::default() });
+        assert_eq!(recording.stages.iter().map(|stage| stage.times.failed).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(recording.overall.response_time.count(), 4);
+        assert_eq!(recording.stages[0].measured_s, 80.0);
+        assert_eq!(recording.answers, BTreeMap::from([("404".to_owned(), 8)]));
+        assert!((recording.service_time_sum_s - 0.056).abs() < 1e-9);
+    }
+
+    #[test]
+    fn set_up_is_among_the_answers_and_in_no_other_figure() {
+        let mut recorder = Recorder::new(shape());
+        recorder.set_up(&SetUp { statuses: vec![200, 204, 200], service_time: 30 * MS });
+        let recording = recorder.conclude(false);
+        assert_eq!((recording.set_up_requests, recording.requests_sent()), (3, 3));
+        assert!((recording.service_time_sum_s - 0.03).abs() < 1e-9);
+        assert_eq!(recording.arrivals, Books::default());
+    }
+
+    #[test]
+    fn failures_are_grouped_by_step_status_and_cause_and_their_kinds_are_bounded() {
+        let mut recorder = Recorder::new(shape());
+        let flight = flight(1, Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        for index in 0..2 * FAILURE_KINDS_MAX {
+            recorder.send(&flight);
+            recorder.settle(&flight, MS, Outcome::Broken, Some(&format!("cause {index}")));
+        }
+        let recording = recorder.conclude(true);
+        assert!(recording.failures.len() <= FAILURE_KINDS_MAX + 1);
+        assert_eq!(recording.failures[0].cause, "other causes");
+        assert_eq!(recording.failures.iter().map(|failure| failure.count).sum::<u64>(), 2 * FAILURE_KINDS_MAX as u64);
+        assert!(recording.interrupted);
     }
 }

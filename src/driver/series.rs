@@ -237,8 +237,10 @@ mod tests {
             series.arrive(ms * MS);
             series.due(ms * MS);
             series.send(ms * MS);
+            if ms == 100 {
+                series.settle(100 * MS, 110 * MS, true);
+            }
         }
-        series.settle(100 * MS, 110 * MS, true);
         series.settle(1200 * MS, 3200 * MS, true);
         series.settle(1300 * MS, 3300 * MS, false);
         let intervals = series.conclude(3500 * MS);

@@ -1,0 +1,135 @@
+//! What the driver's tests share: plans from a few lines, servers on loopback that misbehave, and loads in memory under
+//! a paused clock.
+
+use super::connection::Connector;
+use super::load::{Load, conduct};
+use super::progress::Progress;
+use super::recorder::{Recorder, Shape};
+use super::timer::Timer;
+use super::{DriveError, Options, drive};
+use crate::scenario::{Plan, Scenario};
+use crate::trial::Recording;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The plan of a scenario given by its `journeys`, `load` and `stages`.
+pub(super) fn plan(parts: &str) -> Plan {
+    let text = format!("name: fixture\n{parts}\n");
+    let scenario =
+        Scenario::from_yaml(Path::new("fixture.yaml"), &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    Plan::new(Arc::new(scenario), 7, 1.0)
+}
+
+/// Twenty arrivals per second for 250 ms, each of two steps with a timeout of 150 ms.
+pub(super) fn five_arrivals_of_two_steps() -> Plan {
+    plan(
+        "journeys:
+  - name: both
+    steps:
+      - {name: first, get: /first, timeout: 150ms}
+      - {name: second, get: /second, timeout: 150ms}
+load:
+  open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 50}
+stages:
+  - {name: steady, hold: 20, duration: 250ms}",
+    )
+}
+
+/// Drives `plan` against `base_url`, with a short drain.
+pub(super) async fn drive_to(plan: &Plan, base_url: &str) -> Result<Recording, DriveError> {
+    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_millis(400) };
+    let (_stop, stopped) = watch::channel(false);
+    drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
+}
+
+/// Starts a server on loopback that treats each connection as `treat` says, and gives its address.
+pub(super) async fn server<F, R>(treat: F) -> String
+where
+    F: Fn(TcpStream) -> R + Send + 'static,
+    R: Future<Output = std::io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(treat(stream));
+        }
+    });
+    base_url
+}
+
+/// Reads one request without a body; an error when the client has gone.
+pub(super) async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(())
+}
+
+/// Answers every request with `answer`, then closes if `close`.
+pub(super) async fn answering(answer: &'static [u8], close: bool) -> String {
+    server(move |mut stream| async move {
+        loop {
+            read_request(&mut stream).await?;
+            stream.write_all(answer).await?;
+            if close {
+                return stream.shutdown().await;
+            }
+        }
+    })
+    .await
+}
+
+/// Runs `plan` in memory, against a server that answers 200 after the time that `service` says, given the time since
+/// the start of the load. Meant for a paused clock: hours take no time.
+pub(super) async fn in_memory(
+    plan: Plan,
+    drain: Duration,
+    service: impl Fn(Duration) -> Duration + Send + Sync + Clone + 'static,
+) -> Recording {
+    let start = Instant::now();
+    let accept = move |stream: tokio::io::DuplexStream| {
+        let service = service.clone();
+        let answer = hyper::service::service_fn(move |_| {
+            let wait = service(start.elapsed());
+            async move {
+                tokio::time::sleep(wait).await;
+                Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"{}"))))
+            }
+        });
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    };
+    let load = Arc::new(Load {
+        recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
+        plan,
+        base_url: "http://memory".to_owned(),
+        connector: Connector::Memory(Box::new(accept)),
+        timer: Timer::Coarse,
+        start,
+        closing: watch::Sender::new(false),
+    });
+    let progress = watch::Sender::new(Progress::default());
+    let interrupted = conduct(&load, drain, progress, std::future::pending()).await;
+    load.record(|recorder| recorder.conclude(interrupted))
+}
+
+/// Fails unless the books of arrivals, journeys and steps all balance.
+pub(super) fn assert_balance(recording: &Recording) {
+    assert!(recording.arrivals.balance(), "{:?}", recording.arrivals);
+    for journey in &recording.journeys {
+        assert!(journey.books.balance(), "{}: {:?}", journey.name, journey.books);
+    }
+    for step in &recording.steps {
+        assert!(step.books.balance(), "{}: {:?}", step.name, step.books);
+    }
+}

@@ -1,0 +1,43 @@
+//! Numbers that the service is asked for before and after a load, off the measured path.
+
+use super::DriveError;
+use super::off_path::{Asked, Client};
+use crate::scenario::{Plan, Session};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a round of observations gave, and what it cost the service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observations {
+    /// The numbers, by the observation's name.
+    pub numbers: BTreeMap<String, i64>,
+    /// Requests that were sent for them: they reach the service, and are billed, beside those of a recording.
+    pub requests: u64,
+    /// Sum of their service times.
+    pub service_time: Duration,
+}
+
+/// Asks the service at `base_url` for every observation of the plan's scenario, one after another.
+///
+/// # Errors
+/// When one cannot be asked, or its answer holds no such number.
+pub async fn observe(plan: &Plan, base_url: &str) -> Result<Observations, DriveError> {
+    let asked_for = &plan.scenario().observations;
+    let mut observations = Observations::default();
+    if asked_for.is_empty() {
+        return Ok(observations);
+    }
+    let client = Client::new(base_url)?;
+    let mut session = Session::observe(plan, base_url);
+    for (index, observation) in asked_for.iter().enumerate() {
+        let failed = |cause: String| DriveError::Observation { observation: observation.name.clone(), cause };
+        let Asked { status, headers, body, service_time } =
+            client.ask(session.request(index), observation.step.timeout).await.map_err(failed)?;
+        observations.requests += 1;
+        observations.service_time += service_time;
+        session.accept(index, status, &headers, &body).map_err(|failure| failed(failure.to_string()))?;
+        let number = plan.observed(index, &body).map_err(|failure| failed(failure.to_string()))?;
+        observations.numbers.insert(observation.name.clone(), number);
+    }
+    Ok(observations)
+}

@@ -1,0 +1,110 @@
+//! Whole loads under a paused clock, through connections in memory: what the driver does with time, exactly.
+
+use super::fixture::{assert_balance, in_memory, plan};
+use crate::trial::Books;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// The stall of 100 s after 100 s of answers in 1 ms, at a tenth of the rate of the closed form, which changes no
+/// quantile: who counts from the due time sees a mean of 25 s; who waits with the server sees one slow request.
+#[tokio::test(start_paused = true)]
+async fn a_stall_is_reported_from_the_due_times_and_is_no_lateness() {
+    let stalled = plan(
+        "journeys: [{name: one, steps: [{name: first, get: /, timeout: 200s}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 1}}
+stages: [{name: steady, hold: 10, duration: 200s}]",
+    );
+    let end = Duration::from_secs(200);
+    let recording = in_memory(stalled, Duration::from_secs(10), move |now| {
+        if now < Duration::from_secs(100) { MS } else { end.saturating_sub(now) }
+    })
+    .await;
+    assert_balance(&recording);
+    assert_eq!(recording.arrivals.completed, 2000);
+    let near = |told: Duration, exact: f64| (told.as_secs_f64() - exact).abs() <= 0.01 * exact;
+    let response = &recording.overall.response_time;
+    assert!(near(response.mean(), 25.003), "{:?}", response.mean());
+    for (q, exact) in [(0.75, 50.0), (0.90, 80.0), (0.99, 98.0), (0.999, 99.80)] {
+        assert!(near(response.quantile(q), exact), "{q}: {:?}", response.quantile(q));
+    }
+    let service = &recording.overall.service_time;
+    assert!(service.mean() < 52 * MS && service.quantile(0.999) <= 2 * MS, "{:?}", service.mean());
+    assert!(recording.lateness.max() <= 2 * MS, "waiting for room is not lateness: {:?}", recording.lateness.max());
+    assert!(recording.blocked.max() > Duration::from_secs(99));
+    let worst = recording.intervals.iter().max_by(|a, b| a.response_time_p99_ms.total_cmp(&b.response_time_p99_ms));
+    assert_eq!(worst.unwrap().start_s, 100.0, "the stall shows where it began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_step_is_due_when_the_answer_before_it_plus_think_time_has_passed() {
+    let slow = plan(
+        "journeys:
+  - name: two
+    steps: [{name: first, get: /, think: 500ms}, {name: second, get: /, think: 9s}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: steady, hold: 1, duration: 10s, warm_up: 5s}]",
+    );
+    let recording = in_memory(slow, Duration::from_secs(5), |_| 100 * MS).await;
+    assert_balance(&recording);
+    assert_eq!(recording.arrivals, Books { planned: 10, completed: 10, ..Books::default() });
+    assert_eq!(recording.steps[1].times.response_time.mean(), 100 * MS, "the pause is not response time");
+    assert_eq!(recording.journeys[0].duration.mean(), 700 * MS, "the last step's pause is not part of a journey");
+    assert!(recording.journeys[0].duration.count() < 10, "warm-up is not measured");
+    assert!(recording.lateness.max() <= MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_virtual_users_wait_for_answers_as_the_plan_says() {
+    let ramping = plan(
+        "journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: closed
+stages:
+  - {name: up, ramp: {from: 0, to: 10}, duration: 10s}
+  - {name: level, hold: 10, duration: 10s}
+  - {name: down, ramp: {from: 10, to: 0}, duration: 10s}",
+    );
+    let start = Instant::now();
+    let endings = Arc::new(Mutex::new(Vec::<Duration>::new()));
+    let checked = Arc::new(AtomicU64::new(0));
+    let (expected, seen, begun) = (ramping.clone(), Arc::clone(&endings), Arc::clone(&checked));
+    let recording = in_memory(ramping, Duration::from_secs(1), move |_| {
+        let now = start.elapsed();
+        let mut endings = seen.lock().unwrap();
+        endings.retain(|end| *end > now);
+        endings.push(now + 100 * MS);
+        // Whoever was taken off within the last 100 ms may still wait for the answer to its last request.
+        let level = |at: Duration| expected.virtual_users_at(at.min(Duration::from_millis(29_999))) as usize;
+        assert!(endings.len() <= level(now).max(level(now.saturating_sub(101 * MS))), "{} at {now:?}", endings.len());
+        begun.fetch_add(1, Ordering::Relaxed);
+        100 * MS
+    })
+    .await;
+    assert_balance(&recording);
+    assert_eq!(recording.arrivals.completed, checked.load(Ordering::Relaxed));
+    assert_eq!(recording.stages[1].times.response_time.count(), 1000, "10 virtual users, 10 s, 100 ms each");
+    assert!(recording.stages[0].times.response_time.count().abs_diff(500) <= 10);
+    assert_eq!(recording.overall.response_time.max().as_millis(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn arrivals_beyond_the_room_wait_in_order_and_every_second_of_it_is_blocked_time() {
+    let crowded = plan(
+        "journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 2}}
+stages: [{name: steady, hold: 10, duration: 10s}]",
+    );
+    // Two at a time, 400 ms each: five per second, half of what comes.
+    let recording = in_memory(crowded, Duration::from_secs(60), |_| 400 * MS).await;
+    assert_balance(&recording);
+    assert_eq!(recording.arrivals.completed, 100);
+    assert_eq!(recording.overall.service_time.mean(), 400 * MS);
+    let (response, service) = (&recording.overall.response_time, &recording.overall.service_time);
+    assert_eq!(response.sum() - service.sum(), recording.blocked.sum() + recording.lateness.sum());
+    assert!(recording.lateness.max() <= 2 * MS, "{:?}", recording.lateness.max());
+    // The last of 100 arrivals is due after 9.9 s and begins after 49 rounds of 400 ms.
+    assert!(recording.blocked.max().abs_diff(Duration::from_millis(49 * 400 - 9_900)) < 120 * MS);
+}
