@@ -1,1 +1,20 @@
-//! Renders saved records.
+//! Renders saved records: HTML, Markdown, CSV, and plots as SVG and PNG, and the few lines for a terminal. Reads
+//! nothing but the study it is given: no clock, no network, so the same study always gives the same bytes.
+
+mod content;
+mod document;
+mod facts;
+mod headline;
+mod html;
+mod markdown;
+mod number;
+mod plot;
+mod render;
+mod terminal;
+mod trials_csv;
+
+#[cfg(test)]
+mod fixture;
+
+pub use render::{Rendered, ReportError, render};
+pub use terminal::{run_summary, summary};

@@ -1,0 +1,194 @@
+//! Under which conditions: the load, the service, the assumptions behind the model, prices with their date and source,
+//! the machine, and the command that repeats it.
+
+use crate::report::document::{Block, Cell, Row, Span, Table};
+use crate::report::facts;
+use crate::report::number::{count, plain};
+use crate::scenario::{Arrivals, Billing, LoadModel, Service, ServiceSource, StageKind};
+use crate::trial::{Place, Study};
+use serde_json::Value;
+
+/// The section.
+pub(super) fn section(study: &Study) -> Vec<Block> {
+    let mut blocks = vec![Block::section("The question and its conditions")];
+    if !study.scenario.description.is_empty() {
+        blocks.push(Block::text(study.scenario.description.trim()));
+    }
+    blocks.push(Block::Table(load(study)));
+    if let Some(service) = &study.scenario.service {
+        blocks.push(Block::Table(shape(service)));
+    }
+    blocks.push(Block::part("What is assumed"));
+    blocks.push(Block::List(assumptions(study)));
+    blocks.push(Block::part("Prices"));
+    blocks.push(Block::Table(prices(study)));
+    blocks.push(Block::part("How to repeat it"));
+    blocks.push(Block::Table(provenance(study)));
+    blocks
+}
+
+fn load(study: &Study) -> Table {
+    let (model, unit) = match study.scenario.load {
+        LoadModel::Open { arrivals, max_in_flight } => {
+            let spaced = match arrivals {
+                Arrivals::Poisson => "Poisson arrivals",
+                Arrivals::Constant => "evenly spaced arrivals",
+            };
+            (
+                format!("open model, {spaced}, at most {} journeys in flight", count(max_in_flight.into())),
+                "arrivals per second",
+            )
+        }
+        LoadModel::Closed => ("closed model, virtual users with think times".to_owned(), "virtual users"),
+    };
+    let factor = facts::time_factor(study);
+    let mut table = Table::new(
+        format!(
+            "Scenario {}: {model}; {} requests per arrival on average. Lengths as run.",
+            study.scenario.name,
+            plain((study.scenario.steps_per_arrival() * 100.0).round() / 100.0)
+        ),
+        &["stage", "kind", "#level", "of", "#length", "#of it warm-up", "#share of a month"],
+    );
+    for stage in &study.scenario.stages {
+        let kind = match stage.kind {
+            StageKind::Hold => "hold",
+            StageKind::Ramp => "ramp",
+            StageKind::Spike => "spike",
+        };
+        let level = if stage.from == stage.to {
+            plain(stage.from)
+        } else {
+            format!("{} to {}", plain(stage.from), plain(stage.to))
+        };
+        let share = study.scenario.traffic.as_ref().and_then(|traffic| traffic.shares.get(&stage.name));
+        table.rows.push(Row::of([
+            stage.name.as_str().into(),
+            kind.into(),
+            level.into(),
+            unit.into(),
+            format!("{} s", plain((stage.duration.as_secs_f64() / factor * 100.0).round() / 100.0)).into(),
+            format!("{} s", plain((stage.warm_up.as_secs_f64() / factor * 100.0).round() / 100.0)).into(),
+            Cell::from(share.map_or_else(|| "–".to_owned(), |share| crate::report::number::percent(*share))),
+        ]));
+    }
+    table
+}
+
+fn pairs(caption: &str, rows: impl IntoIterator<Item = (String, String)>) -> Table {
+    let mut table = Table::new(caption, &["what", "is"]);
+    table.rows.extend(rows.into_iter().map(|(what, is)| Row::of([what.into(), is.into()])));
+    table
+}
+
+fn shape(service: &Service) -> Table {
+    let source = match &service.source {
+        ServiceSource::Bundled(name) => format!("{name}, which tidegate carries"),
+        ServiceSource::Command(words) => words.join(" "),
+    };
+    let billing = match service.billing {
+        Billing::Request => "request-based (CPU during requests)",
+        Billing::Instance => "instance-based (CPU always)",
+    };
+    let mut rows = vec![
+        ("runs".to_owned(), source),
+        ("vCPUs".to_owned(), plain(service.vcpu.0)),
+        ("memory".to_owned(), format!("{} GiB", plain(service.memory.0))),
+        ("instances".to_owned(), format!("{} to {}", service.min_instances, service.max_instances)),
+        ("billing".to_owned(), billing.to_owned()),
+    ];
+    rows.extend(service.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    pairs("The service under test.", rows)
+}
+
+fn assumptions(study: &Study) -> Vec<Vec<Span>> {
+    let mut lines: Vec<&str> = vec![
+        "Costs are list prices before the free tier and before committed-use discounts; network egress and everything \
+         outside Cloud Run are left out.",
+        "Cost is divided by every request that reached an instance, warm-up and set-up included; percentiles leave the \
+         warm-up out.",
+        "A month is priced as so many requests at this study’s mean cost per request.",
+        "A thousand check-outs cost what the whole trial cost, divided by the answers 200 to 299 of the check-out steps.",
+        "The unit of statistics is the trial: figures of a candidate are means over its valid trials.",
+    ];
+    if matches!(study.place, Place::Local(_)) {
+        lines.extend([
+            "The local platform follows what Google documents of Cloud Run: 60 % target of max concurrency and of CPU over \
+             one minute, the larger wish wins; requests that find no room start instances; idle instances are kept up to \
+             15 minutes.",
+            "Not public, and therefore assumed: how often the autoscaler decides (every 5 s here), how fast it scales in, \
+             how fast it may start instances, which instance a request is routed to (the least loaded of the oldest here), \
+             and how busy time is cut into 100 ms slices (a request inside a billed slice opens no new one).",
+            "Google’s pages disagree on how long a request waits for an instance: here max(10 s, 3.5 × mean start-up time), \
+             then 429.",
+            "Left out: Google’s 10-minute concurrency average, fewer requests to an instance whose CPU is hot, start-up CPU \
+             boost, image pulls, networks between regions, and neighbours on the same hardware.",
+            "A CPU limit is a rate with bursts, not a slower CPU: a short request may finish faster than a smaller vCPU \
+             would let it.",
+        ]);
+    }
+    lines.into_iter().map(|line| vec![Span::from(line)]).collect()
+}
+
+/// Every price as the study saved it, whatever the price list holds.
+fn prices(study: &Study) -> Table {
+    let mut rows = Vec::new();
+    if let Ok(value) = serde_json::to_value(&study.prices) {
+        leaves("", &value, &mut rows);
+    }
+    pairs("The price list that applied, in US dollars. Prices change: check the date.", rows)
+}
+
+fn leaves(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    let name = |key: &str| {
+        let key = key.replace('_', " ");
+        if path.is_empty() { key } else { format!("{path}, {key}") }
+    };
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                leaves(&name(key), value, rows);
+            }
+        }
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let texts: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            rows.push((path.to_owned(), texts.join("; ")));
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                leaves(&name(&(index + 1).to_string()), value, rows);
+            }
+        }
+        Value::Null => {}
+        Value::String(text) => rows.push((path.to_owned(), text.clone())),
+        Value::Number(number) => {
+            rows.push((path.to_owned(), number.as_f64().map_or_else(|| number.to_string(), price)))
+        }
+        Value::Bool(yes) => rows.push((path.to_owned(), if *yes { "yes" } else { "no" }.to_owned())),
+    }
+}
+
+/// A rate in full: rates are as small as `0.000000104`.
+fn price(number: f64) -> String {
+    format!("{number:.10}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn provenance(study: &Study) -> Table {
+    let host = &study.host;
+    let mut rows = vec![
+        ("command".to_owned(), study.command.clone()),
+        ("seed".to_owned(), study.seed.to_string()),
+        ("blocks".to_owned(), format!("{}, each with every candidate in random order", study.blocks)),
+        ("tidegate".to_owned(), study.tidegate_version.clone()),
+        ("commit".to_owned(), study.commit.clone().unwrap_or_else(|| "unknown".to_owned())),
+        ("started".to_owned(), study.started_at.clone()),
+        ("finished".to_owned(), study.finished_at.clone().unwrap_or_else(|| "not finished".to_owned())),
+        ("system".to_owned(), host.system.clone()),
+        ("machine".to_owned(), format!("{} cores of {}, {} MiB", host.cores, host.cpu, count(host.memory_mib))),
+        ("schema of study.json".to_owned(), study.schema_version.to_string()),
+    ];
+    if let Place::CloudRun { project, region, service } = &study.place {
+        rows.push(("measured on".to_owned(), format!("project {project}, region {region}, service {service}")));
+    }
+    pairs("Everything needed to run it again; study.json beside this report holds every number.", rows)
+}

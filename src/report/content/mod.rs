@@ -1,0 +1,18 @@
+//! What the report says below its first screen, section by section.
+
+mod candidates;
+mod close_up;
+mod conditions;
+mod trust;
+
+use super::document::Block;
+use crate::trial::Study;
+
+/// All sections in order.
+pub(super) fn sections(study: &Study) -> Vec<Block> {
+    let mut blocks = candidates::section(study);
+    blocks.extend(close_up::section(study));
+    blocks.extend(trust::section(study));
+    blocks.extend(conditions::section(study));
+    blocks
+}

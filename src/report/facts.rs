@@ -1,0 +1,174 @@
+//! Figures that follow from a saved study and that every format shows: which candidate is spoken of, what its trials
+//! cost, what a promise measured. Means run over valid trials: the unit of statistics is the trial.
+
+use crate::scenario::{Candidate, Slo, SloMetric};
+use crate::trial::{Choice, Outcome, Place, Recording, Standing, Study, Times, TrialResult};
+use crate::units::Usd;
+
+use super::number::in_milliseconds;
+
+/// Google's default max concurrency (a service with at least 1 vCPU, Admin API; read 2026-11-22).
+const GOOGLES_DEFAULT: Candidate = Candidate { max_concurrency: 80 };
+
+/// What the whole trial cost.
+pub(super) fn trial_cost(trial: &TrialResult) -> Option<Usd> {
+    trial.cost.map(|cost| cost.cpu + cost.memory + cost.idle + cost.requests)
+}
+
+/// What the trial cost for each million of requests that reached an instance.
+pub(super) fn cost_per_million_requests(trial: &TrialResult) -> Option<Usd> {
+    let requests = trial.cost?.request_count;
+    (requests > 0).then(|| trial_cost(trial).map(|cost| Usd(cost.0 / requests as f64 * 1e6)))?
+}
+
+/// Successful check-outs: answers 200 to 299 of steps that have `checkout` in their name, warm-up included.
+pub(super) fn checkouts(recording: &Recording) -> u64 {
+    let of_checkout = |name: &str| name.to_ascii_lowercase().replace(['-', '_', ' '], "").contains("checkout");
+    let successful = |answer: &str| answer.parse::<u16>().is_ok_and(|status| (200..300).contains(&status));
+    recording
+        .steps
+        .iter()
+        .filter(|step| of_checkout(&step.name))
+        .flat_map(|step| &step.answers)
+        .filter(|(answer, _)| successful(answer))
+        .map(|(_, count)| count)
+        .sum()
+}
+
+/// What the trial cost for each thousand of successful check-outs; none when there were none.
+pub(super) fn cost_per_thousand_checkouts(trial: &TrialResult) -> Option<Usd> {
+    let checkouts = checkouts(&trial.recording);
+    (checkouts > 0).then(|| trial_cost(trial).map(|cost| Usd(cost.0 / checkouts as f64 * 1e3)))?
+}
+
+/// What a month's traffic costs at this price per million requests, if the scenario says what a month is.
+pub(super) fn cost_per_month(study: &Study, per_million: Option<Usd>) -> Option<Usd> {
+    let traffic = study.scenario.traffic.as_ref()?;
+    per_million.map(|usd| Usd(usd.0 * traffic.requests_per_month / 1e6))
+}
+
+/// The chosen candidate with its reason.
+pub(super) fn choice(study: &Study) -> Option<&Choice> {
+    match &study.decision.as_ref()?.outcome {
+        Outcome::Chosen(choice) => Some(choice),
+        Outcome::Infeasible { .. } | Outcome::Untrusted { .. } => None,
+    }
+}
+
+/// How the candidates stand; empty before there is a decision.
+pub(super) fn standings(study: &Study) -> &[Standing] {
+    study.decision.as_ref().map_or(&[], |decision| &decision.standings)
+}
+
+/// How this candidate stands.
+pub(super) fn standing(study: &Study, candidate: Candidate) -> Option<&Standing> {
+    standings(study).iter().find(|standing| standing.candidate == candidate)
+}
+
+/// The candidate that the report looks at closely: the chosen one, else the one with the shortest p95 among those with
+/// a valid trial, else the first that was tried.
+pub(super) fn close_up(study: &Study) -> Option<Candidate> {
+    choice(study)
+        .map(|choice| choice.candidate)
+        .or_else(|| {
+            standings(study)
+                .iter()
+                .filter(|standing| standing.trials_valid > 0)
+                .min_by(|a, b| a.response_time_p95_ms.total_cmp(&b.response_time_p95_ms))
+                .map(|standing| standing.candidate)
+        })
+        .or_else(|| study.trials.first().map(|trial| trial.candidate))
+}
+
+/// What the choice is compared with: Google's default if it was tried and not chosen, else the cheapest other candidate
+/// that keeps every promise, else the other candidate with the shortest p95.
+pub(super) fn reference(study: &Study) -> Option<&Standing> {
+    let chosen = choice(study)?.candidate;
+    let others =
+        || standings(study).iter().filter(|standing| standing.candidate != chosen && standing.trials_valid > 0);
+    let cost = |standing: &Standing| standing.cost_per_million_requests.map_or(f64::INFINITY, |usd| usd.0);
+    others()
+        .find(|standing| standing.candidate == GOOGLES_DEFAULT)
+        .or_else(|| others().filter(|s| s.feasible()).min_by(|a, b| cost(a).total_cmp(&cost(b))))
+        .or_else(|| others().min_by(|a, b| a.response_time_p95_ms.total_cmp(&b.response_time_p95_ms)))
+}
+
+/// The candidate in words, with a remark when it is Google's default.
+pub(super) fn with_remark(candidate: Candidate) -> String {
+    let remark = if candidate == GOOGLES_DEFAULT { " (Google’s default)" } else { "" };
+    format!("{}{remark}", candidate.max_concurrency)
+}
+
+/// The trials of a candidate that are evidence; all its trials when none is.
+pub(super) fn trials_of(study: &Study, candidate: Candidate) -> Vec<&TrialResult> {
+    let all: Vec<_> = study.trials.iter().filter(|trial| trial.candidate == candidate).collect();
+    let valid: Vec<_> = all.iter().copied().filter(|trial| trial.is_valid()).collect();
+    if valid.is_empty() { all } else { valid }
+}
+
+/// The mean of what there is; none when there is nothing.
+pub(super) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.into_iter().fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}
+
+/// What platform times and stage lengths were divided by.
+pub(super) fn time_factor(study: &Study) -> f64 {
+    match &study.place {
+        Place::Local(scale) => scale.time_factor.max(f64::MIN_POSITIVE),
+        Place::CloudRun { .. } => 1.0,
+    }
+}
+
+/// What a promise is about, in one trial: milliseconds, or a share for the error rate. None when its step never ran.
+pub(super) fn measured(slo: &Slo, recording: &Recording) -> Option<f64> {
+    let times: &Times = match &slo.step {
+        None => &recording.overall,
+        Some(step) => recording.steps.iter().find(|recorded| &recorded.name == step).map(|step| &step.times)?,
+    };
+    Some(match slo.metric {
+        SloMetric::ResponseTime { quantile, .. } => in_milliseconds(times.response_time.quantile(quantile)),
+        SloMetric::MeanResponseTime { .. } => in_milliseconds(times.response_time.mean()),
+        SloMetric::ErrorRate { .. } => times.error_rate(),
+    })
+}
+
+/// The limits on response time that hold for all requests, as (promise as written, quantile, milliseconds).
+pub(super) fn overall_limits(study: &Study) -> Vec<(String, f64, f64)> {
+    study
+        .scenario
+        .slos
+        .iter()
+        .filter(|slo| slo.step.is_none())
+        .filter_map(|slo| match slo.metric {
+            SloMetric::ResponseTime { quantile, limit } => Some((slo.text.clone(), quantile, in_milliseconds(limit))),
+            SloMetric::MeanResponseTime { .. } | SloMetric::ErrorRate { .. } => None,
+        })
+        .collect()
+}
+
+/// The most instances that the samples of a trial show at once, if there are samples.
+pub(super) fn instances_max(trial: &TrialResult) -> Option<u64> {
+    trial.usage.as_ref()?.samples.iter().map(|sample| sample.instances_active + sample.instances_idle).max()
+}
+
+/// Mean over samples of the instances' CPU utilisation (0 to 1), if the platform told.
+pub(super) fn instance_cpu(trial: &TrialResult) -> Option<f64> {
+    mean(trial.usage.as_ref()?.samples.iter().filter_map(|sample| sample.cpu_utilization_mean))
+}
+
+/// The line that applies a candidate.
+pub(super) fn gcloud_line(study: &Study, candidate: Candidate) -> String {
+    let concurrency = candidate.max_concurrency;
+    match &study.place {
+        Place::CloudRun { project, region, service } => {
+            format!(
+                "gcloud run services update {service} --region {region} --concurrency {concurrency} --project {project}"
+            )
+        }
+        Place::Local(_) => {
+            let region = study.scenario.service.as_ref().map_or("REGION", |service| &service.region);
+            format!("gcloud run services update SERVICE --region {region} --concurrency {concurrency}")
+        }
+    }
+}

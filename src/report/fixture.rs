@@ -1,0 +1,467 @@
+//! Studies made by hand for the tests of this module: realistic in shape, invented in every number.
+
+use crate::cost::{Cost, PriceBook};
+use crate::scenario::{
+    Arrivals, Billing, Body, Candidate, Expectation, Journey, LoadModel, Objective, Scenario, Service, ServiceSource,
+    Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
+};
+use crate::stats::Histogram;
+use crate::trial::{
+    Books, Choice, Decision, Failure, Host, Interval, Invalid, JourneyRecording, Limiter, Outcome, Place, Recording,
+    SCHEMA_VERSION, Scale, StageRecording, Standing, StepRecording, StockCheck, Study, Times, TrialResult, Usage,
+    UsageSample, Validity,
+};
+use crate::units::{Gib, Usd, Vcpu};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const STEPS: [&str; 4] = ["home", "product", "collect", "checkout"];
+/// (max concurrency, p50 ms, spread of the tail in ms, billable seconds).
+const CURVE: [(u32, f64, f64, f64); 6] = [
+    (1, 108.0, 34.0, 318.0),
+    (2, 101.0, 9.0, 214.0),
+    (4, 101.5, 10.0, 141.0),
+    (8, 104.0, 13.0, 96.0),
+    (16, 109.0, 17.0, 71.0),
+    (80, 131.0, 64.0, 63.0),
+];
+
+/// Six candidates in two blocks on a local platform; 16 is chosen.
+pub(super) fn study() -> Study {
+    study_over(&CURVE)
+}
+
+/// The same with `number` candidates, 1 to 12.
+pub(super) fn study_of(number: usize) -> Study {
+    let twelve: Vec<_> = [1, 2, 3, 4, 6, 8, 12, 16, 24, 40, 80, 200]
+        .into_iter()
+        .map(|k| {
+            let k_f = f64::from(k);
+            (k, 100.0 + k_f / 3.0, 8.0 + k_f / 2.5 + 20.0 / k_f, 60.0 + 250.0 / k_f)
+        })
+        .collect();
+    study_over(&twelve[..number])
+}
+
+fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
+    let mut trials = Vec::new();
+    for block in 1..=2 {
+        for (k, median, tail, billable_s) in curve {
+            let number = u32::try_from(trials.len()).unwrap() + 1;
+            let wobble = 1.0 + f64::from((number * 7) % 5) * 0.006;
+            trials.push(trial(number, block, *k, (median * wobble, tail * wobble, billable_s * wobble)));
+        }
+    }
+    let candidates: Vec<Candidate> = curve.iter().map(|(k, ..)| Candidate { max_concurrency: *k }).collect();
+    let mut study = Study {
+        schema_version: SCHEMA_VERSION,
+        name: "shopping-example".to_owned(),
+        tidegate_version: "0.1.0".to_owned(),
+        command: "tidegate tune scenarios/shopping.yaml".to_owned(),
+        commit: Some("4f2c9e1".to_owned()),
+        started_at: "2026-11-22T10:00:00Z".to_owned(),
+        finished_at: Some("2026-11-22T10:05:30Z".to_owned()),
+        scenario: scenario(&candidates),
+        candidates,
+        blocks: 2,
+        seed: 42,
+        place: Place::Local(Scale {
+            limiter: Limiter {
+                kind: "cgroup1".to_owned(),
+                note: String::new(),
+                self_test_set_cores: Some(0.25),
+                self_test_measured_cores: Some(0.2512),
+            },
+            host_cores_per_vcpu: 0.05,
+            time_factor: 12.0,
+        }),
+        host: Host {
+            system: "Linux 6.8".to_owned(),
+            cpu: "Example CPU at 2.4 GHz".to_owned(),
+            cores: 2,
+            memory_mib: 7936,
+        },
+        prices: prices(),
+        trials,
+        decision: None,
+    };
+    study.decision = Some(decision(&study));
+    study
+}
+
+/// The price list of the fixture: the one place to change when a price list gains a field.
+fn prices() -> PriceBook {
+    PriceBook { dated: "2025-08-19".to_owned() }
+}
+
+/// On Cloud Run.
+pub(super) fn cloud_study() -> Study {
+    let (project, region, service) = ("acme-prod".to_owned(), "europe-west1".to_owned(), "shop".to_owned());
+    Study { place: Place::CloudRun { project, region, service }, ..study() }
+}
+
+/// No candidate keeps its promise.
+pub(super) fn infeasible_study() -> Study {
+    let mut study = study();
+    let decision = study.decision.as_mut().unwrap();
+    let slo = &study.scenario.slos[0];
+    decision.outcome = Outcome::Infeasible {
+        reason: "the nearest is max concurrency 2 with p95 140 ms, and even it breaks p95 < 100ms".to_owned(),
+    };
+    for standing in &mut decision.standings {
+        standing.broken = vec![(slo.clone(), format!("{:.0} ms", standing.response_time_p95_ms))];
+        standing.why_not = Some("it breaks p95 < 170ms".to_owned());
+    }
+    study
+}
+
+/// Max concurrency 80 has no valid trial, on an unlimited platform.
+pub(super) fn untrusted_study() -> Study {
+    let mut study = study();
+    for trial in study.trials.iter_mut().filter(|trial| trial.candidate.max_concurrency == 80) {
+        trial.usage = None;
+        trial.cost = None;
+        trial.validity = Validity::Invalid(vec![
+            Invalid::UsageMissing { cause: "Monitoring answered no point of revision shop-t06 within 60 s".to_owned() },
+            Invalid::Late { p99_ms: 12.4, bound_ms: 5.45 },
+        ]);
+    }
+    if let Place::Local(scale) = &mut study.place {
+        scale.limiter = Limiter {
+            kind: "none".to_owned(),
+            note: "no cgroup may be made here".to_owned(),
+            self_test_set_cores: None,
+            self_test_measured_cores: None,
+        };
+    }
+    let decision = study.decision.as_mut().unwrap();
+    decision.outcome =
+        Outcome::Untrusted { reason: "max concurrency 80 has no valid trial: its usage is missing twice".to_owned() };
+    let last = decision.standings.last_mut().unwrap();
+    last.trials_valid = 0;
+    last.cost_per_million_requests = None;
+    study
+}
+
+/// Stopped after the third trial.
+pub(super) fn unfinished_study() -> Study {
+    let mut study = study();
+    study.trials.truncate(3);
+    study.decision = None;
+    study.finished_at = None;
+    study
+}
+
+/// Every name tries to be markup.
+pub(super) fn hostile_study() -> Study {
+    let mut study = study();
+    let evil = "\"><b onload=x><script>alert(1)</script> a|b `c` *d*";
+    study.name = evil.to_owned();
+    study.command = evil.to_owned();
+    study.scenario.name = evil.to_owned();
+    study.scenario.description = evil.to_owned();
+    study.scenario.stages[0].name = evil.to_owned();
+    study.scenario.slos[0].text = evil.to_owned();
+    study.host.cpu = evil.to_owned();
+    study.place = Place::CloudRun { project: evil.to_owned(), region: evil.to_owned(), service: evil.to_owned() };
+    for trial in &mut study.trials {
+        trial.revision = evil.to_owned();
+        trial.recording.steps[0].name = evil.to_owned();
+        trial.recording.failures[0].cause = evil.to_owned();
+    }
+    study.decision.as_mut().unwrap().standings[0].why_not = Some(evil.to_owned());
+    study
+}
+
+/// One study of each kind.
+pub(super) fn all() -> Vec<Study> {
+    vec![
+        study(),
+        cloud_study(),
+        infeasible_study(),
+        untrusted_study(),
+        unfinished_study(),
+        hostile_study(),
+        study_of(1),
+        study_of(12),
+    ]
+}
+
+fn step(name: &str) -> Step {
+    Step {
+        name: name.to_owned(),
+        method: "GET".to_owned(),
+        path: format!("/{name}"),
+        headers: Vec::new(),
+        body: Body::Empty,
+        expect: Expectation { statuses: vec![200] },
+        extract: BTreeMap::new(),
+        think: ThinkTime::Exponential(Duration::from_millis(200)),
+        timeout: Duration::from_secs(10),
+    }
+}
+
+fn stage(name: &str, kind: StageKind, rate: f64, (seconds, warm_up): (u64, u64)) -> Stage {
+    Stage {
+        name: name.to_owned(),
+        kind,
+        from: rate,
+        to: rate,
+        duration: Duration::from_secs(seconds * 12),
+        warm_up: Duration::from_secs(warm_up * 12),
+    }
+}
+
+fn scenario(candidates: &[Candidate]) -> Scenario {
+    let shares = [("usual", 0.7), ("sale", 0.2), ("after", 0.1)].map(|(name, share)| (name.to_owned(), share));
+    Scenario {
+        name: "shopping".to_owned(),
+        description: "A shop on a usual day, then a sale: visitors look at products, collect some and check out."
+            .to_owned(),
+        variables: BTreeMap::new(),
+        set_up: Vec::new(),
+        journeys: vec![Journey { name: "buy".to_owned(), weight: 1.0, steps: STEPS.map(step).to_vec() }],
+        load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 512 },
+        stages: vec![
+            stage("usual", StageKind::Hold, 15.0, (12, 4)),
+            stage("sale", StageKind::Spike, 35.0, (6, 0)),
+            stage("after", StageKind::Hold, 15.0, (6, 0)),
+        ],
+        slos: vec![
+            Slo {
+                text: "p95 < 170ms".to_owned(),
+                step: None,
+                metric: SloMetric::ResponseTime { quantile: 0.95, limit: Duration::from_millis(170) },
+            },
+            Slo { text: "error_rate < 0.5%".to_owned(), step: None, metric: SloMetric::ErrorRate { limit: 0.005 } },
+        ],
+        traffic: Some(Traffic { requests_per_month: 120e6, shares: BTreeMap::from(shares) }),
+        service: Some(Service {
+            source: ServiceSource::Bundled("shop".to_owned()),
+            env: BTreeMap::from([("WAIT_MS".to_owned(), "90".to_owned())]),
+            vcpu: Vcpu(1.0),
+            memory: Gib(0.5),
+            min_instances: 0,
+            max_instances: 30,
+            billing: Billing::Request,
+            host_cores_per_vcpu: 0.05,
+            time_factor: 12.0,
+            region: "us-central1".to_owned(),
+        }),
+        tune: Some(Tune {
+            candidates: candidates.to_vec(),
+            blocks: 2,
+            quick: Vec::new(),
+            objective: Objective::CostPerMillionRequests,
+        }),
+    }
+}
+
+/// `count` durations from an exponential tail above the median, at evenly spaced quantiles: no randomness needed.
+fn histogram(count: u64, median_ms: f64, tail_ms: f64) -> Histogram {
+    let mut histogram = Histogram::default();
+    for index in 0..count {
+        let q = (index as f64 + 0.5) / count as f64;
+        let ms = median_ms - tail_ms * 2.0_f64.ln() - tail_ms * (1.0 - q).ln();
+        histogram.record(Duration::from_secs_f64(ms.max(1.0) / 1000.0));
+    }
+    histogram
+}
+
+fn times(count: u64, median_ms: f64, tail_ms: f64, failed: u64) -> Times {
+    Times {
+        response_time: histogram(count, median_ms, tail_ms),
+        service_time: histogram(count, median_ms * 0.98, tail_ms * 0.8),
+        failed,
+        dropped: 0,
+    }
+}
+
+fn trial(number: u32, block: u32, k: u32, (median, tail, billable_s): (f64, f64, f64)) -> TrialResult {
+    let requests = 1908 + u64::from(number % 2);
+    let revision = format!("shop-t{number:02}");
+    TrialResult {
+        number,
+        candidate: Candidate { max_concurrency: k },
+        block,
+        seed: 4200 + u64::from(block),
+        attempt: 1,
+        revision: revision.clone(),
+        started_at: format!("2026-11-22T10:{number:02}:00Z"),
+        recording: recording(requests, median, tail),
+        usage: Some(usage(revision, requests, (median, billable_s), k)),
+        cost: Some(Cost {
+            cpu: Usd(billable_s * 24e-6),
+            memory: Usd(billable_s * 0.5 * 2.5e-6),
+            idle: Usd(0.0),
+            requests: Usd(requests as f64 * 0.4e-6),
+            request_count: requests,
+        }),
+        stock: Some(StockCheck { sold: 411, fall: 411 }),
+        validity: Validity::Valid,
+    }
+}
+
+fn recording(requests: u64, median: f64, tail: f64) -> Recording {
+    let each = requests / 4;
+    let books = Books { planned: each, completed: each - 1, failed: 1, dropped: 0 };
+    let stage = |name: &str, measured_s: f64, count: u64, slower: f64| StageRecording {
+        name: name.to_owned(),
+        measured_s,
+        times: times(count, median * slower, tail * slower, 0),
+    };
+    Recording {
+        duration_s: 24.2,
+        arrivals: books,
+        overall: times(1640, median, tail, 3),
+        steps: STEPS
+            .iter()
+            .enumerate()
+            .map(|(index, name)| StepRecording {
+                name: (*name).to_owned(),
+                books,
+                times: times(410, median + index as f64, tail, u64::from(index == 3)),
+                answers: if index == 3 {
+                    BTreeMap::from([("200".to_owned(), each - 31), ("400".to_owned(), 30), ("timed out".to_owned(), 1)])
+                } else {
+                    BTreeMap::from([("200".to_owned(), each)])
+                },
+            })
+            .collect(),
+        journeys: vec![JourneyRecording {
+            name: "buy".to_owned(),
+            books,
+            duration: histogram(400, median * 4.0, tail * 3.0),
+        }],
+        stages: vec![stage("usual", 8.0, 480, 0.97), stage("sale", 6.0, 820, 1.06), stage("after", 6.0, 340, 0.98)],
+        lateness: histogram(requests, 0.05, 0.08),
+        blocked: Histogram::default(),
+        intervals: (0..24).map(|second| interval(second, median, tail)).collect(),
+        failures: vec![Failure { step: "checkout".to_owned(), status: None, cause: "timed out".to_owned(), count: 1 }],
+        set_up_requests: 4,
+        service_time_sum_s: requests as f64 * (median + 8.0) / 1000.0,
+        answers: BTreeMap::from([
+            ("200".to_owned(), requests - 31),
+            ("400".to_owned(), 30),
+            ("timed out".to_owned(), 1),
+        ]),
+        driver_cpu_s: 1.84,
+        host_cpu_share: Some(0.61),
+        host_steal_share: Some(0.004),
+        interrupted: false,
+    }
+}
+
+fn interval(second: u32, median: f64, tail: f64) -> Interval {
+    let sale = (12..18).contains(&second);
+    let due = if sale { 138 } else { 60 } + u64::from(second * 13 % 9);
+    let slower =
+        if sale { 1.12 } else { 1.0 } + f64::from(second * 7 % 5) * 0.01 + if second == 12 { 0.3 } else { 0.0 };
+    Interval {
+        start_s: f64::from(second),
+        length_s: 1.0,
+        arrivals: due / 4,
+        requests_due: due,
+        completed: due - u64::from(second % 4 == 1) * 3,
+        failed: 0,
+        in_flight: 8,
+        response_time_p50_ms: median * slower,
+        response_time_p95_ms: (median + tail * 2.3) * slower,
+        response_time_p99_ms: (median + tail * 3.9) * slower,
+        response_time_mean_ms: (median + tail * 0.3) * slower,
+    }
+}
+
+fn usage(revision: String, requests: u64, (median, billable_s): (f64, f64), k: u32) -> Usage {
+    let busy = |sale: bool| (if sale { 24.0 } else { 11.0 } / f64::from(k.min(20)).sqrt()).ceil();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful of instances")]
+    let samples = (0..7)
+        .map(|index| {
+            let sale = (3..5).contains(&index);
+            UsageSample {
+                end_s: f64::from(index) * 5.0 + 3.0,
+                period_s: 5.0,
+                billable_s: billable_s / 7.0,
+                instances_active: if index == 6 { 0 } else { busy(sale) as u64 },
+                instances_idle: if index > 4 { busy(true) as u64 - 1 } else { u64::from(index == 1) },
+                requests: requests / 7,
+                cpu_utilization_mean: Some(if sale { 0.55 } else { 0.31 }),
+                memory_utilization_mean: Some(0.18),
+            }
+        })
+        .collect();
+    Usage {
+        revision,
+        billable_instance_time_s: billable_s,
+        idle_tail_s: 0.0,
+        requests: BTreeMap::from([("200".to_owned(), requests - 30), ("400".to_owned(), 30)]),
+        request_latencies_sum_s: requests as f64 * (median + 6.0) / 1000.0,
+        pending_sum_s: requests as f64 * 1.4 / 1000.0,
+        instance_starts: Some(9),
+        startup_mean_s: Some(0.31),
+        samples,
+    }
+}
+
+fn decision(study: &Study) -> Decision {
+    let slo = &study.scenario.slos[0];
+    let mut standings: Vec<Standing> =
+        study.candidates.iter().map(|candidate| standing(study, *candidate, slo)).collect();
+    let cost = |standing: &Standing| standing.cost_per_million_requests.unwrap().0;
+    let chosen = standings
+        .iter()
+        .filter(|standing| standing.feasible())
+        .min_by(|a, b| cost(a).total_cmp(&cost(b)))
+        .map(|standing| (standing.candidate, cost(standing)));
+    for standing in &mut standings {
+        standing.why_not = match chosen {
+            Some((candidate, _)) if candidate == standing.candidate => None,
+            _ if !standing.broken.is_empty() => Some(format!("it breaks {}", slo.text)),
+            Some((candidate, least)) => {
+                let more = (cost(standing) / least - 1.0) * 100.0;
+                Some(format!("it keeps every promise, but costs {more:.0} % more than {}", candidate.max_concurrency))
+            }
+            None => None,
+        };
+    }
+    let frontier = standings
+        .iter()
+        .filter(|one| {
+            !standings
+                .iter()
+                .any(|other| cost(other) < cost(one) && other.response_time_p95_ms < one.response_time_p95_ms)
+        })
+        .map(|standing| standing.candidate)
+        .rev()
+        .collect();
+    let outcome = chosen.map_or_else(
+        || Outcome::Infeasible { reason: "no candidate keeps p95 < 170ms".to_owned() },
+        |(candidate, _)| {
+            let reason = "it is the cheapest candidate that keeps every promise.".to_owned();
+            Outcome::Chosen(Choice { candidate, reason })
+        },
+    );
+    Decision { outcome, standings, frontier }
+}
+
+fn standing(study: &Study, candidate: Candidate, slo: &Slo) -> Standing {
+    let trials: Vec<&TrialResult> = study.trials.iter().filter(|trial| trial.candidate == candidate).collect();
+    let mean = |value: &dyn Fn(&TrialResult) -> f64| {
+        trials.iter().map(|trial| value(trial)).sum::<f64>() / trials.len() as f64
+    };
+    let quantile = |q: f64| mean(&|trial| trial.recording.overall.response_time.quantile(q).as_secs_f64() * 1000.0);
+    let p95 = quantile(0.95);
+    let number = u32::try_from(trials.len()).unwrap();
+    Standing {
+        candidate,
+        trials_valid: number,
+        trials: number,
+        cost_per_million_requests: Some(Usd(mean(&|trial| super::facts::cost_per_million_requests(trial).unwrap().0))),
+        response_time_p50_ms: quantile(0.5),
+        response_time_p95_ms: p95,
+        response_time_p99_ms: quantile(0.99),
+        error_rate: mean(&|trial| trial.recording.overall.error_rate()),
+        broken: if p95 < 170.0 { Vec::new() } else { vec![(slo.clone(), format!("{p95:.0} ms"))] },
+        why_not: None,
+    }
+}

@@ -1,0 +1,273 @@
+//! The first screen: which setting, why, what it costs and does to response times next to the alternatives, and the line
+//! that applies it.
+
+use crate::scenario::Candidate;
+use crate::trial::{Outcome, Place, Standing, Study};
+use crate::units::Usd;
+
+use super::document::{Cell, Row, Table, Tone};
+use super::facts;
+use super::number::{difference, milliseconds, money, percent};
+
+/// What kind of news it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// A setting was chosen.
+    Chosen,
+    /// None keeps every promise.
+    Infeasible,
+    /// The measurement cannot be trusted.
+    Untrusted,
+    /// Not decided yet.
+    Unfinished,
+}
+
+/// One figure with what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Figure {
+    /// What it is.
+    pub(super) label: String,
+    /// The number with its unit.
+    pub(super) value: String,
+    /// What it is next to the alternative or the promise; may be empty.
+    pub(super) note: String,
+}
+
+/// The first screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Headline {
+    /// What kind of news it is.
+    pub(super) news: News,
+    /// The news in a few words.
+    pub(super) title: String,
+    /// Why, in a sentence.
+    pub(super) reason: String,
+    /// Costs and response times of the chosen candidate; empty when none was chosen.
+    pub(super) figures: Vec<Figure>,
+    /// The line that applies it.
+    pub(super) command: Option<String>,
+    /// What to know before it is applied, or what to do instead.
+    pub(super) advice: String,
+    /// Every candidate on a line.
+    pub(super) alternatives: Table,
+    /// Where it was measured, in a few words.
+    pub(super) place: String,
+}
+
+impl Headline {
+    /// The first screen of a study.
+    pub(super) fn of(study: &Study) -> Self {
+        let (news, title, reason) = match study.decision.as_ref().map(|decision| &decision.outcome) {
+            Some(Outcome::Chosen(choice)) => {
+                (News::Chosen, format!("Set max concurrency to {}", choice.candidate.max_concurrency), &choice.reason)
+            }
+            Some(Outcome::Infeasible { reason }) => {
+                (News::Infeasible, "No candidate keeps every promise".to_owned(), reason)
+            }
+            Some(Outcome::Untrusted { reason }) => {
+                (News::Untrusted, "No verdict: the measurement cannot be trusted".to_owned(), reason)
+            }
+            None => (News::Unfinished, "Not decided yet".to_owned(), &String::new()),
+        };
+        let reason = if news == News::Unfinished { unfinished(study) } else { reason.clone() };
+        let chosen = facts::choice(study).map(|choice| choice.candidate);
+        Self {
+            news,
+            title,
+            reason,
+            figures: chosen
+                .and_then(|candidate| facts::standing(study, candidate))
+                .map_or_else(Vec::new, |standing| figures(study, standing)),
+            command: chosen.map(|candidate| facts::gcloud_line(study, candidate)),
+            advice: advice(study, news),
+            alternatives: alternatives(study),
+            place: place(study),
+        }
+    }
+}
+
+fn unfinished(study: &Study) -> String {
+    let wanted = study.candidates.len() * study.blocks as usize;
+    format!("{} of {wanted} trials were run; the study can be resumed.", study.trials.len().min(wanted))
+}
+
+fn place(study: &Study) -> String {
+    match &study.place {
+        Place::Local(_) => "measured on a local scale model of Cloud Run".to_owned(),
+        Place::CloudRun { region, service, .. } => format!("measured on Cloud Run, service {service} in {region}"),
+    }
+}
+
+fn advice(study: &Study, news: News) -> String {
+    let local = matches!(study.place, Place::Local(_));
+    match news {
+        News::Chosen if local => "SERVICE stands for your service’s name. This was a scale model on one machine: confirm it \
+             with the same scenario on your Cloud Run service (--project, --region, --service) before you rely on it."
+            .to_owned(),
+        News::Chosen => "The study put the service back as it was: this line applies the choice.".to_owned(),
+        News::Infeasible => "Nothing should be changed on the strength of this study. Raise the most instances or the \
+             vCPUs, make the service faster, try other candidates, or loosen the promise that breaks: the table names it."
+            .to_owned(),
+        News::Untrusted => "Nothing should be concluded from these numbers. The section “Can it be trusted?” names what \
+             was wrong with each trial and how to mend it."
+            .to_owned(),
+        News::Unfinished => "The numbers below are what was measured so far; no candidate has been judged.".to_owned(),
+    }
+}
+
+fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
+    let other = facts::reference(study);
+    let against = |value: f64, of: fn(&Standing) -> f64| {
+        let name = other.map(|other| facts::with_remark(other.candidate));
+        let text = other.and_then(|other| difference(value, of(other)));
+        text.zip(name).map_or_else(String::new, |(text, name)| format!("{text} against {name}"))
+    };
+    let mut figures = Vec::new();
+    let per_million = standing.cost_per_million_requests;
+    figures.push(Figure {
+        label: "per million requests".to_owned(),
+        value: money(per_million),
+        note: against(per_million.map_or(f64::NAN, |usd| usd.0), |s| {
+            s.cost_per_million_requests.map_or(0.0, |usd| usd.0)
+        }),
+    });
+    if let (Some(month), Some(traffic)) = (facts::cost_per_month(study, per_million), &study.scenario.traffic) {
+        figures.push(Figure {
+            label: "per month".to_owned(),
+            value: money(Some(month)),
+            note: format!("{} million requests, list price", super::number::plain(traffic.requests_per_month / 1e6)),
+        });
+    }
+    if let Some(cost) = mean_cost_per_thousand_checkouts(study, standing.candidate) {
+        figures.push(Figure {
+            label: "per thousand check-outs".to_owned(),
+            value: money(Some(cost)),
+            note: "successful ones, all steps paid".to_owned(),
+        });
+    }
+    let limits = facts::overall_limits(study);
+    let times: [(&str, f64, f64, fn(&Standing) -> f64); 3] = [
+        ("p50", 0.50, standing.response_time_p50_ms, |s| s.response_time_p50_ms),
+        ("p95", 0.95, standing.response_time_p95_ms, |s| s.response_time_p95_ms),
+        ("p99", 0.99, standing.response_time_p99_ms, |s| s.response_time_p99_ms),
+    ];
+    for (name, quantile, ms, of) in times {
+        let promise = limits.iter().find(|(_, promised, _)| *promised == quantile);
+        let note = promise.map_or_else(|| against(ms, of), |(text, ..)| format!("promise: {text}"));
+        figures.push(Figure { label: format!("{name} response time"), value: milliseconds(ms), note });
+    }
+    figures
+}
+
+/// Mean over the candidate's valid trials.
+pub(super) fn mean_cost_per_thousand_checkouts(study: &Study, candidate: Candidate) -> Option<Usd> {
+    let costs: Option<Vec<f64>> = facts::trials_of(study, candidate)
+        .into_iter()
+        .map(|trial| facts::cost_per_thousand_checkouts(trial).map(|usd| usd.0))
+        .collect();
+    facts::mean(costs?).map(Usd)
+}
+
+fn alternatives(study: &Study) -> Table {
+    let chosen = facts::choice(study).map(|choice| choice.candidate);
+    let base = chosen.and_then(|candidate| facts::standing(study, candidate)?.cost_per_million_requests);
+    let mut table = Table::new(
+        "Means over valid trials; response time counts from when a request was due.",
+        &["#max concurrency", "#$ per million", "#against the choice", "#p50", "#p95", "#p99", "#errors", "promises"],
+    );
+    for standing in facts::standings(study) {
+        let is_choice = Some(standing.candidate) == chosen;
+        let trusted = standing.trials_valid > 0;
+        let shown = |text: String| Cell::from(if trusted { text } else { "–".to_owned() });
+        let relative = match (base, standing.cost_per_million_requests) {
+            _ if is_choice => "choice".to_owned(),
+            (Some(base), Some(cost)) => difference(cost.0, base.0).unwrap_or_else(|| "–".to_owned()),
+            _ => "–".to_owned(),
+        };
+        table.rows.push(
+            Row::of([
+                Cell::from(facts::with_remark(standing.candidate)),
+                money(standing.cost_per_million_requests).into(),
+                relative.into(),
+                shown(milliseconds(standing.response_time_p50_ms)),
+                shown(milliseconds(standing.response_time_p95_ms)),
+                shown(milliseconds(standing.response_time_p99_ms)),
+                shown(percent(standing.error_rate)),
+                promises(standing),
+            ])
+            .marked(is_choice),
+        );
+    }
+    table
+}
+
+fn promises(standing: &Standing) -> Cell {
+    if standing.trials_valid == 0 {
+        return Cell::toned("no valid trial", Tone::Bad);
+    }
+    match standing.broken.as_slice() {
+        [] => Cell::verdict(true, "kept"),
+        [(slo, _)] => Cell::verdict(false, &format!("breaks {}", slo.text)),
+        several => Cell::verdict(false, &format!("breaks {}", several.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn the_first_screen_names_the_setting_the_reason_the_cost_and_the_line() {
+        let headline = Headline::of(&fixture::study());
+        assert_eq!(headline.title, "Set max concurrency to 16");
+        assert!(headline.reason.contains("cheapest"));
+        let labels: Vec<_> = headline.figures.iter().map(|figure| figure.label.as_str()).collect();
+        assert_eq!(
+            labels,
+            [
+                "per million requests",
+                "per month",
+                "per thousand check-outs",
+                "p50 response time",
+                "p95 response time",
+                "p99 response time"
+            ]
+        );
+        assert_eq!(
+            headline.command.as_deref(),
+            Some("gcloud run services update SERVICE --region us-central1 --concurrency 16")
+        );
+        assert!(headline.advice.contains("SERVICE stands for"));
+    }
+
+    #[test]
+    fn on_cloud_run_the_line_names_the_service_that_was_measured() {
+        let headline = Headline::of(&fixture::cloud_study());
+        assert_eq!(
+            headline.command.as_deref(),
+            Some("gcloud run services update shop --region europe-west1 --concurrency 16 --project acme-prod")
+        );
+    }
+
+    #[test]
+    fn without_a_choice_no_line_is_offered_and_the_news_says_so() {
+        for (study, news) in [
+            (fixture::infeasible_study(), News::Infeasible),
+            (fixture::untrusted_study(), News::Untrusted),
+            (fixture::unfinished_study(), News::Unfinished),
+        ] {
+            let headline = Headline::of(&study);
+            assert_eq!(headline.news, news);
+            assert_eq!(headline.command, None);
+            assert!(headline.figures.is_empty());
+            assert!(!headline.reason.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_choice_is_compared_with_googles_default_when_it_was_tried() {
+        let headline = Headline::of(&fixture::study());
+        assert!(headline.figures[0].note.ends_with("against 80 (Google’s default)"), "{}", headline.figures[0].note);
+    }
+}

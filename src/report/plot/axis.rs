@@ -1,0 +1,182 @@
+//! Axes: from values to places in a picture, and the round numbers beside them.
+
+use super::picture::{Anchor, Ink, Picture};
+
+/// Beyond this ratio of largest to smallest value an axis counts in factors instead of steps.
+const LOGARITHMIC_FROM_RATIO: f64 = 8.0;
+/// About how many ticks an axis wants.
+const TICKS: f64 = 6.0;
+
+/// An axis: the values it spans and the places its ends have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Axis {
+    from: f64,
+    to: f64,
+    start: f64,
+    end: f64,
+    logarithmic: bool,
+}
+
+/// A rectangle in which curves are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Panel {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) right: f64,
+    pub(super) bottom: f64,
+}
+
+impl Axis {
+    /// An axis that spans exactly these values.
+    pub(super) fn spanning(from: f64, to: f64, start: f64, end: f64) -> Self {
+        let to = if to > from { to } else { from + 1.0 };
+        Self { from, to, start, end, logarithmic: false }
+    }
+
+    /// An axis from zero to a little above the largest value.
+    pub(super) fn from_zero(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
+        let top = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        Self::spanning(0.0, if top > 0.0 { top * 1.12 } else { 1.0 }, start, end)
+    }
+
+    /// An axis around positive values with some room on both sides; it counts in factors when they spread far.
+    pub(super) fn around(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
+        let values = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
+        let (low, high) = values.fold((f64::INFINITY, 0.0), |(low, high), value| (value.min(low), value.max(high)));
+        if high <= 0.0 {
+            return Self::spanning(0.0, 1.0, start, end);
+        }
+        if high / low > LOGARITHMIC_FROM_RATIO {
+            return Self { from: low / 1.25, to: high * 1.35, start, end, logarithmic: true };
+        }
+        let room = if high > low { (high - low) * 0.12 } else { high * 0.1 };
+        Self::spanning((low - room).max(0.0), high + room, start, end)
+    }
+
+    /// Where a value is; values outside stay at the end of the axis.
+    pub(super) fn at(&self, value: f64) -> f64 {
+        let share = if self.logarithmic {
+            (value.max(f64::MIN_POSITIVE) / self.from).ln() / (self.to / self.from).ln()
+        } else {
+            (value - self.from) / (self.to - self.from)
+        };
+        self.start + (self.end - self.start) * share.clamp(0.0, 1.0)
+    }
+
+    /// True when it counts in factors.
+    pub(super) fn logarithmic(&self) -> bool {
+        self.logarithmic
+    }
+
+    /// Round values along the axis.
+    pub(super) fn ticks(&self) -> Vec<f64> {
+        if self.logarithmic {
+            let decades = (self.to / self.from).log10();
+            let steps: &[f64] = if decades > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+            return self
+                .powers_of_ten()
+                .flat_map(|power| steps.iter().map(move |step| step * power))
+                .filter(|v| self.spans(*v))
+                .collect();
+        }
+        let step = round_step((self.to - self.from) / TICKS);
+        let first = (self.from / step).ceil();
+        (0..=20).map(|index| (first + f64::from(index)) * step).take_while(|value| *value <= self.to).collect()
+    }
+
+    fn spans(&self, value: f64) -> bool {
+        (self.from..=self.to).contains(&value)
+    }
+
+    fn powers_of_ten(&self) -> impl Iterator<Item = f64> {
+        #[expect(clippy::cast_possible_truncation, reason = "the exponent of a finite f64 fits")]
+        let (low, high) = (self.from.log10().floor() as i32, self.to.log10().ceil() as i32);
+        (low..=high).map(|exponent| 10_f64.powi(exponent))
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, near `step`.
+fn round_step(step: f64) -> f64 {
+    let power = 10_f64.powf(step.log10().floor());
+    let factor = match step / power {
+        f if f < 1.5 => 1.0,
+        f if f < 3.5 => 2.0,
+        f if f < 7.5 => 5.0,
+        _ => 10.0,
+    };
+    factor * power
+}
+
+/// A tick's number with the digits its step needs.
+pub(super) fn tick_label(value: f64, ticks: &[f64]) -> String {
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let step = if step.is_finite() { step } else { value.abs().max(1.0) };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=6")]
+    let places = (-(step * 1.000_001).log10().floor()).clamp(0.0, 6.0) as usize;
+    format!("{value:.places$}")
+}
+
+/// Draws the grid of the vertical axis with its numbers, and its title above the panel.
+pub(super) fn draw_vertical(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str) {
+    let ticks = axis.ticks();
+    for tick in &ticks {
+        let y = axis.at(*tick);
+        picture.line(vec![(panel.left, y), (panel.right, y)], Ink::Grid, 1.0, 1.0);
+        picture.words((panel.left - 8.0, y), tick_label(*tick, &ticks), 12.0, Ink::Muted, Anchor::End);
+    }
+    let remark = if axis.logarithmic() { ", logarithmic" } else { "" };
+    picture.words((panel.left, panel.top - 12.0), format!("{title}{remark}"), 12.0, Ink::Main, Anchor::Start);
+}
+
+/// Draws the ticks of the horizontal axis with their numbers and its title below.
+pub(super) fn draw_horizontal(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str, sign: &str) {
+    let ticks = axis.ticks();
+    for tick in &ticks {
+        let x = axis.at(*tick);
+        picture.line(vec![(x, panel.top), (x, panel.bottom)], Ink::Grid, 1.0, 0.6);
+        let label = format!("{sign}{}", tick_label(*tick, &ticks));
+        picture.words((x, panel.bottom + 13.0), label, 12.0, Ink::Muted, Anchor::Middle);
+    }
+    baseline(picture, panel, title);
+}
+
+/// Draws the base line and the title of a horizontal axis.
+pub(super) fn baseline(picture: &mut Picture, panel: &Panel, title: &str) {
+    picture.line(vec![(panel.left, panel.bottom), (panel.right, panel.bottom)], Ink::Muted, 1.0, 1.0);
+    let middle = f64::midpoint(panel.left, panel.right);
+    picture.words((middle, panel.bottom + 33.0), title, 12.0, Ink::Main, Anchor::Middle);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ticks_are_round_and_their_labels_need_no_more_digits_than_they_show() {
+        let axis = Axis::spanning(0.83, 1.94, 0.0, 100.0);
+        let ticks = axis.ticks();
+        let labels: Vec<_> = ticks.iter().map(|tick| tick_label(*tick, &ticks)).collect();
+        assert_eq!(labels, ["1.0", "1.2", "1.4", "1.6", "1.8"]);
+    }
+
+    #[test]
+    fn values_that_spread_far_are_counted_in_factors() {
+        let axis = Axis::around([90.0, 2000.0], 100.0, 0.0);
+        assert!(axis.logarithmic());
+        assert_eq!(axis.ticks(), [100.0, 200.0, 500.0, 1000.0, 2000.0]);
+        assert!(!Axis::around([90.0, 200.0], 0.0, 1.0).logarithmic());
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_has_a_place_within_the_axis(values in prop::collection::vec(1e-6f64..1e9, 1..12), probe in -1e9f64..1e9) {
+            let axis = Axis::around(values.clone(), 10.0, 110.0);
+            for value in values.iter().copied().chain([probe]) {
+                prop_assert!((10.0..=110.0).contains(&axis.at(value)));
+            }
+            let ticks = axis.ticks();
+            prop_assert!(ticks.len() >= 2 && ticks.len() <= 21, "{ticks:?}");
+        }
+    }
+}

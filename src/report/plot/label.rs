@@ -1,0 +1,119 @@
+//! Where labels go so that they cover neither marks nor each other.
+
+use super::axis::Panel;
+use super::picture::Point;
+
+/// A rectangle that is taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Extent {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) right: f64,
+    pub(super) bottom: f64,
+}
+
+impl Extent {
+    /// Around a point.
+    pub(super) fn around((x, y): Point, half_width: f64, half_height: f64) -> Self {
+        Self { left: x - half_width, top: y - half_height, right: x + half_width, bottom: y + half_height }
+    }
+
+    /// The area that both cover.
+    pub(super) fn overlap(&self, other: &Self) -> f64 {
+        let width = self.right.min(other.right) - self.left.max(other.left);
+        let height = self.bottom.min(other.bottom) - self.top.max(other.top);
+        width.max(0.0) * height.max(0.0)
+    }
+
+    fn area(&self) -> f64 {
+        (self.right - self.left) * (self.bottom - self.top)
+    }
+
+    fn centre(&self) -> Point {
+        (f64::midpoint(self.left, self.right), f64::midpoint(self.top, self.bottom))
+    }
+}
+
+/// Finds the place for a label of this size near `mark` that covers least of what is taken: first close by, then farther
+/// off. Gives the label's middle.
+pub(super) fn place(mark: Point, size: (f64, f64), taken: &[Extent], panel: &Panel) -> Point {
+    const DIRECTIONS: [Point; 8] =
+        [(1.0, -0.6), (1.0, 0.6), (-1.0, -0.6), (-1.0, 0.6), (0.0, -1.0), (0.0, 1.0), (1.0, 0.0), (-1.0, 0.0)];
+    let (half_width, half_height) = (size.0 / 2.0, size.1 / 2.0);
+    let within = Extent { left: panel.left, top: panel.top, right: panel.right, bottom: panel.bottom };
+    let mut best = (f64::INFINITY, mark);
+    for gap in [10.0, 16.0, 24.0, 34.0, 46.0, 60.0] {
+        for (x, y) in DIRECTIONS {
+            let label = Extent::around(
+                (mark.0 + x * (half_width + gap), mark.1 + y * (half_height + gap)),
+                half_width,
+                half_height,
+            );
+            let covered: f64 = taken.iter().map(|other| label.overlap(other)).sum();
+            let outside = label.area() - label.overlap(&within);
+            // A label far from its mark is worse than a near one, but better than one that covers something.
+            let price = covered + outside * 4.0 + gap * 0.05;
+            if price < best.0 - 1e-9 {
+                best = (price, label.centre());
+            }
+        }
+    }
+    best.1
+}
+
+/// Moves labels on one line apart until none is closer to its neighbour than `apart`, keeping their order and staying
+/// between `low` and `high` if there is room. Gives the new places in the order of the old ones.
+pub(super) fn spread(places: &[f64], apart: f64, low: f64, high: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
+    let mut moved = places.to_vec();
+    let mut floor = low;
+    for index in &order {
+        moved[*index] = moved[*index].max(floor);
+        floor = moved[*index] + apart;
+    }
+    let mut ceiling = high;
+    for index in order.iter().rev() {
+        moved[*index] = moved[*index].min(ceiling);
+        ceiling = moved[*index] - apart;
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PANEL: Panel = Panel { left: 0.0, top: 0.0, right: 800.0, bottom: 400.0 };
+
+    #[test]
+    fn twelve_labels_in_a_crowd_do_not_cover_each_other() {
+        let marks: Vec<Point> =
+            (0..12).map(|i| (400.0 + f64::from(i % 4) * 14.0, 200.0 + f64::from(i / 4) * 14.0)).collect();
+        let mut taken: Vec<Extent> = marks.iter().map(|mark| Extent::around(*mark, 6.0, 6.0)).collect();
+        let dots = taken.len();
+        for mark in &marks {
+            let at = place(*mark, (18.0, 14.0), &taken, &PANEL);
+            taken.push(Extent::around(at, 9.0, 7.0));
+        }
+        let labels = &taken[dots..];
+        for (index, label) in labels.iter().enumerate() {
+            for other in labels.iter().skip(index + 1) {
+                assert_eq!(label.overlap(other), 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_at_the_edge_stays_inside() {
+        let (x, y) = place((799.0, 1.0), (60.0, 14.0), &[], &PANEL);
+        assert!(x + 30.0 <= 800.0 && y - 7.0 >= 0.0, "{x} {y}");
+    }
+
+    #[test]
+    fn labels_on_a_line_keep_their_order_and_their_distance() {
+        let moved = spread(&[100.0, 101.0, 50.0, 100.5], 15.0, 0.0, 110.0);
+        assert!(moved[2] < moved[0] && moved[0] < moved[3] && moved[3] < moved[1]);
+        assert!(moved[1] <= 110.0 && moved[1] - moved[3] >= 15.0 - 1e-9 && moved[3] - moved[0] >= 15.0 - 1e-9);
+    }
+}

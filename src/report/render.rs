@@ -1,0 +1,176 @@
+//! Writes every file of a report, each as a whole: a reader never sees half a file, and a full disk leaves the old one.
+
+use super::headline::Headline;
+use super::{content, html, markdown, plot, trials_csv};
+use crate::trial::Study;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The page to open: `index.html`.
+    pub page: PathBuf,
+    /// `report.md`.
+    pub markdown: PathBuf,
+    /// `trials.csv`.
+    pub trials: PathBuf,
+    /// The plots, each as SVG and PNG.
+    pub plots: Vec<PathBuf>,
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file.
+    #[error("failed to write {path:?}: {source}; the study itself is saved, and its report can be rendered again")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A plot.
+    #[error("{0}; the study itself is saved")]
+    Plot(String),
+    /// The table of trials.
+    #[error("failed to write the table of trials: {0}")]
+    Table(#[from] csv::Error),
+}
+
+/// Writes `index.html`, `report.md`, `trials.csv` and the plots of `study` into `dir`, which is created if need be.
+/// The same study always gives the same bytes.
+///
+/// # Errors
+/// When a file cannot be written. What was there before then is still whole.
+pub fn render(study: &Study, dir: &Path) -> Result<Rendered, ReportError> {
+    std::fs::create_dir_all(dir).map_err(|source| ReportError::Write { path: dir.to_owned(), source })?;
+    let plots = plot::all(study).map_err(|error| ReportError::Plot(error.to_string()))?;
+    let headline = Headline::of(study);
+    let sections = content::sections(study);
+    let mut painted = Vec::new();
+    for plot in &plots {
+        painted.push(write(dir, &format!("{}.svg", plot.stem), plot.svg.as_bytes())?);
+        painted.push(paint(study, plot, dir)?);
+    }
+    Ok(Rendered {
+        trials: write(dir, "trials.csv", &trials_csv::render(study)?)?,
+        markdown: write(dir, "report.md", markdown::render(study, &headline, &sections).as_bytes())?,
+        page: write(dir, "index.html", html::render(study, &headline, &sections, &plots).as_bytes())?,
+        plots: painted,
+    })
+}
+
+fn write(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, ReportError> {
+    let path = dir.join(name);
+    let part = beside(&path, "part");
+    let written = File::create(&part)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&part, &path));
+    finish(written, &part, path)
+}
+
+fn paint(study: &Study, plot: &plot::Plot, dir: &Path) -> Result<PathBuf, ReportError> {
+    let path = dir.join(format!("{}.png", plot.stem));
+    // The painter knows the format by the end of the name.
+    let part = beside(&path, "part.png");
+    if let Err(error) = plot::save_png(study, plot.kind, &part) {
+        let _ = std::fs::remove_file(&part);
+        return Err(ReportError::Plot(error.to_string()));
+    }
+    let written = File::open(&part).and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&part, &path));
+    finish(written, &part, path)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+fn finish(written: io::Result<()>, part: &Path, path: PathBuf) -> Result<PathBuf, ReportError> {
+    match written {
+        Ok(()) => Ok(path),
+        Err(source) => {
+            // What is half written helps nobody; that it cannot be removed either changes nothing.
+            let _ = std::fs::remove_file(part);
+            Err(ReportError::Write { path, source })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use std::collections::BTreeMap;
+
+    fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+        std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_same_study_gives_the_same_bytes_and_leaves_nothing_else_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("deep/first"), folder.path().join("second"));
+        let rendered = render(&fixture::study(), &first).unwrap();
+        render(&fixture::study(), &second).unwrap();
+        render(&fixture::study(), &second).unwrap();
+        assert_eq!(files(&first), files(&second));
+        let names: Vec<_> = files(&first).into_keys().collect();
+        assert_eq!(
+            names,
+            [
+                "index.html",
+                "report.md",
+                "response-time-against-cost.png",
+                "response-time-against-cost.svg",
+                "response-time-and-billable-time.png",
+                "response-time-and-billable-time.svg",
+                "timeline.png",
+                "timeline.svg",
+                "trials.csv"
+            ]
+        );
+        assert!(rendered.page.is_file() && rendered.markdown.is_file() && rendered.trials.is_file());
+        assert_eq!(rendered.plots.len(), 6);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_named_in_the_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("taken");
+        std::fs::write(&file, "").unwrap();
+        let error = render(&fixture::study(), &file.join("report")).unwrap_err();
+        assert!(error.to_string().contains("taken"), "{error}");
+    }
+
+    #[test]
+    fn studies_of_every_outcome_can_be_rendered() {
+        for study in fixture::all() {
+            let folder = tempfile::tempdir().unwrap();
+            render(&study, folder.path()).unwrap();
+        }
+    }
+}
+#[cfg(test)]
+mod gallery {
+    #[test]
+    fn gallery() {
+        let names = ["study", "cloud", "infeasible", "untrusted", "unfinished", "hostile", "one", "twelve"];
+        for (name, study) in names.iter().zip(crate::report::fixture::all()) {
+            super::render(&study, &std::path::Path::new("/tmp/gallery").join(name)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The few lines for a terminal.
+
+use super::facts;
+use super::headline::Headline;
+use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
+use crate::scenario::{Scenario, SloMetric};
+use crate::trial::{Books, Recording, Study, Times};
+use std::fmt::Write as _;
+
+/// What a study concluded, in a few lines: the choice, why, its figures, the line that applies it, and where the report
+/// is. Ends with a line break; without colours.
+#[must_use]
+pub fn summary(study: &Study) -> String {
+    let headline = Headline::of(study);
+    let mut text = format!("{}\n  {}\n", headline.title, headline.reason);
+    if !headline.figures.is_empty() {
+        text.push('\n');
+        let width = headline.figures.iter().map(|figure| figure.value.chars().count()).max().unwrap_or(0);
+        for figure in &headline.figures {
+            let note = if figure.note.is_empty() { String::new() } else { format!("  ({})", figure.note) };
+            let _ = writeln!(text, "  {:>width$}  {}{note}", figure.value, figure.label);
+        }
+    }
+    if let Some(command) = &headline.command {
+        let _ = write!(text, "\n  {command}\n");
+    }
+    let _ = write!(text, "\n{}\n\nreport: reports/{}/index.html\n", headline.advice, study.name);
+    text
+}
+
+/// What one load test gave, in a table: a line per step and one for all, the books, the failures and the promises. Ends
+/// with a line break; without colours.
+#[must_use]
+pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
+    let mut rows: Vec<[String; 11]> = vec![
+        ["step", "measured", "failed", "dropped", "p50", "p95", "p99", "max", "service p50", "p95", "p99"]
+            .map(str::to_owned),
+    ];
+    rows.extend(recording.steps.iter().map(|step| row(&step.name, &step.times)));
+    rows.push(row("all", &recording.overall));
+    let mut text = String::from(
+        "Response time counts from the due time, service time from the sending; milliseconds, warm-up left out.\n\n",
+    );
+    text.push_str(&aligned(&rows));
+    let _ = write!(text, "\narrivals: {}\n", books(recording.arrivals));
+    if recording.duration_s > 0.0 {
+        let completed: u64 = recording.steps.iter().map(|step| step.books.completed).sum();
+        let _ = writeln!(
+            text,
+            "throughput: {} over {:.1} s",
+            per_second(completed as f64 / recording.duration_s),
+            recording.duration_s
+        );
+    }
+    let _ = writeln!(
+        text,
+        "lateness: p99 {}, longest {} (the driver’s own fault)",
+        milliseconds(in_milliseconds(recording.lateness.quantile(0.99))),
+        milliseconds(in_milliseconds(recording.lateness.max()))
+    );
+    if recording.blocked.count() > 0 {
+        let longest = milliseconds(in_milliseconds(recording.blocked.max()));
+        let _ =
+            writeln!(text, "blocked: {} sendings waited for room, longest {longest}", count(recording.blocked.count()));
+    }
+    for failure in &recording.failures {
+        let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
+    }
+    for slo in &scenario.slos {
+        let _ = writeln!(text, "promise {}: {}", slo.text, verdict(slo.metric, facts::measured(slo, recording)));
+    }
+    if recording.interrupted {
+        text.push_str("interrupted: this is what was measured until then\n");
+    }
+    text
+}
+
+fn verdict(metric: SloMetric, measured: Option<f64>) -> String {
+    let Some(measured) = measured else { return "not measured: its step never ran".to_owned() };
+    let (kept, words) = match metric {
+        SloMetric::ResponseTime { limit, .. } | SloMetric::MeanResponseTime { limit } => {
+            (measured < in_milliseconds(limit), milliseconds(measured))
+        }
+        SloMetric::ErrorRate { limit } => (measured < limit, percent(measured)),
+    };
+    format!("{}, {words}", if kept { "kept" } else { "broken" })
+}
+
+fn books(books: Books) -> String {
+    let [planned, completed, failed, dropped] =
+        [books.planned, books.completed, books.failed, books.dropped].map(count);
+    let verdict = if books.balance() { "" } else { " (the books do not balance)" };
+    format!("{planned} planned = {completed} completed + {failed} failed + {dropped} dropped{verdict}")
+}
+
+fn row(name: &str, times: &Times) -> [String; 11] {
+    let response = |q: f64| bare_milliseconds(in_milliseconds(times.response_time.quantile(q)));
+    let service = |q: f64| bare_milliseconds(in_milliseconds(times.service_time.quantile(q)));
+    [
+        name.to_owned(),
+        count(times.response_time.count()),
+        count(times.failed),
+        count(times.dropped),
+        response(0.50),
+        response(0.95),
+        response(0.99),
+        bare_milliseconds(in_milliseconds(times.response_time.max())),
+        service(0.50),
+        service(0.95),
+        service(0.99),
+    ]
+}
+
+/// Columns side by side: the first to the left, numbers to the right.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let _ = if column == 0 { write!(line, "{cell:<width$}") } else { write!(line, "  {cell:>width$}") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn the_summary_of_a_study_is_this() {
+        insta::assert_snapshot!(summary(&fixture::study()));
+    }
+
+    #[test]
+    fn the_summary_without_a_choice_says_what_to_do_instead() {
+        insta::assert_snapshot!(summary(&fixture::infeasible_study()));
+        let text = summary(&fixture::untrusted_study());
+        assert!(text.starts_with("No verdict: the measurement cannot be trusted\n"));
+        assert!(!text.contains("gcloud"));
+    }
+
+    #[test]
+    fn the_summary_of_a_run_is_this() {
+        let study = fixture::study();
+        insta::assert_snapshot!(run_summary(&study.trials[0].recording, &study.scenario));
+    }
+
+    #[test]
+    fn a_run_that_answered_nothing_says_so_in_its_books() {
+        let mut recording = Recording { interrupted: true, ..Recording::default() };
+        recording.arrivals = Books { planned: 5, completed: 0, failed: 3, dropped: 1 };
+        let text = run_summary(&recording, &fixture::study().scenario);
+        assert!(text.contains("do not balance"));
+        assert!(text.contains("interrupted"));
+    }
+}
