@@ -176,11 +176,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-const STYLE: anstyle::Style = anstyle::Style::new().fg_color(Some(anstyle::Color::Ansi(anstyle::AnsiColor::Red))).bold();
+const STYLE: anstyle::Style =
+    anstyle::Style::new().fg_color(Some(anstyle::Color::Ansi(anstyle::AnsiColor::Red))).bold();
 
-fn block_on(
-    command: impl Future<Output = Result<ExitStatus, CommandError>>,
-) -> Result<ExitStatus, CommandError> {
+fn block_on(command: impl Future<Output = Result<ExitStatus, CommandError>>) -> Result<ExitStatus, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

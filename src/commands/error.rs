@@ -4,7 +4,7 @@ use super::exit::ExitStatus;
 use crate::cloud::CloudError;
 use crate::cost::PriceError;
 use crate::driver::DriveError;
-use crate::platform::PlatformError;
+use crate::platform::{FleetError, ServeError};
 use crate::report::ReportError;
 use crate::scenario::ScenarioError;
 use crate::study::StudyError;
@@ -26,9 +26,12 @@ pub enum CommandError {
     /// The local platform.
     #[error("the local platform {0}")]
     Platform(String),
-    /// The local platform, run in this process.
+    /// The local platform's instances, run in this process.
     #[error(transparent)]
-    Serve(#[from] PlatformError),
+    Fleet(#[from] FleetError),
+    /// The local platform's endpoints, run in this process.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The cloud's APIs.
     #[error(transparent)]
     Cloud(#[from] CloudError),

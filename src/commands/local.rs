@@ -19,6 +19,21 @@ pub(super) struct Ready {
     pub(super) limiter: Limiter,
 }
 
+impl Ready {
+    /// How instances are limited, in a line.
+    pub(super) fn describe(&self) -> String {
+        let Limiter { kind, note, self_test_set_cores, self_test_measured_cores } = &self.limiter;
+        let mut text = format!("platform at {}, limiter {kind}", self.endpoint);
+        if let (Some(set), Some(measured)) = (self_test_set_cores, self_test_measured_cores) {
+            text.push_str(&format!(", self-test: set to {set:.3} cores, measured {measured:.3}"));
+        }
+        if !note.is_empty() {
+            text.push_str(&format!(" ({note})"));
+        }
+        text
+    }
+}
+
 /// What the platform is started with.
 #[derive(Clone, Debug)]
 pub(super) struct LocalOptions<'a> {
@@ -73,7 +88,9 @@ impl LocalPlatform {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(CommandError::Platform(format!("ended with {status}"))),
             Ok(Err(error)) => Err(CommandError::Platform(format!("could not be awaited: {error}"))),
-            Err(_) => Err(CommandError::Platform(format!("did not stop within {} s and was killed", STOP_MAX.as_secs()))),
+            Err(_) => {
+                Err(CommandError::Platform(format!("did not stop within {} s and was killed", STOP_MAX.as_secs())))
+            }
         }
     }
 }

@@ -4,8 +4,12 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
-use crate::platform::{self, FleetOptions, PlatformError, ServeOptions};
+use crate::autoscaler::Policy;
+use crate::platform::{Clock, Fleet, FleetOptions, LimiterChoice, LimiterReport, ServeOptions, serve};
+use crate::trial::Limiter;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
@@ -14,8 +18,8 @@ use tokio::net::TcpListener;
 pub struct PlatformOptions {
     /// Port of the APIs on 127.0.0.1; 0 for any free one.
     pub port: u16,
-    /// `auto`, `cgroup2`, `cgroup1` or `none`.
-    pub limiter: String,
+    /// How instances are limited.
+    pub limiter: LimiterChoice,
     /// Divides platform times.
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
@@ -24,4 +28,94 @@ pub struct PlatformOptions {
     pub logs: Option<PathBuf>,
     /// One JSON line when it serves, and the end of standard input ends it.
     pub announce: bool,
+}
+
+/// Serves the platform until Ctrl-C, SIGTERM or, when it was started by a study, the end of standard input. Leaves no
+/// process and no cgroup behind.
+///
+/// # Errors
+/// When the port is taken, instances cannot be limited as asked, or the endpoints fail.
+pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandError> {
+    let listener = listen(options.port).await?;
+    let interrupt =
+        Interrupt::listen(|_| {}).map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
+    let launcher = std::env::current_exe()
+        .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
+    let fleet = Fleet::start(FleetOptions {
+        policy: Policy::cloud_run(),
+        time_factor: options.time_factor,
+        host_cores_per_vcpu: options.host_cores_per_vcpu,
+        launcher: Some(launcher),
+        limiter: options.limiter,
+        logs_dir: options.logs.clone(),
+    })
+    .await?;
+    let served = serve_until_told(listener, &fleet, &options, &interrupt).await;
+    fleet.shutdown().await;
+    served?;
+    Ok(interrupt.status().unwrap_or(ExitStatus::Success))
+}
+
+async fn serve_until_told(
+    listener: TcpListener,
+    fleet: &Fleet,
+    options: &PlatformOptions,
+    interrupt: &Interrupt,
+) -> Result<(), CommandError> {
+    let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
+    let ready = Ready { endpoint: format!("http://{address}"), limiter: record_of(fleet.limiter()) };
+    if options.announce {
+        let line = serde_json::to_string(&ready).expect("an address and a few texts are always JSON");
+        super::print(&format!("{line}\n"))?;
+    } else {
+        super::print(&format!("{}\n{}", ready.describe(), hint(&ready.endpoint)))?;
+    }
+    let told = {
+        let (interrupt, announce) = (interrupt.clone(), options.announce);
+        async move {
+            if announce {
+                tokio::select! {
+                    () = interrupt.wait() => {}
+                    () = end_of_input() => {}
+                }
+            } else {
+                interrupt.wait().await;
+            }
+        }
+    };
+    let serve_options = ServeOptions { time_factor: options.time_factor, clock: Clock::system() };
+    serve(listener, Arc::new(fleet.clone()), serve_options, told).await.map_err(CommandError::from)
+}
+
+async fn listen(port: u16) -> Result<TcpListener, CommandError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).await.map_err(|error| {
+        CommandError::Platform(format!(
+            "cannot listen on {address}: {error}\n\nhint: another program has the port; choose another by --port, or --port 0 for any free one"
+        ))
+    })
+}
+
+/// The limiter as a study records it.
+fn record_of(report: &LimiterReport) -> Limiter {
+    Limiter {
+        kind: report.kind.to_string(),
+        note: report.note.clone(),
+        self_test_set_cores: report.set_cores,
+        self_test_measured_cores: report.measured_cores,
+    }
+}
+
+fn hint(endpoint: &str) -> String {
+    format!(
+        "Cloud Run Admin v2 and Cloud Monitoring v3 are served there, on loopback only, for any project and region; for example:\n  \
+         curl {endpoint}/v2/projects/local/locations/us-central1/services\nCtrl-C ends it and every instance.\n"
+    )
+}
+
+/// Comes back when whoever started this process is gone.
+async fn end_of_input() {
+    let mut input = tokio::io::stdin();
+    let mut bytes = [0; 64];
+    while matches!(input.read(&mut bytes).await, Ok(read) if read > 0) {}
 }

@@ -32,8 +32,11 @@ struct Now {
 impl Progress {
     /// A live line when standard error is a terminal, else plain lines. `NO_COLOR` is honoured by both.
     pub(super) fn new() -> Self {
-        let target =
-            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(4) } else { ProgressDrawTarget::hidden() };
+        let target = if std::io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr_with_hz(4)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant that is valid"));
         Self { bar, now: Arc::default() }
@@ -60,7 +63,8 @@ impl Progress {
             Place::Local(scale) => scale.time_factor,
             Place::CloudRun { .. } => 1.0,
         };
-        let levels: Vec<String> = study.candidates.iter().map(|candidate| candidate.max_concurrency.to_string()).collect();
+        let levels: Vec<String> =
+            study.candidates.iter().map(|candidate| candidate.max_concurrency.to_string()).collect();
         let trials = study.candidates.len() * study.blocks as usize;
         let load = load_length(&study.scenario, factor);
         let all = load.mul_f64(trials as f64) + OVERHEAD.mul_f64(trials as f64) + usage_tail(factor);

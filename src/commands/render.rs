@@ -13,6 +13,6 @@ use std::path::Path;
 pub fn render(dir: &Path) -> Result<ExitStatus, CommandError> {
     let study = Study::load(dir)?;
     report::render(&study, dir)?;
-    super::print(&report::summary(&study, dir))?;
+    super::print(&report::summary(&study))?;
     Ok(ExitStatus::Success)
 }

@@ -59,7 +59,11 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     progress.clear();
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&recording).map_err(|error| CommandError::Usage(error.to_string()))?;
-        std::fs::write(path, text).map_err(|cause| CommandError::File { action: "write", path: path.clone(), cause })?;
+        std::fs::write(path, text).map_err(|cause| CommandError::File {
+            action: "write",
+            path: path.clone(),
+            cause,
+        })?;
     }
     let mut text = report::run_summary(&recording, &scenario);
     let broken = tuner::broken_slos(&scenario.slos, &recording);

@@ -7,12 +7,12 @@ use super::host;
 use super::interrupt::Interrupt;
 use super::local::{LocalOptions, LocalPlatform};
 use super::progress::Progress;
-use crate::cloud::{Cloud, Endpoint, Original};
+use crate::cloud::{Clock, Cloud, Endpoint, Original, SteadyClock};
 use crate::cost::{InstanceShape, PriceBook};
 use crate::report;
 use crate::scenario::{Candidate, Scenario, Service, ServiceSource, Tune};
 use crate::study::{self, CloudSite, Context, SiteOptions};
-use crate::trial::{Outcome, Place, SCHEMA_VERSION, Scale, Study};
+use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, STUDY_FILE, Scale, Study};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,9 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();
-        move |_| progress.say("stopping: what was measured is saved, what was changed is put back (again to end at once)")
+        move |_| {
+            progress.say("stopping: what was measured is saved, what was changed is put back (again to end at once)")
+        }
     })
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
 
@@ -93,10 +95,14 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     }
     ran?;
     if let Some(status) = interrupt.status() {
-        progress.say(&format!("interrupted; go on with: tidegate tune {} --out {} --resume", options.scenario.display(), dir.display()));
+        progress.say(&format!(
+            "interrupted; go on with: tidegate tune {} --out {} --resume",
+            options.scenario.display(),
+            dir.display()
+        ));
         return Ok(status);
     }
-    progress.say(&report::summary(&study, &dir));
+    progress.say(&report::summary(&study));
     Ok(status_of(&study))
 }
 
@@ -133,7 +139,12 @@ fn new_study(
             service: target.service.clone(),
         },
         None => Place::Local(Scale {
-            limiter: crate::trial::Limiter::default(),
+            limiter: Limiter {
+                kind: "unknown".to_owned(),
+                note: "the platform was not started".to_owned(),
+                self_test_set_cores: None,
+                self_test_measured_cores: None,
+            },
             host_cores_per_vcpu: service.host_cores_per_vcpu,
             time_factor: service.time_factor,
         }),
@@ -151,7 +162,8 @@ fn new_study(
         seed: options.seed,
         place,
         host: host::describe(),
-        prices: book.prices_of(region)?,
+        prices: book.prices(region)?,
+        shape: InstanceShape { vcpu: service.vcpu, memory: service.memory, billing: service.billing },
         trials: Vec::new(),
         decision: None,
         scenario,
@@ -179,7 +191,7 @@ fn candidates_of(options: &TuneOptions, tune: &Tune) -> Result<Vec<Candidate>, C
 
 /// Makes the study's folder, or loads the study that is in it. Returns its absolute path.
 fn prepare_dir(dir: &Path, study: &mut Study, resume: bool) -> Result<PathBuf, CommandError> {
-    let there = dir.join(Study::FILE).exists();
+    let there = dir.join(STUDY_FILE).exists();
     match (resume, there) {
         (true, true) => resume_study(dir, study)?,
         (true, false) => {
@@ -254,11 +266,11 @@ async fn tune_locally(
         local: Some(platform.ready.endpoint.clone()),
         project: "local".to_owned(),
         region: service.region.clone(),
-        service: study.scenario.name.clone(),
+        service: service_name(study),
     };
     let command = bundled::command_of(&service.source, &tidegate);
     let ran = async {
-        let cloud = Arc::new(Cloud::connect(endpoint).await?);
+        let cloud = Arc::new(Cloud::connect(endpoint, clock()).await?);
         cloud.create(service, &command, &env).await?;
         run_study(&cloud, service, service.time_factor, study, dir, (progress, interrupt)).await
     }
@@ -266,6 +278,19 @@ async fn tune_locally(
     let stopped = platform.stop().await;
     ran?;
     stopped
+}
+
+/// The service that is tuned: locally it is named like the scenario.
+fn service_name(study: &Study) -> String {
+    match &study.place {
+        Place::Local(_) => study.scenario.name.clone(),
+        Place::CloudRun { service, .. } => service.clone(),
+    }
+}
+
+/// The host's clock, for a client of the APIs.
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()))
 }
 
 /// One fresh database for the study, migrated before the first instance starts.
@@ -305,7 +330,7 @@ async fn tune_in_cloud(
         region: target.region.clone(),
         service: target.service.clone(),
     };
-    let cloud = Arc::new(Cloud::connect(endpoint).await?);
+    let cloud = Arc::new(Cloud::connect(endpoint, clock()).await?);
     run_study(&cloud, service, 1.0, study, dir, (progress, interrupt)).await
 }
 
@@ -323,13 +348,13 @@ async fn run_study(
     let site_options = SiteOptions {
         scenario: Arc::new(study.scenario.clone()),
         time_factor,
-        service: cloud.service().to_owned(),
+        service: service_name(study),
+        billing: service.billing,
         stamp,
         drain: DRAIN,
     };
     let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), site_options));
-    let shape = InstanceShape { vcpu: service.vcpu, memory: service.memory, billing: service.billing };
-    let context = Context { dir, shape, time_factor, watch: progress, stop: interrupt.stop() };
+    let context = Context { dir, time_factor, watch: progress, stop: interrupt.stop() };
     let ran = study::run(site, study, &context).await;
     let undone = cloud.undo(&original).await;
     ran?;

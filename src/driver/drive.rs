@@ -2,13 +2,14 @@
 
 use super::connection::Connector;
 use super::load::{Load, conduct};
+use super::observe::{Observations, observe};
 use super::progress::Progress;
 use super::recorder::{Recorder, Shape};
 use super::target::Target;
 use super::timer::Timer;
 use super::{host, set_up};
 use crate::scenario::Plan;
-use crate::trial::Recording;
+use crate::trial::{Observed, Recording};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -74,12 +75,39 @@ pub async fn drive(
 ) -> Result<Recording, DriveError> {
     let target = Target::resolve(&options.base_url).await?;
     let base_url = target.base_url.clone();
-    let set_up = set_up::send(plan, &base_url).await?;
     let mut recorder = Recorder::new(Shape::of(plan));
-    recorder.set_up(&set_up);
+    recorder.set_up(&set_up::send(plan, &base_url).await?);
+    let before = observe(plan, &base_url).await?;
+    recorder.set_up(&before.sent);
+    let mut recording = load(plan.clone(), target, recorder, options.drain, (progress, stop)).await?;
+    // A service that no longer answers has lost nothing that was measured: only the check is missing.
+    if let Ok(after) = observe(plan, &base_url).await {
+        enter(&mut recording, &before, &after);
+    }
+    Ok(recording)
+}
 
-    let plan = plan.clone();
-    let drain = options.drain;
+/// Enters what was observed before and after the load, and the requests of the second round.
+fn enter(recording: &mut Recording, before: &Observations, after: &Observations) {
+    recording.set_up_requests += after.sent.statuses.len() as u64;
+    recording.service_time_sum_s += after.sent.service_time.as_secs_f64();
+    for status in &after.sent.statuses {
+        *recording.answers.entry(status.to_string()).or_default() += 1;
+    }
+    let both = before.numbers.iter().filter_map(|(name, number)| Some((name, *number, *after.numbers.get(name)?)));
+    recording.observed = both.map(|(name, before, after)| (name.clone(), Observed { before, after })).collect();
+}
+
+/// Sends the plan on a thread of its own, with an event loop of its own: whatever else this process does, it does not
+/// delay a sending more than the scheduler must.
+async fn load(
+    plan: Plan,
+    target: Target,
+    recorder: Recorder,
+    drain: Duration,
+    (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
+) -> Result<Recording, DriveError> {
+    let base_url = target.base_url.clone();
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();

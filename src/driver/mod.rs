@@ -32,5 +32,4 @@ mod hostile;
 mod virtual_time;
 
 pub use drive::{DriveError, Options, drive};
-pub use observe::{Observations, observe};
 pub use progress::Progress;

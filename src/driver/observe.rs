@@ -2,26 +2,24 @@
 
 use super::DriveError;
 use super::off_path::{Asked, Client};
+use super::set_up::SetUp;
 use crate::scenario::{Plan, Session};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// What a round of observations gave, and what it cost the service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observations {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Observations {
     /// The numbers, by the observation's name.
-    pub numbers: BTreeMap<String, i64>,
-    /// Requests that were sent for them: they reach the service, and are billed, beside those of a recording.
-    pub requests: u64,
-    /// Sum of their service times.
-    pub service_time: Duration,
+    pub(super) numbers: BTreeMap<String, i64>,
+    /// Their requests reach the service, and are billed, beside those of the load.
+    pub(super) sent: SetUp,
 }
 
 /// Asks the service at `base_url` for every observation of the plan's scenario, one after another.
 ///
 /// # Errors
 /// When one cannot be asked, or its answer holds no such number.
-pub async fn observe(plan: &Plan, base_url: &str) -> Result<Observations, DriveError> {
+pub(super) async fn observe(plan: &Plan, base_url: &str) -> Result<Observations, DriveError> {
     let asked_for = &plan.scenario().observations;
     let mut observations = Observations::default();
     if asked_for.is_empty() {
@@ -33,8 +31,8 @@ pub async fn observe(plan: &Plan, base_url: &str) -> Result<Observations, DriveE
         let failed = |cause: String| DriveError::Observation { observation: observation.name.clone(), cause };
         let Asked { status, headers, body, service_time } =
             client.ask(session.request(index), observation.step.timeout).await.map_err(failed)?;
-        observations.requests += 1;
-        observations.service_time += service_time;
+        observations.sent.statuses.push(status);
+        observations.sent.service_time += service_time;
         session.accept(index, status, &headers, &body).map_err(|failure| failed(failure.to_string()))?;
         let number = plan.observed(index, &body).map_err(|failure| failed(failure.to_string()))?;
         observations.numbers.insert(observation.name.clone(), number);

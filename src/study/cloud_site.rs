@@ -69,16 +69,7 @@ impl Site for CloudSite {
         self.cloud.retire(&self.original).await?;
         let recording = driving?;
         let started_at = ended_at - jiff::SignedDuration::from_secs_f64(recording.duration_s);
-        Ok(Driven {
-            number,
-            proposal,
-            revision: deployed.revision,
-            deployed_at,
-            started_at,
-            ended_at,
-            recording,
-            stock: None,
-        })
+        Ok(Driven { number, proposal, revision: deployed.revision, deployed_at, started_at, ended_at, recording })
     }
 
     async fn usage(&self, driven: &Driven) -> Result<Usage, CloudError> {

@@ -5,7 +5,7 @@ use super::validity::{distrust, judge_usage};
 use crate::cloud::CloudError;
 use crate::cost::{Consumption, Cost, InstanceShape, Prices};
 use crate::scenario::Plan;
-use crate::trial::{Invalid, TrialResult, Usage, Validity};
+use crate::trial::{Invalid, Observed, Recording, StockCheck, TrialResult, Usage, Validity};
 
 /// The cause that stands in a saved trial between the end of its load and the reading of its usage.
 const NOT_READ_YET: &str = "tidegate ended before it was read";
@@ -22,12 +22,20 @@ pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
         attempt: driven.proposal.attempt,
         revision: driven.revision,
         started_at: driven.started_at.to_string(),
+        stock: stock(plan, &driven.recording),
         recording: driven.recording,
         usage: None,
         cost: None,
-        stock: driven.stock,
         validity: Validity::Invalid(reasons),
     }
+}
+
+/// The scenario's first law of conservation, checked: what was sold is what is missing.
+fn stock(plan: &Plan, recording: &Recording) -> Option<StockCheck> {
+    let law = plan.scenario().conservation.first()?;
+    let sold = *recording.counters.get(&law.counter)?;
+    let Observed { before, after } = *recording.observed.get(&law.observation)?;
+    Some(StockCheck { sold, fall: before - after })
 }
 
 /// True when the driver's side alone already spoils the trial.

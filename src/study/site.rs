@@ -3,7 +3,7 @@
 
 use crate::cloud::CloudError;
 use crate::driver::{DriveError, Progress};
-use crate::trial::{Recording, StockCheck, StoreError, TrialResult, Usage};
+use crate::trial::{Recording, StoreError, TrialResult, Usage};
 use crate::tuner::Proposal;
 use std::future::Future;
 use tokio::sync::watch;
@@ -41,8 +41,6 @@ pub struct Driven {
     pub ended_at: jiff::Timestamp,
     /// What the driver saw.
     pub recording: Recording,
-    /// What was sold against what is missing, if the scenario says how to ask.
-    pub stock: Option<StockCheck>,
 }
 
 /// Who is told how a study goes on.

@@ -3,7 +3,6 @@
 use super::conclude;
 use super::site::{Driven, Site, StudyError, Watch};
 use crate::cloud::CloudError;
-use crate::cost::InstanceShape;
 use crate::driver::Progress;
 use crate::scenario::Plan;
 use crate::trial::{Study, Usage};
@@ -17,8 +16,6 @@ use tokio::task::JoinSet;
 pub struct Context<'a> {
     /// Folder of the study: its record is saved there after every step.
     pub dir: &'a Path,
-    /// What an instance is, for its price.
-    pub shape: InstanceShape,
     /// What stage lengths are divided by.
     pub time_factor: f64,
     /// Who is told.
@@ -115,10 +112,10 @@ fn conclude_read(
 ) -> Result<(), StudyError> {
     let (proposal, number, usage) = read.map_err(|_| StudyError::ReaderDied)?;
     let plan = plan_of(study, proposal, context);
-    let prices = study.prices.clone();
+    let (prices, shape) = (study.prices.clone(), study.shape);
     let Some(trial) = study.trials.iter_mut().find(|trial| trial.number == number) else { return Ok(()) };
     let was_spoiled = conclude::spoiled(trial);
-    conclude::billed(trial, &plan, usage, &context.shape, &prices);
+    conclude::billed(trial, &plan, usage, &shape, &prices);
     if !was_spoiled && !trial.is_valid() {
         search.repeat(proposal);
     }

@@ -68,10 +68,8 @@ fn late(recording: &Recording) -> Option<Invalid> {
 
 fn saturated(recording: &Recording) -> Option<Invalid> {
     let share = recording.host_cpu_share?;
-    (share > HOST_CPU_SHARE_MAX).then_some(Invalid::HostSaturated {
-        share_percent: share * 100.0,
-        bound_percent: HOST_CPU_SHARE_MAX * 100.0,
-    })
+    (share > HOST_CPU_SHARE_MAX)
+        .then_some(Invalid::HostSaturated { share_percent: share * 100.0, bound_percent: HOST_CPU_SHARE_MAX * 100.0 })
 }
 
 fn unbalanced(recording: &Recording) -> Option<Invalid> {

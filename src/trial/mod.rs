@@ -12,7 +12,9 @@ mod study;
 mod usage;
 
 pub use decision::{Choice, Decision, Outcome, Standing};
-pub use recording::{Books, Failure, Interval, JourneyRecording, Recording, StageRecording, StepRecording, Times};
+pub use recording::{
+    Books, Failure, Interval, JourneyRecording, Observed, Recording, StageRecording, StepRecording, Times,
+};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study};

@@ -40,6 +40,9 @@ pub struct Recording {
     /// What the answers added to the scenario's counters, by name, warm-up included.
     #[serde(default)]
     pub counters: BTreeMap<String, i64>,
+    /// The scenario's observations, by name; empty when the service did not tell them after the load.
+    #[serde(default)]
+    pub observed: BTreeMap<String, Observed>,
     /// CPU-seconds that the driver's process used while driving.
     pub driver_cpu_s: f64,
     /// Share (0 to 1) of the host's CPU that was busy while driving, if it could be read.
@@ -48,6 +51,16 @@ pub struct Recording {
     pub host_steal_share: Option<f64>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
+}
+
+/// A number that the service told before the load (after the set-up) and after its last answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Observed {
+    /// Before.
+    pub before: i64,
+    /// After.
+    pub after: i64,
 }
 
 /// planned = completed + failed + dropped.
