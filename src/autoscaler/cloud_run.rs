@@ -108,6 +108,11 @@ impl Autoscaler {
         &self.policy
     }
 
+    /// Changes the lower bound: min instances are kept only while a revision has traffic.
+    pub fn set_min_instances(&mut self, min_instances: u32) {
+        self.bounds.min_instances = min_instances;
+    }
+
     /// Writes bucket number `bucket` (the time since the start divided by the bucket length): the average of in-flight
     /// plus pending requests over it, and the average number of vCPUs all instances together used.
     pub fn observe(&mut self, bucket: u64, concurrency: f64, cpu: f64) {
