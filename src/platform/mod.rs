@@ -3,13 +3,31 @@
 
 mod admin;
 mod clock;
+mod fleet;
+mod forward;
+mod ingress;
+mod instance;
+pub mod launch;
+mod limiter;
+mod load;
+mod meter;
 mod monitoring;
 mod place;
 mod request;
+mod revision;
+mod roster;
 mod sample;
 mod server;
+mod spawner;
 mod spec;
+mod state;
 mod status;
+mod usage;
+mod wire;
+mod world;
 
 pub use clock::Clock;
+pub use fleet::{Fleet, FleetError, FleetOptions};
+pub use sample::{Distribution, RevisionSample};
 pub use server::{ServeError, ServeOptions, serve};
+pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route};

@@ -1,0 +1,224 @@
+//! The running platform: its services, their revisions and their ports.
+
+use super::ingress::Entry;
+use super::instance::Host;
+use super::limiter::Limiter;
+use super::revision::{Revision, lock};
+use super::sample::RevisionSample;
+use super::spawner::Spawner;
+use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
+use crate::autoscaler::Policy;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// How a platform is run.
+#[derive(Clone, Debug)]
+pub struct FleetOptions {
+    /// The platform's constants, unscaled.
+    pub policy: Policy,
+    /// Divides platform times; 1 is real time.
+    pub time_factor: f64,
+    /// Host cores that one vCPU stands for.
+    pub host_cores_per_vcpu: f64,
+    /// The program whose `launch` subcommand starts instances (`std::env::current_exe()` for tidegate itself). Without
+    /// one, programs are executed directly: not limited, and not ended with a platform that is killed.
+    pub launcher: Option<PathBuf>,
+    /// Where instances write what they print, a file each: `<revision>-<n>.log`. Without one, a directory of the
+    /// platform's own that is removed at its end.
+    pub logs_dir: Option<PathBuf>,
+}
+
+/// Why the platform could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// The directory for what instances print.
+    #[error("failed to create the log directory {path}: {source}")]
+    Logs {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread that starts instances.
+    #[error("failed to start the thread that starts instances: {0}")]
+    Spawner(io::Error),
+    /// An option that makes no sense.
+    #[error("{0}")]
+    Option(String),
+}
+
+/// The running platform. A clone is the same platform.
+#[derive(Clone)]
+pub struct Fleet {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    policy: Policy,
+    host: Arc<Host>,
+    services: tokio::sync::Mutex<BTreeMap<String, Service>>,
+    revisions: Mutex<Vec<Arc<Revision>>>,
+    logs_own: Option<PathBuf>,
+}
+
+#[derive(Default)]
+struct Service {
+    main: Option<Entry>,
+    tags: BTreeMap<String, Entry>,
+}
+
+impl Fleet {
+    /// Starts a platform without services; must be called within a tokio runtime.
+    pub async fn start(options: FleetOptions) -> Result<Self, FleetError> {
+        for (name, value) in
+            [("time factor", options.time_factor), ("host cores per vCPU", options.host_cores_per_vcpu)]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(FleetError::Option(format!("the {name} must be a positive number, not {value}")));
+            }
+        }
+        raise_file_limit();
+        let own = || std::env::temp_dir().join(format!("tidegate-platform-{}", std::process::id()));
+        let logs_own = options.logs_dir.is_none().then(own);
+        let logs_dir = options.logs_dir.or_else(|| logs_own.clone()).unwrap_or_default();
+        std::fs::create_dir_all(&logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.clone(), source })?;
+        let spawner = Spawner::start().map_err(FleetError::Spawner)?;
+        let host = Host {
+            spawner,
+            launcher: options.launcher,
+            limiter: Limiter,
+            logs_dir,
+            host_cores_per_vcpu: options.host_cores_per_vcpu,
+            ports: Mutex::default(),
+        };
+        let shared = Shared {
+            policy: options.policy.scaled(options.time_factor),
+            host: Arc::new(host),
+            services: tokio::sync::Mutex::default(),
+            revisions: Mutex::default(),
+            logs_own,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Stops everything: afterwards no process and no cgroup of the platform is left.
+    pub async fn shutdown(&self) {
+        self.shared.services.lock().await.clear();
+        let revisions = std::mem::take(&mut *lock(&self.shared.revisions));
+        stop(&revisions).await;
+        if let Some(own) = &self.shared.logs_own {
+            // What cannot be removed from the temporary directory harms nobody.
+            let _ = std::fs::remove_dir_all(own);
+        }
+    }
+
+    fn revision(&self, service: &str, revision: &str) -> Option<Arc<Revision>> {
+        let is_it = |other: &&Arc<Revision>| other.spec.service == service && other.spec.revision == revision;
+        lock(&self.shared.revisions).iter().find(is_it).cloned()
+    }
+}
+
+impl Operate for Fleet {
+    async fn create_revision(&self, spec: RevisionSpec) -> Result<(), OperateError> {
+        if self.revision(&spec.service, &spec.revision).is_some() {
+            return Err(OperateError::Host(format!("revision {:?} already exists", spec.revision)));
+        }
+        if spec.command.is_empty() || spec.max_concurrency == 0 || spec.max_instances == 0 {
+            let text = "a revision needs a command, a max concurrency of at least 1 and at least 1 max instance";
+            return Err(OperateError::Host(text.to_owned()));
+        }
+        let name = spec.revision.clone();
+        let revision = Revision::new(spec, self.shared.policy.clone(), Arc::clone(&self.shared.host));
+        lock(&self.shared.revisions).push(Arc::clone(&revision));
+        if let Err(cause) = revision.deploy().await {
+            revision.delete().await;
+            lock(&self.shared.revisions).retain(|other| !Arc::ptr_eq(other, &revision));
+            return Err(OperateError::NotReady { revision: name, cause });
+        }
+        Ok(())
+    }
+
+    async fn route(&self, service: &str, routes: &[Route]) -> Result<Addresses, OperateError> {
+        let mut targets = Vec::new();
+        for route in routes {
+            let revision = self.revision(service, &route.revision);
+            targets.push((route, revision.ok_or_else(|| OperateError::NoRevision(route.revision.clone()))?));
+        }
+        let mut services = self.shared.services.lock().await;
+        let entries = services.entry(service.to_owned()).or_default();
+        let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on 127.0.0.1: {error}"));
+        let main = match entries.main.take() {
+            Some(main) => main,
+            None => Entry::open().await.map_err(no_port)?,
+        };
+        for (route, _) in &targets {
+            if let Some(tag) = &route.tag
+                && !entries.tags.contains_key(tag)
+            {
+                entries.tags.insert(tag.clone(), Entry::open().await.map_err(no_port)?);
+            }
+        }
+        // A revision is told that it is routed before the first request can come, and that it no longer is after the last.
+        for (_, revision) in &targets {
+            revision.set_routed(true);
+        }
+        let split = targets.iter().filter(|(route, _)| route.percent > 0);
+        main.route(split.map(|(route, revision)| (route.percent, Arc::clone(revision))).collect());
+        entries.tags.retain(|tag, entry| {
+            let target = targets.iter().find(|(route, _)| route.tag.as_ref() == Some(tag));
+            target.inspect(|(_, revision)| entry.route(vec![(100, Arc::clone(revision))])).is_some()
+        });
+        let revisions = lock(&self.shared.revisions).clone();
+        for revision in revisions.iter().filter(|revision| revision.spec.service == service) {
+            if !targets.iter().any(|(_, target)| Arc::ptr_eq(target, revision)) {
+                revision.set_routed(false);
+            }
+        }
+        let tags = entries.tags.iter().map(|(tag, entry)| (tag.clone(), entry.url())).collect();
+        let addresses = Addresses { service: main.url(), tags };
+        entries.main = Some(main);
+        Ok(addresses)
+    }
+
+    async fn delete_service(&self, service: &str) {
+        drop(self.shared.services.lock().await.remove(service));
+        let of_service = |revision: &Arc<Revision>| revision.spec.service == service;
+        let (gone, rest) = {
+            let mut revisions = lock(&self.shared.revisions);
+            std::mem::take(&mut *revisions).into_iter().partition::<Vec<_>, _>(of_service)
+        };
+        lock(&self.shared.revisions).extend(rest);
+        stop(&gone).await;
+    }
+
+    async fn sample(&self) -> Vec<RevisionSample> {
+        let revisions = lock(&self.shared.revisions).clone();
+        revisions.iter().filter_map(|revision| revision.sample()).collect()
+    }
+}
+
+/// Stops these revisions at the same time.
+async fn stop(revisions: &[Arc<Revision>]) {
+    let mut stopping = tokio::task::JoinSet::new();
+    for revision in revisions {
+        let revision = Arc::clone(revision);
+        stopping.spawn(async move { revision.delete().await });
+    }
+    while stopping.join_next().await.is_some() {}
+}
+
+/// Each request holds two sockets here: the soft limit of open files is raised as far as the hard one allows.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        // If it cannot be raised, connections beyond it are refused one by one.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
+#[cfg(test)]
+mod tests;

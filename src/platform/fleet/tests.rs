@@ -1,0 +1,226 @@
+//! The platform with real processes: the test binary itself plays the service.
+
+use super::*;
+use crate::scenario::Billing;
+use crate::units::{Gib, Vcpu};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Not a test: what an instance runs when a test starts this binary again.
+#[tokio::test]
+#[ignore = "the instance of the other tests"]
+async fn serve_as_instance() {
+    static IN_FLIGHT: AtomicU32 = AtomicU32::new(0);
+    static MOST: AtomicU32 = AtomicU32::new(0);
+    let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
+    if let Ok(words) = std::env::var("LAST_WORDS") {
+        eprintln!("{words}");
+        std::process::exit(3);
+    }
+    let router = Router::new()
+        .route("/", get(|| async { std::env::var("K_REVISION").unwrap() }))
+        .route("/env", get(|| async { std::env::vars().map(|(name, _)| name + "\n").collect::<String>() }))
+        .route(
+            "/sleep/{ms}",
+            get(|Path(ms): Path<u64>| async move {
+                MOST.fetch_max(IN_FLIGHT.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                IN_FLIGHT.fetch_sub(1, Ordering::SeqCst);
+                std::process::id().to_string()
+            }),
+        )
+        .route("/most", get(|| async { MOST.load(Ordering::SeqCst).to_string() }))
+        .route("/headers", get(|headers: HeaderMap| async move { format!("{headers:?}") }))
+        .route("/echo", post(|body: Body| async move { body }))
+        .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
+        .route("/die", get(|| async { std::process::exit(9) as StatusCode }));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+    axum::serve(listener, router).with_graceful_shutdown(async move { drop(term.recv().await) }).await.unwrap();
+}
+
+fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpec {
+    let program = std::env::current_exe().unwrap().to_string_lossy().into_owned();
+    let args = ["platform::fleet::tests::serve_as_instance", "--exact", "--ignored", "--nocapture"];
+    RevisionSpec {
+        service: "shop".to_owned(),
+        revision: revision.to_owned(),
+        max_concurrency,
+        vcpu: Vcpu(1.0),
+        memory: Gib(0.5),
+        min_instances: 0,
+        max_instances,
+        billing: Billing::Request,
+        command: std::iter::once(program).chain(args.map(str::to_owned)).collect(),
+        env: BTreeMap::new(),
+        request_timeout: Duration::from_secs(20),
+    }
+}
+
+async fn fleet(logs_dir: Option<PathBuf>) -> Fleet {
+    let policy = Policy::cloud_run();
+    let options = FleetOptions { policy, time_factor: 10.0, host_cores_per_vcpu: 1.0, launcher: None, logs_dir };
+    Fleet::start(options).await.unwrap()
+}
+
+fn to(revision: &str, percent: u32, tag: Option<&str>) -> Route {
+    Route { revision: revision.to_owned(), percent, tag: tag.map(str::to_owned) }
+}
+
+async fn get_text(url: &str) -> (u16, String) {
+    let response = reqwest::get(url).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// A fleet with one revision that has all traffic, and its address.
+async fn one(spec: RevisionSpec) -> (Fleet, String) {
+    let fleet = fleet(None).await;
+    let name = spec.revision.clone();
+    fleet.create_revision(spec).await.unwrap();
+    let url = fleet.route("shop", &[to(&name, 100, None)]).await.unwrap().service;
+    (fleet, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_through_a_real_instance_and_is_metered() {
+    let (fleet, url) = one(spec("shop-1", 4, 3)).await;
+    assert_eq!(get_text(&url).await, (200, "shop-1".to_owned()));
+    assert_eq!(get_text(&format!("{url}/teapot")).await.0, 418);
+    let big = "x".repeat(3_000_000);
+    let echoed = reqwest::Client::new().post(format!("{url}/echo")).body(big.clone()).send().await.unwrap();
+    assert_eq!(echoed.text().await.unwrap(), big);
+
+    let sample = fleet.sample().await.remove(0);
+    assert_eq!(sample.requests, BTreeMap::from([(200, 2), (418, 1)]));
+    assert_eq!(sample.request_latencies_ms[&200].count, 2);
+    assert_eq!(sample.startup_latencies_ms.count, 1);
+    assert_eq!((sample.instances_active, sample.instances_idle), (0, 1));
+    assert_eq!(sample.max_request_concurrencies.sum, 1.0);
+    // At least the start-up's slices; the slices are never less than the raw integral.
+    assert!(sample.billable_instance_time_s >= sample.startup_latencies_ms.sum / 1e3);
+    assert!(sample.billable_instance_time_s >= sample.busy_instance_time_s);
+    assert!(sample.pending_ms.is_empty());
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_instance_holds_more_than_max_concurrency_and_a_burst_starts_instances() {
+    let (fleet, url) = one(spec("shop-1", 2, 3)).await;
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let url = format!("{url}/sleep/300");
+        requests.spawn(async move { get_text(&url).await });
+    }
+    let answers = requests.join_all().await;
+    assert!(answers.iter().all(|(status, _)| *status == 200));
+    let pids: std::collections::BTreeSet<_> = answers.iter().map(|(_, pid)| pid).collect();
+    assert!(pids.len() >= 2, "the burst was served by {pids:?}");
+    let sample = fleet.sample().await.remove(0);
+    assert_eq!(sample.requests[&200], 12);
+    assert!(sample.pending_ms[&200].count >= 6, "ten of twelve waited unless an instance started at once");
+    for _ in 0..9 {
+        let most: u32 = get_text(&format!("{url}/most")).await.1.parse().unwrap();
+        assert!(most <= 2);
+    }
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dies_under_a_request_is_500_and_the_next_request_gets_a_new_instance() {
+    let (fleet, url) = one(spec("shop-1", 4, 1)).await;
+    assert_eq!(get_text(&format!("{url}/die")).await.0, 500);
+    let (status, _) = get_text(&url).await;
+    assert_eq!(status, 200);
+    let sample = fleet.sample().await.remove(0);
+    assert_eq!(sample.requests, BTreeMap::from([(200, 1), (500, 1)]));
+    assert_eq!(sample.startup_latencies_ms.count, 2);
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_takes_too_long_is_504_and_its_slot_is_free_again() {
+    let (fleet, url) = one(RevisionSpec { request_timeout: Duration::from_millis(300), ..spec("shop-1", 1, 1) }).await;
+    assert_eq!(get_text(&format!("{url}/sleep/60000")).await.0, 504);
+    assert_eq!(get_text(&url).await.0, 200);
+    let sample = fleet.sample().await.remove(0);
+    assert_eq!(sample.requests, BTreeMap::from([(200, 1), (504, 1)]));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_frees_its_slot_and_is_counted() {
+    let (fleet, url) = one(spec("shop-1", 1, 1)).await;
+    let client = reqwest::Client::builder().timeout(Duration::from_millis(200)).build().unwrap();
+    assert!(client.get(format!("{url}/sleep/60000")).send().await.is_err());
+    // The only slot: this waits until the platform has noticed.
+    assert_eq!(get_text(&url).await.0, 200);
+    let sample = fleet.sample().await.remove(0);
+    assert_eq!(sample.requests, BTreeMap::from([(200, 1), (499, 1)]));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_gets_its_environment_and_no_more_and_requests_get_their_headers() {
+    let (fleet, url) =
+        one(RevisionSpec { env: BTreeMap::from([("KNOB".into(), "1".into())]), ..spec("shop-1", 9, 1) }).await;
+    let (_, names) = get_text(&format!("{url}/env")).await;
+    for name in ["PORT", "HOST", "K_SERVICE", "K_REVISION", "K_CONFIGURATION", "KNOB", "PATH"] {
+        assert!(names.lines().any(|line| line == name), "{name} is missing in {names}");
+    }
+    assert!(!names.contains("CARGO"), "{names}");
+    let (_, headers) = get_text(&format!("{url}/headers")).await;
+    for part in ["\"host\": \"127.0.0.1:", "\"x-forwarded-for\": \"127.0.0.1\"", "x-cloud-trace-context", "traceparent"]
+    {
+        assert!(headers.contains(part), "{part} is missing in {headers}");
+    }
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_that_dies_at_once_tells_its_last_words() {
+    let fleet = fleet(None).await;
+    let dying =
+        RevisionSpec { env: BTreeMap::from([("LAST_WORDS".into(), "no database".into())]), ..spec("shop-1", 1, 1) };
+    let error = fleet.create_revision(dying).await.unwrap_err().to_string();
+    assert!(error.contains("exit status: 3") && error.contains("no database"), "{error}");
+    let missing = RevisionSpec { command: vec!["/nowhere/program".into()], ..spec("shop-2", 1, 1) };
+    let error = fleet.create_revision(missing).await.unwrap_err().to_string();
+    assert!(error.contains("could not be started"), "{error}");
+    assert!(fleet.sample().await.is_empty());
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_tags_and_deletion() {
+    let logs = tempfile::tempdir().unwrap();
+    let fleet = fleet(Some(logs.path().to_owned())).await;
+    fleet.create_revision(spec("shop-1", 4, 2)).await.unwrap();
+    fleet.create_revision(spec("shop-2", 4, 2)).await.unwrap();
+    let both = [to("shop-1", 75, None), to("shop-2", 25, None), to("shop-2", 0, Some("c4"))];
+    let addresses = fleet.route("shop", &both).await.unwrap();
+    assert_eq!(get_text(&addresses.tags["c4"]).await.1, "shop-2");
+    let mut seconds = 0;
+    for _ in 0..100 {
+        seconds += u32::from(get_text(&addresses.service).await.1 == "shop-2");
+    }
+    assert_eq!(seconds, 25);
+    let moved = fleet.route("shop", &[to("shop-2", 100, None)]).await.unwrap();
+    assert_eq!(moved.service, addresses.service, "the service keeps its address");
+    assert!(reqwest::get(&addresses.tags["c4"]).await.is_err(), "the tag's port is closed");
+    assert_eq!(get_text(&moved.service).await.1, "shop-2");
+    assert!(matches!(fleet.route("shop", &[to("shop-9", 100, None)]).await, Err(OperateError::NoRevision(_))));
+    assert_eq!(get_text(&moved.service).await.1, "shop-2", "a wrong route changes nothing");
+
+    let pid: i32 = get_text(&format!("{}/sleep/0", moved.service)).await.1.parse().unwrap();
+    fleet.delete_service("shop").await;
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    assert!(rustix::process::test_kill_process(pid).is_err(), "the process is gone");
+    assert!(reqwest::get(&moved.service).await.is_err());
+    assert!(logs.path().join("shop-1-1.log").exists() && logs.path().join("shop-2-1.log").exists());
+    fleet.shutdown().await;
+}

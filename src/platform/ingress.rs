@@ -1,0 +1,187 @@
+//! The front door: a port per service and per tag. It holds no more than the way to the revisions; who may enter an
+//! instance, the revision's state machine decides.
+
+use super::forward::{Answer, forward, page};
+use super::revision::{Revision, lock};
+use super::world::Refusal;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A port and where its requests go. Dropping it closes the port; requests under way still end.
+pub(super) struct Entry {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    closing: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    split: Mutex<Arc<Split>>,
+    count: AtomicU64,
+    /// High half of the trace ids this entry gives.
+    trace_high: u64,
+}
+
+/// Shares of the requests, in percent.
+type Split = Vec<(u32, Arc<Revision>)>;
+
+impl Entry {
+    /// Opens a port on the loopback address.
+    pub(super) async fn open() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let opened = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
+        let trace_high = opened.rotate_left(16) ^ u64::from(address.port());
+        let shared = Arc::new(Shared { split: Mutex::new(Arc::new(Vec::new())), count: AtomicU64::new(0), trace_high });
+        let (closing, closed) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), closed));
+        Ok(Self { shared, address, closing, accepting })
+    }
+
+    /// Sends the requests that come from now on to these revisions, by percent.
+    pub(super) fn route(&self, split: Split) {
+        *lock(&self.shared.split) = Arc::new(split);
+    }
+
+    /// The address, `http://127.0.0.1:PORT`.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.closing.send_replace(true);
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, closed: watch::Receiver<bool>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tokio::spawn(serve_connection(stream, peer.ip(), Arc::clone(&shared), closed.clone()));
+            }
+            // No file descriptor is left, or the client is gone already: the next one may have more luck.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut closed: watch::Receiver<bool>) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(|request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(serve(&shared, peer, request).await) }
+    });
+    // Virtual users think for longer than any time-out for the next request's head: there is none.
+    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // How a client's connection ends is the client's business: its requests are counted by their slots.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => {}
+        () = async { drop(closed.wait_for(|closed| *closed).await) } => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) -> Response<Answer> {
+    let number = shared.count.fetch_add(1, Ordering::Relaxed);
+    let Some(revision) = shared.pick(number) else { return page(StatusCode::NOT_FOUND) };
+    let deadline = Instant::now() + revision.spec.request_timeout;
+    mark(request.headers_mut(), peer, (shared.trace_high, number));
+    let slot = match revision.try_acquire() {
+        Some(slot) => Ok(slot),
+        None => revision.acquire(deadline).await,
+    };
+    match slot {
+        Ok(slot) => forward(slot, request, deadline).await,
+        Err(refusal) => page(refusal.status()),
+    }
+}
+
+impl Shared {
+    /// Splits exactly: of any hundred requests in a row each revision gets its percentage.
+    fn pick(&self, number: u64) -> Option<Arc<Revision>> {
+        let split = Arc::clone(&lock(&self.split));
+        if let [(_, only)] = split.as_slice() {
+            return Some(Arc::clone(only));
+        }
+        // 37 has no factor in common with 100: the shares interleave instead of coming in blocks.
+        let place = u32::try_from(number.wrapping_mul(37) % 100).unwrap_or_default();
+        let mut sum = 0;
+        split.iter().find_map(|(percent, revision)| {
+            sum += percent;
+            (place < sum).then(|| Arc::clone(revision))
+        })
+    }
+}
+
+impl Refusal {
+    /// The status of the answer.
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::NoRoom => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoInstance => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_CLOUD_TRACE_CONTEXT: HeaderName = HeaderName::from_static("x-cloud-trace-context");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What Google's front end adds to a request.
+fn mark(headers: &mut HeaderMap, peer: IpAddr, trace: (u64, u64)) {
+    let forwarded = match headers.get(&X_FORWARDED_FOR).and_then(|value| value.to_str().ok()) {
+        Some(before) => HeaderValue::from_str(&format!("{before}, {peer}")).ok(),
+        None if peer == IpAddr::V4(Ipv4Addr::LOCALHOST) => Some(HeaderValue::from_static("127.0.0.1")),
+        None => HeaderValue::from_str(&peer.to_string()).ok(),
+    };
+    if let Some(forwarded) = forwarded {
+        headers.insert(&X_FORWARDED_FOR, forwarded);
+    }
+    if !headers.contains_key(&X_FORWARDED_PROTO) {
+        headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    let has_cloud = headers.contains_key(&X_CLOUD_TRACE_CONTEXT);
+    let given = headers.get(&TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(trace_of);
+    let has_parent = headers.contains_key(&TRACEPARENT);
+    if has_cloud && has_parent {
+        return;
+    }
+    // A span id must not be zero.
+    let (high, span) = (trace.0, trace.1 + 1);
+    let id = given.unwrap_or_else(|| format!("{high:016x}{span:016x}"));
+    if !has_cloud && let Ok(value) = HeaderValue::from_str(&format!("{id}/{span};o=1")) {
+        headers.insert(&X_CLOUD_TRACE_CONTEXT, value);
+    }
+    if !has_parent && let Ok(value) = HeaderValue::from_str(&format!("00-{id}-{span:016x}-01")) {
+        headers.insert(&TRACEPARENT, value);
+    }
+}
+
+/// The trace id in a `traceparent`, if it has that header's form.
+fn trace_of(traceparent: &str) -> Option<String> {
+    let id = traceparent.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+}

@@ -1,0 +1,299 @@
+//! A running revision: the state machine behind one lock that is held for microseconds, the tasks of its instances, and
+//! the slots its requests hold.
+//!
+//! An instance keeps its CPU between requests under request-based billing too: Cloud Run would throttle it to nearly
+//! nothing. Background work of a service therefore runs faster here, and is not billed.
+
+use super::instance::{Gauge, Host, Instance, StartError};
+use super::sample::RevisionSample;
+use super::spec::RevisionSpec;
+use super::state::State;
+use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
+use crate::autoscaler::{Bounds, Micros, Policy};
+use http::StatusCode;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// Locks; a panic elsewhere does not make counters worse than they are.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The asynchronous world.
+struct Tasks;
+
+impl World for Tasks {
+    type Waiter = oneshot::Sender<Result<Slot, Refusal>>;
+    type Handle = Arc<Instance>;
+    /// Keeps one notification, so that an instance can be told to stop before its task has begun.
+    type Stop = Arc<Notify>;
+}
+
+/// What a revision needs to run.
+pub(super) struct Revision {
+    /// What it is.
+    pub(super) spec: RevisionSpec,
+    policy: Policy,
+    host: Arc<Host>,
+    epoch: Instant,
+    state: Mutex<State<Tasks>>,
+    gauges: Mutex<BTreeMap<InstanceId, Arc<Gauge>>>,
+    first: Mutex<Option<oneshot::Sender<Result<(), String>>>>,
+    emptied: Notify,
+    sampled: Mutex<Micros>,
+}
+
+/// Recorded for a request whose client went away before the answer's head: what nginx calls 499.
+const CLIENT_CLOSED: u16 = 499;
+
+impl Revision {
+    /// A revision without instances, and the task that observes it.
+    pub(super) fn new(spec: RevisionSpec, policy: Policy, host: Arc<Host>) -> Arc<Self> {
+        let bounds = Bounds {
+            max_concurrency: spec.max_concurrency,
+            vcpu: spec.vcpu.0,
+            min_instances: spec.min_instances,
+            max_instances: spec.max_instances,
+        };
+        let revision = Arc::new(Self {
+            state: Mutex::new(State::new(policy.clone(), bounds, spec.billing)),
+            spec,
+            host,
+            epoch: Instant::now(),
+            gauges: Mutex::default(),
+            first: Mutex::default(),
+            emptied: Notify::new(),
+            sampled: Mutex::default(),
+            policy,
+        });
+        tokio::spawn(observe(Arc::downgrade(&revision)));
+        revision
+    }
+
+    /// Starts the first instance and waits until it listens.
+    pub(super) async fn deploy(self: &Arc<Self>) -> Result<(), String> {
+        let (sender, listening) = oneshot::channel();
+        *lock(&self.first) = Some(sender);
+        self.change(|state, now, actions| state.start_first(now, actions));
+        listening.await.unwrap_or_else(|_| Err("it was deleted while it started".to_owned()))
+    }
+
+    /// Sets whether any route leads here.
+    pub(super) fn set_routed(self: &Arc<Self>, routed: bool) {
+        self.change(|state, now, actions| state.set_routed(now, routed, actions));
+    }
+
+    /// Stops every instance and waits until they are gone.
+    pub(super) async fn delete(self: &Arc<Self>) {
+        self.change(|state, now, actions| state.stop_all(now, actions));
+        loop {
+            let emptied = self.emptied.notified();
+            if lock(&self.state).is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// A slot, if one is free and nobody waits.
+    pub(super) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
+        let (id, instance) = lock(&self.state).admit(self.now())?;
+        Some(Slot::new(self, id, instance))
+    }
+
+    /// Waits in the queue for a slot.
+    pub(super) async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Slot, Refusal> {
+        let since = self.now();
+        let (sender, slot) = oneshot::channel();
+        let queued = self.change(|state, now, actions| match state.admit(now) {
+            // One became free since the caller looked.
+            Some((id, instance)) => Ok(Err(Slot::new(self, id, instance))),
+            None => state.enqueue(now, sender, actions).map(Ok),
+        });
+        let ticket = match queued {
+            Ok(Ok(ticket)) => ticket,
+            Ok(Err(slot)) => return Ok(slot),
+            Err(refusal) => return Err(self.refused(refusal, Micros::ZERO)),
+        };
+        let _waiting = Waiting { revision: self, ticket };
+        let slot = tokio::time::timeout_at(deadline, slot).await;
+        let waited = self.now() - since;
+        match slot {
+            Ok(Ok(Ok(mut slot))) => {
+                slot.waited = Some(waited);
+                Ok(slot)
+            }
+            Ok(Ok(Err(refusal))) => Err(self.refused(refusal, waited)),
+            Ok(Err(_)) => Err(self.refused(Refusal::NoInstance, waited)),
+            Err(_) => Err(self.refused(Refusal::TimedOut, waited)),
+        }
+    }
+
+    /// What it did since the last call; `None` if it neither has instances nor did anything.
+    pub(super) fn sample(&self) -> Option<RevisionSample> {
+        let now = self.now();
+        let period = now - std::mem::replace(&mut *lock(&self.sampled), now);
+        let (mut sample, empty) = {
+            let mut state = lock(&self.state);
+            (state.sample(now), state.is_empty())
+        };
+        if empty && sample == RevisionSample::default() {
+            return None;
+        }
+        let vcpus = self.spec.vcpu.0 * self.host.host_cores_per_vcpu;
+        let memory = self.spec.memory.0 * f64::from(1_u32 << 30);
+        let gauges: Vec<_> = lock(&self.gauges).values().cloned().collect();
+        for gauge in gauges {
+            if let Some(used) = gauge.cpu_since_sample() {
+                sample.cpu_utilizations.record(used.as_secs_f64() / period.seconds().max(1e-6) / vcpus);
+            }
+            if let Some(used) = gauge.memory() {
+                sample.memory_utilizations.record(used as f64 / memory);
+            }
+        }
+        sample.service.clone_from(&self.spec.service);
+        sample.revision.clone_from(&self.spec.revision);
+        Some(sample)
+    }
+
+    fn now(&self) -> Micros {
+        Micros::of(self.epoch.elapsed())
+    }
+
+    /// Changes the state under the lock, then does what the change asks for.
+    fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State<Tasks>, Micros, &mut Vec<Action<Tasks>>) -> R) -> R {
+        let now = self.now();
+        let mut actions = Vec::new();
+        let result = change(&mut lock(&self.state), now, &mut actions);
+        for action in actions {
+            match action {
+                Action::Start(id, stop) => drop(tokio::spawn(Arc::clone(self).run_instance(id, stop))),
+                Action::Stop(stop) => stop.notify_one(),
+                // A waiter that is gone drops the slot, which frees it.
+                Action::Admit(waiter, id, instance) => drop(waiter.send(Ok(Slot::new(self, id, instance)))),
+                Action::Refuse(waiter, refusal) => drop(waiter.send(Err(refusal))),
+            }
+        }
+        result
+    }
+
+    fn refused(&self, refusal: Refusal, waited: Micros) -> Refusal {
+        lock(&self.state).record_refused(refusal.status().as_u16(), waited);
+        refusal
+    }
+
+    /// The life of an instance, from its process's start to its end.
+    async fn run_instance(self: Arc<Self>, id: InstanceId, stop: Arc<Notify>) {
+        let started = self.host.start(&self.spec, &self.policy, (id, &stop)).await;
+        match started {
+            Ok(mut process) => {
+                lock(&self.gauges).insert(id, Arc::clone(&process.gauge));
+                let instance = Arc::clone(&process.instance);
+                self.change(|state, now, actions| state.ready(now, id, instance, actions));
+                self.tell_first(Ok(()));
+                process.run_until(&stop, self.policy.shutdown_grace).await;
+                lock(&self.gauges).remove(&id);
+                self.host.bury(process).await;
+            }
+            Err(StartError::Stopped) => {}
+            Err(StartError::Failed(cause)) => self.tell_first(Err(cause)),
+        }
+        self.change(|state, now, actions| state.gone(now, id, actions));
+        self.emptied.notify_waiters();
+    }
+
+    fn tell_first(&self, result: Result<(), String>) {
+        if let Some(first) = lock(&self.first).take() {
+            // Who created the revision may have been cut off; the revision stays.
+            drop(first.send(result));
+        }
+    }
+
+    /// vCPUs that all instances used since the last call.
+    fn cpu_used(&self, elapsed: Micros) -> f64 {
+        let gauges: Vec<_> = lock(&self.gauges).values().cloned().collect();
+        let used: f64 = gauges.iter().filter_map(|gauge| gauge.cpu_since_bucket()).map(|used| used.as_secs_f64()).sum();
+        used / elapsed.seconds().max(1e-6) / self.host.host_cores_per_vcpu
+    }
+}
+
+/// Observes a revision once per bucket, as long as it exists.
+async fn observe(revision: Weak<Revision>) {
+    let Some(bucket) = revision.upgrade().map(|revision| revision.policy.bucket) else { return };
+    let mut interval = tokio::time::interval(bucket.max(std::time::Duration::from_millis(1)));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = Micros::ZERO;
+    loop {
+        interval.tick().await;
+        let Some(revision) = revision.upgrade() else { return };
+        let now = revision.now();
+        let cpu = revision.cpu_used(now - before);
+        before = now;
+        revision.change(|state, now, actions| state.service(now, cpu, actions));
+    }
+}
+
+/// Leaves the queue when the client goes away.
+struct Waiting<'a> {
+    revision: &'a Revision,
+    ticket: Ticket,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(&self.revision.state).abandon(self.revision.now(), self.ticket);
+    }
+}
+
+/// One of an instance's places, held by one request. Dropping it frees the place and records the request.
+pub(super) struct Slot {
+    revision: Arc<Revision>,
+    id: InstanceId,
+    instance: Arc<Instance>,
+    waited: Option<Micros>,
+    forwarded: Option<Micros>,
+    status: u16,
+}
+
+impl Slot {
+    fn new(revision: &Arc<Revision>, id: InstanceId, instance: Arc<Instance>) -> Self {
+        Self { revision: Arc::clone(revision), id, instance, waited: None, forwarded: None, status: CLIENT_CLOSED }
+    }
+
+    /// The instance it belongs to.
+    pub(super) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// The request goes to the instance now: from here on it is counted.
+    pub(super) fn forwarded(&mut self) {
+        self.forwarded = Some(self.revision.now());
+    }
+
+    /// The request did not reach the instance after all.
+    pub(super) fn unreached(&mut self) {
+        self.forwarded = None;
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    /// The request has ended like this.
+    pub(super) fn finish(mut self, status: StatusCode) {
+        self.answered(status);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let (status, waited, forwarded) = (self.status, self.waited, self.forwarded);
+        self.revision.change(|state, now, actions| {
+            let ended = forwarded.map(|forwarded| Ended { status, took: now - forwarded, waited });
+            state.finish(now, self.id, ended, actions);
+        });
+    }
+}
