@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -23,16 +23,26 @@ pub(crate) struct Log {
     dropped: Arc<AtomicU64>,
 }
 
-/// The thread that writes. Ends when every [`Log`] is gone.
+/// How long the end of the process waits for a reader that takes the last lines.
+const FINISH_WAIT: Duration = Duration::from_millis(300);
+
+/// The thread that writes.
 #[derive(Debug)]
-pub(crate) struct Writer(JoinHandle<()>);
+pub(crate) struct Writer {
+    done: Receiver<()>,
+}
 
 impl Log {
     /// Starts the writing thread.
     pub(crate) fn start() -> std::io::Result<(Self, Writer)> {
         let (queue, lines) = sync_channel(QUEUE_LINES);
-        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&lines))?;
-        Ok((Self { queue, dropped: Arc::default() }, Writer(thread)))
+        let (finished, done) = sync_channel(1);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            write_all(&lines);
+            // Nobody listens when the process ends without waiting.
+            let _ = finished.send(());
+        })?;
+        Ok((Self { queue, dropped: Arc::default() }, Writer { done }))
     }
 
     /// Puts a line into the queue.
@@ -52,17 +62,22 @@ impl Log {
 }
 
 impl Writer {
-    /// Waits until the last line is out. Every [`Log`] must be dropped before.
-    pub(crate) fn finish(self) {
-        // The thread cannot panic, and there is nothing left to tell if it did.
-        let _ = self.0.join();
+    /// Waits until every line so far is out, but not for a reader that does not read.
+    pub(crate) fn finish(self, log: &Log) {
+        // An empty line is the end. A full queue means that nobody reads, and then there is nothing to wait for.
+        if log.queue.try_send(Vec::new()).is_ok() {
+            let _ = self.done.recv_timeout(FINISH_WAIT);
+        }
     }
 }
 
 fn write_all(lines: &Receiver<Vec<u8>>) {
-    while let Ok(mut bytes) = lines.recv() {
-        while bytes.len() < WRITE_BYTES {
+    let mut ended = false;
+    while !ended && let Ok(mut bytes) = lines.recv() {
+        ended = bytes.is_empty();
+        while !ended && bytes.len() < WRITE_BYTES {
             match lines.try_recv() {
+                Ok(line) if line.is_empty() => ended = true,
                 Ok(line) => bytes.extend_from_slice(&line),
                 Err(_) => break,
             }

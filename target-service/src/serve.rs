@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::log::{Log, ProcessLine, Severity};
 use crate::settings::Settings;
-use crate::shop::{self, Shop, Totals, stamp};
+use crate::shop::{self, Shop, Totals, millis, stamp};
 use crate::store::{Store, StoreError};
 
 /// How long requests in flight may take after the signal. The platform kills after ten seconds.
@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         severity: Severity::Info,
         message: "ready",
         time: stamp(Timestamp::now()),
-        process: json!({"address": address.to_string(), "startup_ms": started.elapsed().as_secs_f64() * 1e3}),
+        process: json!({"address": address.to_string(), "startup_ms": millis(started.elapsed())}),
     });
     let drained = serve(listener, Arc::clone(&shop), stop).await;
     log.write(&ProcessLine {
@@ -64,18 +64,15 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         time: stamp(Timestamp::now()),
         process: json!({
             "requests": shop.totals.requests.load(Ordering::Relaxed),
-            "lock_wait_ms": shop.totals.lock_wait.total().as_secs_f64() * 1e3,
+            "lock_wait_ms": millis(shop.totals.lock_wait.total()),
             "log_lines_dropped": log.dropped(),
-            "uptime_ms": started.elapsed().as_secs_f64() * 1e3,
+            "uptime_ms": millis(started.elapsed()),
         }),
     });
     // Closing the last connection makes the engine write its log back under an exclusive lock. Other instances
     // would wait for that, and the time would be billed, so the connections end with the process.
     std::mem::forget(shop.store.clone());
-    drop((shop, log));
-    if drained {
-        writer.finish();
-    }
+    writer.finish(&log);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, State};
@@ -247,7 +248,7 @@ impl Entry {
                 None => trace.clone(),
             }),
             span_id: self.trace.as_ref().and_then(|(_, span)| span.clone()),
-            lock_wait_ms: lock_wait.as_secs_f64() * 1e3,
+            lock_wait_ms: millis(lock_wait),
             abandoned: !self.finished,
         });
     }
@@ -291,6 +292,11 @@ fn scheme(headers: &HeaderMap) -> &'static str {
 /// A time as Cloud Logging reads it, in microseconds.
 pub(crate) fn stamp(time: Timestamp) -> String {
     format!("{time:.6}")
+}
+
+/// A time in milliseconds, to the microsecond.
+pub(crate) fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
 }
 
 #[cfg(test)]
