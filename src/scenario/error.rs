@@ -1,6 +1,7 @@
 //! What can be wrong with a scenario file, told with its place and its mend.
 
 use super::located::Location;
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -96,10 +97,16 @@ impl Problems {
 }
 
 /// The word of `known` that `typed` most probably stood for, if any is near.
-pub(super) fn likely<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn likely<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+    let likeness = |word: &str| {
+        let (typed, word) = (typed.to_lowercase(), word.to_lowercase());
+        // One slip of the finger in a short word: the other measure sees little likeness in `pya` and `pay`.
+        let slip = typed.len() > 2 && strsim::osa_distance(&typed, &word) == 1;
+        strsim::jaro_winkler(&typed, &word).max(if slip { 0.8 } else { 0.0 })
+    };
     known
-        .into_iter()
-        .map(|word| (strsim::jaro_winkler(&typed.to_lowercase(), &word.to_lowercase()), word))
+        .iter()
+        .map(|word| (likeness(word), *word))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, word)| word)
@@ -107,11 +114,15 @@ pub(super) fn likely<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// A hint that offers the likely word, else lists the words there are.
 pub(super) fn offer(typed: &str, known: &[&str]) -> String {
-    let listed = || known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    match likely(typed, known.iter().copied()) {
-        Some(word) => format!("did you mean `{word}`?"),
-        None if known.is_empty() => "there is none to choose from".to_owned(),
-        None => format!("there are {}", listed()),
+    if let Some(word) = likely(typed, known) {
+        return format!("did you mean `{word}`?");
+    }
+    let words: BTreeSet<&str> = known.iter().copied().collect();
+    let listed = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    match words.len() {
+        0 => "there is none to choose from".to_owned(),
+        1 => format!("there is only {listed}"),
+        _ => format!("choose among {listed}"),
     }
 }
 

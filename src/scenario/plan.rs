@@ -219,3 +219,6 @@ fn whole(level: f64) -> u32 {
     let whole = level.round() as u32;
     whole
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,15 @@ use serde_json::Value;
 /// The JSON Schema (2020-12) of a scenario file.
 #[must_use]
 pub fn schema() -> Value {
-    schemars::schema_for!(ScenarioFile).to_value()
+    let mut generated = schemars::schema_for!(ScenarioFile).to_value();
+    // What the file is comes first, for those who read it.
+    let head = ["$schema", "title", "description"];
+    let mut ordered = serde_json::Map::new();
+    if let Value::Object(members) = &mut generated {
+        ordered.extend(head.into_iter().filter_map(|key| members.shift_remove_entry(key)));
+        ordered.append(members);
+    }
+    Value::Object(ordered)
 }
 
 #[cfg(test)]

@@ -312,3 +312,6 @@ pub(super) fn observed(name: &str, query: &Query, body: &[u8]) -> Result<i64, St
     let number = serde_json::from_slice(body).map_err(|_| NOT_JSON).and_then(|json| sum(query, &json));
     number.map_err(|cause| StepFailure::Count { name: name.to_owned(), cause: cause.to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,9 @@ impl Levels {
     fn of(load: &LoadFile, steps_per_arrival: f64) -> Self {
         match load {
             LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }) => {
-                Self { scale: 1.0 / steps_per_arrival, whole: false }
+                // Without sound journeys there is no such mean; that has been told already.
+                let per_arrival = if steps_per_arrival >= 1.0 { steps_per_arrival } else { 1.0 };
+                Self { scale: 1.0 / per_arrival, whole: false }
             }
             LoadFile::Open(_) => Self { scale: 1.0, whole: false },
             LoadFile::Closed => Self { scale: 1.0, whole: true },

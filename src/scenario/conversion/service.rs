@@ -172,7 +172,7 @@ pub(super) fn tune(file: &TuneFile, problems: &mut Problems) -> Tune {
         Some(quick) => {
             for candidate in &quick.value {
                 let wanted = Candidate { max_concurrency: candidate.value };
-                if !candidates.contains(&wanted) {
+                if !candidates.contains(&wanted) && !candidates.is_empty() {
                     problems.add(
                         candidate.at,
                         format!("the quick candidate {} is not among the candidates", candidate.value),
