@@ -37,6 +37,9 @@ pub struct Recording {
     /// Every request that was sent, warm-up and set-up included, by answer: a status code or a cause such as
     /// `timed out`, `refused`, `broken`.
     pub answers: BTreeMap<String, u64>,
+    /// What the answers added to the scenario's counters, by name, warm-up included.
+    #[serde(default)]
+    pub counters: BTreeMap<String, i64>,
     /// CPU-seconds that the driver's process used while driving.
     pub driver_cpu_s: f64,
     /// Share (0 to 1) of the host's CPU that was busy while driving, if it could be read.
