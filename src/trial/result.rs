@@ -139,8 +139,8 @@ impl TrialResult {
     /// was billed, over all that was counted, warm-up included. `None` when it could not be priced or nothing counted.
     #[must_use]
     pub fn cost_per_thousand(&self, counter: &str) -> Option<Usd> {
-        let counted = self.recording.counters.get(counter).and_then(|count| u64::try_from(*count).ok())?;
-        self.cost?.per_thousand(counted)
+        let count = u64::try_from(*self.recording.counters.get(counter)?).ok()?;
+        self.cost?.per_thousand(count)
     }
 }
 
