@@ -22,7 +22,19 @@ pub use run::{RunOptions, run};
 pub use scenario::{check, schema};
 pub use tune::{CloudTarget, TuneOptions, tune};
 
-pub use crate::platform::launch;
+/// Becomes another program in a cgroup: how instances are started.
+#[must_use]
+pub fn launch(arguments: Vec<std::ffi::OsString>) -> std::process::ExitCode {
+    use std::io::Write as _;
+    match crate::platform::launch::run(arguments) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // The platform reads this as the instance's last words.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
 
 /// Writes results to standard output. A reader that went away (`| head`) is not an error.
 fn print(text: &str) -> Result<(), CommandError> {

@@ -2,8 +2,7 @@
 
 use super::prices::{ModePrices, Prices};
 use crate::units::Usd;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,77 +10,77 @@ const BUILT_IN_TEXT: &str = include_str!("prices.json");
 const BUILT_IN_NAME: &str = "built in";
 
 /// A dated price list of all regions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriceBook {
     /// Where it was read from; not part of the file.
     #[serde(skip)]
     file: String,
     /// Day on which the prices were read, `YYYY-MM-DD`.
-    pub dated: String,
+    dated: String,
     /// Addresses of the prices, with what was read there.
-    pub sources: Vec<String>,
+    sources: Vec<String>,
     /// Share (0 to 1) taken off every rate under a commitment; 0 for list prices.
     #[serde(default)]
-    pub committed_use_discount: f64,
+    committed_use_discount: f64,
     /// Name of the tier at whose prices the free tier is valued.
-    pub free_tier_valued_at: String,
+    free_tier_valued_at: String,
     /// What is free in a month and billing account.
-    pub free_per_month: Modes<Free>,
+    free_per_month: Modes<Free>,
     /// The tiers with their rates and regions.
-    pub tiers: Vec<Tier>,
+    tiers: Vec<Tier>,
 }
 
 /// One of each billing mode.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Modes<T> {
+struct Modes<T> {
     /// Request-based billing.
-    pub request: T,
+    request: T,
     /// Instance-based billing.
-    pub instance: T,
+    instance: T,
 }
 
 /// What is free in a month.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Free {
+struct Free {
     /// Active vCPU-seconds.
-    pub vcpu_seconds: f64,
+    vcpu_seconds: f64,
     /// Active GiB-seconds.
-    pub gib_seconds: f64,
+    gib_seconds: f64,
     /// Requests.
-    pub requests: f64,
+    requests: f64,
 }
 
 /// Regions with the same rates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tier {
+struct Tier {
     /// Name, unique in the file.
-    pub name: String,
+    name: String,
     /// Rates under request-based billing.
-    pub request: Rates,
+    request: Rates,
     /// Rates under instance-based billing.
-    pub instance: Rates,
+    instance: Rates,
     /// Its regions; no region stands in two tiers.
-    pub regions: Vec<String>,
+    regions: Vec<String>,
 }
 
 /// Rates of one tier and billing mode.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rates {
+struct Rates {
     /// One vCPU for one billable second.
-    pub vcpu_second: Usd,
+    vcpu_second: Usd,
     /// One GiB for one billable second.
-    pub gib_second: Usd,
+    gib_second: Usd,
     /// One vCPU of an idle min instance for one second.
-    pub idle_vcpu_second: Usd,
+    idle_vcpu_second: Usd,
     /// One GiB of an idle min instance for one second.
-    pub idle_gib_second: Usd,
+    idle_gib_second: Usd,
     /// A million requests.
-    pub million_requests: Usd,
+    million_requests: Usd,
 }
 
 /// Why there are no prices.
@@ -126,9 +125,12 @@ pub enum PriceError {
 
 impl PriceBook {
     /// The prices that tidegate carries.
+    ///
+    /// # Panics
+    /// Never: the text is part of the program, and a test reads it.
     #[must_use]
     pub fn embedded() -> Self {
-        Self::parse(BUILT_IN_TEXT, BUILT_IN_NAME).expect("the built-in price file is valid: a test reads it")
+        Self::parse(BUILT_IN_TEXT, BUILT_IN_NAME).expect("the text is part of the program, and a test reads it")
     }
 
     /// The text of the prices that tidegate carries: what a user's own file starts from.

@@ -3,6 +3,8 @@
 
 mod bill;
 mod book;
+#[cfg(test)]
+mod documented;
 mod month;
 mod prices;
 

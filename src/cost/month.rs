@@ -202,10 +202,10 @@ mod tests {
     #[test]
     fn a_stage_without_requests_matters_only_if_it_has_a_share() {
         let prices = PriceBook::embedded().prices("us-central1").unwrap();
-        let priced = |stages: &[StageUse]| prices.month(&shape(1.0, 0.5), &of(1e6, stages));
-        assert!(priced(&[stage(1.0, 10.0, 1.0), stage(0.0, 0.0, 3.0)]).is_some());
-        assert_eq!(priced(&[stage(0.5, 10.0, 1.0), stage(0.5, 0.0, 3.0)]), None);
-        assert_eq!(priced(&[]), None);
+        let month_of = |stages: &[StageUse]| prices.month(&shape(1.0, 0.5), &of(1e6, stages));
+        assert!(month_of(&[stage(1.0, 10.0, 1.0), stage(0.0, 0.0, 3.0)]).is_some());
+        assert_eq!(month_of(&[stage(0.5, 10.0, 1.0), stage(0.5, 0.0, 3.0)]), None);
+        assert_eq!(month_of(&[]), None);
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl Histogram {
     }
 
     /// Adds all that `other` holds.
+    ///
+    /// # Panics
+    /// Never: all histograms have the same bounds.
     pub fn merge(&mut self, other: &Self) {
         self.buckets.add(&other.buckets).expect("both histograms have the same fixed bounds");
         self.sum += other.sum;

@@ -5,24 +5,16 @@ use super::{
     UsageSample, Validity,
 };
 use crate::cost::{Cost, InstanceShape, PriceBook};
-use crate::scenario::{
-    Arrivals, Billing, Body, Candidate, Expectation, Journey, LoadModel, Scenario, Stage, StageKind, Step, ThinkTime,
-    Traffic,
-};
+use crate::scenario::{Billing, Candidate, Scenario};
 use crate::units::{Gib, Usd, Vcpu};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A valid trial whose requests all took `response_time_ms` and cost `per_million` dollars a million.
 pub(crate) fn trial(number: u32, max_concurrency: u32, per_million: f64, response_time_ms: f64) -> TrialResult {
-    let mut recording = Recording::default();
-    recording.overall = times(100, response_time_ms);
-    recording.steps = vec![StepRecording {
-        name: "checkout".into(),
-        times: times(10, response_time_ms * 2.0),
-        answers: BTreeMap::from([("200".into(), 7), ("400".into(), 2), ("501".into(), 1)]),
-        ..StepRecording::default()
-    }];
+    let checkout =
+        StepRecording { name: "checkout".into(), times: times(10, response_time_ms * 2.0), ..StepRecording::default() };
+    let recording = Recording { overall: times(100, response_time_ms), steps: vec![checkout], ..Recording::default() };
     TrialResult {
         number,
         candidate: Candidate { max_concurrency },
@@ -95,40 +87,27 @@ fn limiter() -> Limiter {
     Limiter { kind: "none".into(), note: String::new(), self_test_set_cores: None, self_test_measured_cores: None }
 }
 
+/// Through its saved form, so that fields with defaults need not be named here.
 fn scenario() -> Scenario {
-    let stage = |name: &str| Stage {
-        name: name.into(),
-        kind: StageKind::Hold,
-        from: 10.0,
-        to: 10.0,
-        duration: Duration::from_secs(120),
-        warm_up: Duration::ZERO,
+    let none = serde_json::json!({"secs": 0, "nanos": 0});
+    let stage = |name: &str| {
+        serde_json::json!({
+            "name": name, "kind": "hold", "from": 10.0, "to": 10.0,
+            "duration": {"secs": 120, "nanos": 0}, "warm_up": none,
+        })
     };
-    let step = Step {
-        name: "checkout".into(),
-        method: "GET".into(),
-        path: "/".into(),
-        headers: Vec::new(),
-        body: Body::Empty,
-        expect: Expectation { statuses: Vec::new() },
-        extract: BTreeMap::new(),
-        think: ThinkTime::Constant(Duration::ZERO),
-        timeout: Duration::from_secs(10),
-    };
-    Scenario {
-        name: "shopping".into(),
-        description: String::new(),
-        variables: BTreeMap::new(),
-        set_up: Vec::new(),
-        journeys: vec![Journey { name: "browse".into(), weight: 1.0, steps: vec![step] }],
-        load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 100 },
-        stages: vec![stage("normal"), stage("sale")],
-        slos: Vec::new(),
-        traffic: Some(Traffic {
-            requests_per_month: 1e7,
-            shares: BTreeMap::from([("normal".into(), 0.75), ("sale".into(), 0.25)]),
-        }),
-        service: None,
-        tune: None,
-    }
+    let step = serde_json::json!({
+        "name": "checkout", "method": "GET", "path": "/", "headers": [], "body": "empty", "expect": {"statuses": []},
+        "extract": {}, "think": {"constant": none}, "timeout": {"secs": 10, "nanos": 0},
+    });
+    let scenario = serde_json::json!({
+        "name": "shopping", "description": "", "variables": {}, "set_up": [],
+        "journeys": [{"name": "browse", "weight": 1.0, "steps": [step]}],
+        "load": {"open": {"arrivals": "poisson", "max_in_flight": 100}},
+        "stages": [stage("normal"), stage("sale")],
+        "slos": [],
+        "traffic": {"requests_per_month": 1e7, "shares": {"normal": 0.75, "sale": 0.25}},
+        "service": null, "tune": null,
+    });
+    serde_json::from_value(scenario).expect("it has the saved form of a scenario")
 }

@@ -134,4 +134,40 @@ impl TrialResult {
     pub fn cost_per_million_requests(&self) -> Option<Usd> {
         self.cost.and_then(|cost| cost.per_million_requests())
     }
+
+    /// What a thousand of the scenario's counter `counter` cost, such as successful check-outs: all that the revision
+    /// was billed, over all that was counted, warm-up included. `None` when it could not be priced or nothing counted.
+    #[must_use]
+    pub fn cost_per_thousand(&self, counter: &str) -> Option<Usd> {
+        let count = u64::try_from(*self.recording.counters.get(counter)?).ok()?;
+        self.cost?.per_thousand(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::trial;
+    use super::*;
+
+    #[test]
+    fn cost_is_told_per_million_requests_and_per_thousand_of_a_counter() {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        trial.recording.counters.insert("checkouts".into(), 40_000);
+        trial.recording.counters.insert("returns".into(), -3);
+        assert_eq!(trial.cost_per_million_requests(), Some(Usd(10.0)));
+        assert_eq!(trial.cost_per_thousand("checkouts"), Some(Usd(0.25)));
+        assert_eq!((trial.cost_per_thousand("returns"), trial.cost_per_thousand("orders")), (None, None));
+        trial.cost = None;
+        assert_eq!((trial.cost_per_million_requests(), trial.cost_per_thousand("checkouts")), (None, None));
+    }
+
+    #[test]
+    fn every_reason_against_a_trial_is_told() {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        assert_eq!((trial.is_valid(), trial.invalid_reasons()), (true, String::new()));
+        let cause = "503 from Monitoring".to_owned();
+        trial.validity = Validity::Invalid(vec![Invalid::UsageMissing { cause }, Invalid::Interrupted]);
+        assert_eq!(trial.invalid_reasons(), "usage is missing: 503 from Monitoring; interrupted before its end");
+        assert!(!trial.is_valid());
+    }
 }

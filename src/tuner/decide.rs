@@ -127,16 +127,17 @@ fn beaten_by(one: &Judged, chosen: &Judged, cheapest: &Judged) -> String {
         return format!("costs {more} more than {}{called} ({compared})", than.standing.candidate);
     }
     let ratio = cost(one) / cost(chosen) - 1.0;
-    let near = match ratio.partial_cmp(&0.0) {
-        Some(Ordering::Greater) => format!("costs {} more than {against}", percent_short(ratio)),
-        Some(Ordering::Less) => format!("costs only {} less than {against}", percent_short(-ratio)),
-        _ => format!("costs as much as {against}"),
+    let near = if ratio.abs() < 0.0005 {
+        format!("costs as much as {against}")
+    } else if ratio > 0.0 {
+        format!("costs {} more than {against}", percent_short(ratio))
+    } else {
+        format!("costs only {} less than {against}", percent_short(-ratio))
     };
     let compared = format!("{} against {} per million requests", money(one), money(chosen));
     let faster = chosen.standing.response_time_p95_ms;
     if p95 > faster {
-        let gap = p95 - faster;
-        format!("{near} ({compared}), a tie, but its p95 is {gap:.1} ms higher ({p95:.1} against {faster:.1} ms)")
+        format!("{near} ({compared}), a tie, but its p95 is higher: {p95:.1} against {faster:.1} ms")
     } else {
         format!("{near} ({compared}), a tie with the same p95")
     }
@@ -177,4 +178,221 @@ fn by_cost(a: &Judged, b: &Judged) -> Ordering {
 fn by_p95(a: &Judged, b: &Judged) -> Ordering {
     let p95 = |one: &Judged| one.standing.response_time_p95_ms;
     p95(a).total_cmp(&p95(b)).then_with(|| by_cost(a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::SloMetric;
+    use crate::trial::fixtures::trial;
+    use crate::trial::{Invalid, Validity};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn p95_below(limit_ms: u64) -> Vec<Slo> {
+        let metric = SloMetric::ResponseTime { quantile: 0.95, limit: Duration::from_millis(limit_ms) };
+        vec![Slo { text: format!("p95 < {limit_ms}ms"), step: None, metric }]
+    }
+
+    /// One valid trial for each (max concurrency, dollars per million, response time in ms).
+    fn trials(points: &[(u32, f64, f64)]) -> Vec<TrialResult> {
+        let of = |(number, (k, cost, ms)): (u32, &(u32, f64, f64))| trial(number, *k, *cost, *ms);
+        (1..).zip(points).map(of).collect()
+    }
+
+    fn decide_on(slos: &[Slo], trials: &[TrialResult]) -> Decision {
+        let candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
+        decide(&candidates, slos, trials)
+    }
+
+    fn chosen(decision: &Decision) -> (u32, &str) {
+        match &decision.outcome {
+            Outcome::Chosen(choice) => (choice.candidate.max_concurrency, &choice.reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn why_not(decision: &Decision) -> Vec<&str> {
+        decision.standings.iter().map(|standing| standing.why_not.as_deref().unwrap_or("chosen")).collect()
+    }
+
+    #[test]
+    fn the_cheapest_that_keeps_every_promise_is_chosen_and_the_others_hear_why_not() {
+        let decision = decide_on(&p95_below(170), &trials(&[(80, 8.0, 300.0), (8, 10.0, 120.0), (1, 40.0, 100.0)]));
+        let reason = "of the 2 candidates that keep every promise, it costs least: $10.00 per million requests, at a p95 of 120.1 ms";
+        assert_eq!(chosen(&decision), (8, reason));
+        assert_eq!(
+            why_not(&decision),
+            [
+                "costs 300 % more than max concurrency 8 ($40.00 against $10.00 per million requests)",
+                "chosen",
+                "breaks \"p95 < 170ms\" (p95 was 300.0 ms, 76 % over)",
+            ]
+        );
+        assert_eq!(decision.frontier.iter().map(|one| one.max_concurrency).collect::<Vec<_>>(), [80, 8, 1]);
+    }
+
+    #[test]
+    fn within_five_per_cent_of_the_least_the_lower_p95_wins() {
+        let decision = decide_on(&p95_below(170), &trials(&[(4, 10.6, 90.0), (8, 10.4, 100.0), (16, 10.0, 120.0)]));
+        let reason = "of the 3 candidates that keep every promise, 2 cost within 5 % of the least; of these it has the \
+                      lowest p95: 100.0 ms, at $10.40 per million requests";
+        assert_eq!(chosen(&decision), (8, reason));
+        assert_eq!(
+            why_not(&decision),
+            [
+                "costs 6.0 % more than max concurrency 16, the cheapest that keeps every promise ($10.60 against $10.00 per \
+                 million requests)",
+                "chosen",
+                "costs only 3.8 % less than max concurrency 8 ($10.00 against $10.40 per million requests), a tie, but its \
+                 p95 is higher: 120.1 against 100.0 ms",
+            ]
+        );
+    }
+
+    #[test]
+    fn equal_candidates_are_settled_by_the_lower_max_concurrency() {
+        let decision = decide_on(&[], &trials(&[(16, 10.0, 100.0), (8, 10.0, 100.0)]));
+        assert_eq!(chosen(&decision).0, 8);
+        assert_eq!(
+            why_not(&decision)[1],
+            "costs as much as max concurrency 8 ($10.00 against $10.00 per million requests), a tie with the same p95"
+        );
+        assert_eq!(decision.frontier.len(), 2, "neither beats the other");
+    }
+
+    #[test]
+    fn when_none_keeps_the_promises_the_closest_is_told() {
+        let decision = decide_on(&p95_below(90), &trials(&[(1, 40.0, 100.0), (8, 10.0, 120.0)]));
+        let Outcome::Infeasible { reason } = &decision.outcome else { panic!("{decision:?}") };
+        assert_eq!(
+            reason,
+            "no candidate keeps every promise; max concurrency 1 comes closest but breaks \"p95 < 90ms\" (p95 was 100.0 ms, 11 % over)"
+        );
+    }
+
+    #[test]
+    fn a_candidate_without_a_valid_trial_leaves_no_verdict() {
+        let mut trials = trials(&[(1, 40.0, 100.0), (8, 10.0, 120.0), (8, 10.0, 120.0)]);
+        for trial in &mut trials[1..] {
+            trial.validity = Validity::Invalid(vec![Invalid::Interrupted]);
+        }
+        let decision = decide_on(&p95_below(170), &trials);
+        let reason = "max concurrency 8 has no valid trial: interrupted before its end".to_owned();
+        assert_eq!(decision.outcome, Outcome::Untrusted { reason });
+        assert_eq!(
+            why_not(&decision),
+            [
+                "keeps every promise, but there is no verdict over all candidates",
+                "has no valid trial: interrupted before its end"
+            ]
+        );
+        assert_eq!((decision.standings[1].trials, decision.standings[1].trials_valid), (2, 0));
+        // One valid trial beside an invalid one is enough.
+        trials[2].validity = Validity::Valid;
+        assert_eq!(chosen(&decide_on(&p95_below(170), &trials)).0, 8);
+        // A candidate that was never tried is no evidence either.
+        let candidates = [1, 2].map(|max_concurrency| Candidate { max_concurrency });
+        let decision = decide(&candidates, &[], &trials[..1]);
+        assert_eq!(
+            decision.outcome,
+            Outcome::Untrusted { reason: "max concurrency 2 has no valid trial: it was not tried".into() }
+        );
+    }
+
+    #[test]
+    fn without_a_cost_there_is_no_verdict() {
+        let mut trials = trials(&[(1, 40.0, 100.0), (8, 10.0, 120.0)]);
+        trials[0].cost = None;
+        let reason = "max concurrency 1 has a valid trial without a cost".to_owned();
+        assert_eq!(decide_on(&[], &trials).outcome, Outcome::Untrusted { reason });
+    }
+
+    #[test]
+    fn figures_are_means_over_valid_trials() {
+        let mut trials = trials(&[(8, 10.0, 100.0), (8, 14.0, 200.0), (8, 90.0, 900.0)]);
+        trials[2].validity = Validity::Invalid(vec![Invalid::Interrupted]);
+        let standing = &decide_on(&[], &trials).standings[0];
+        assert_eq!(standing.cost_per_million_requests.map(|cost| cost.to_string()), Some("$12.00".into()));
+        assert!((standing.response_time_p95_ms - 150.0).abs() < 0.15, "{}", standing.response_time_p95_ms);
+    }
+
+    /// Up to eight candidates with up to three trials each, costs and times from a coarse grid, so that ties happen.
+    fn studies() -> impl Strategy<Value = Vec<TrialResult>> {
+        let trial = (1u32..9, 10u32..16, 5u32..12, prop::bool::weighted(0.9));
+        prop::collection::vec(trial, 1..24).prop_map(|points| {
+            let one = |(number, (k, cost, ms, valid)): (u32, (u32, u32, u32, bool))| {
+                let mut trial = trial_of(number, k, cost, ms);
+                if !valid {
+                    trial.validity = Validity::Invalid(vec![Invalid::Interrupted]);
+                }
+                trial
+            };
+            (1..).zip(points).map(one).collect()
+        })
+    }
+
+    fn trial_of(number: u32, k: u32, cost: u32, tens_of_ms: u32) -> TrialResult {
+        trial(number, k, f64::from(cost), f64::from(tens_of_ms) * 10.0)
+    }
+
+    proptest! {
+        // A histogram is large enough that more cases would take seconds without a release build.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_choice_keeps_every_promise_and_no_feasible_one_is_much_cheaper(trials in studies(), limit_ms in 50u64..120) {
+            let decision = decide_on(&p95_below(limit_ms), &trials);
+            let feasible: Vec<_> = decision.standings.iter().filter(|standing| standing.feasible()).collect();
+            let all_valid = decision.standings.iter().all(|standing| standing.trials_valid > 0);
+            match &decision.outcome {
+                Outcome::Untrusted { .. } => prop_assert!(!all_valid),
+                Outcome::Infeasible { .. } => prop_assert!(all_valid && feasible.is_empty()),
+                Outcome::Chosen(choice) => {
+                    prop_assert!(all_valid);
+                    let chosen = *feasible.iter().find(|standing| standing.candidate == choice.candidate).unwrap();
+                    prop_assert!(chosen.response_time_p95_ms < limit_ms as f64);
+                    let cost = |standing: &crate::trial::Standing| standing.cost_per_million_requests.unwrap().0;
+                    for other in &feasible {
+                        prop_assert!(cost(chosen) <= cost(other) * 1.05);
+                        let beats = cost(other) < cost(chosen) && other.response_time_p95_ms <= chosen.response_time_p95_ms;
+                        prop_assert!(!beats, "a feasible candidate beats the choice");
+                    }
+                }
+            }
+            for standing in &decision.standings {
+                let is_choice = matches!(&decision.outcome, Outcome::Chosen(choice) if choice.candidate == standing.candidate);
+                prop_assert_eq!(standing.why_not.is_none(), is_choice);
+            }
+        }
+
+        #[test]
+        fn the_frontier_is_exactly_what_no_other_beats(trials in studies()) {
+            let decision = decide_on(&[], &trials);
+            let points: Vec<(Candidate, f64, f64)> = decision
+                .standings
+                .iter()
+                .filter_map(|s| Some((s.candidate, s.cost_per_million_requests?.0, s.response_time_p95_ms)))
+                .collect();
+            for (candidate, cost, p95) in &points {
+                let beaten = points.iter().any(|(_, c, p)| c <= cost && p <= p95 && (c < cost || p < p95));
+                prop_assert_eq!(decision.frontier.contains(candidate), !beaten);
+            }
+            let costs: Vec<f64> = decision
+                .frontier
+                .iter()
+                .map(|candidate| points.iter().find(|point| point.0 == *candidate).unwrap().1)
+                .collect();
+            prop_assert!(costs.is_sorted());
+        }
+
+        #[test]
+        fn the_order_of_trials_changes_nothing(
+            (trials, shuffled) in studies().prop_flat_map(|trials| (Just(trials.clone()), Just(trials).prop_shuffle())),
+        ) {
+            let candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
+            let slos = p95_below(80);
+            prop_assert_eq!(decide(&candidates, &slos, &trials), decide(&candidates, &slos, &shuffled));
+        }
+    }
 }

@@ -99,10 +99,9 @@ fn quantile_name(quantile: f64) -> String {
     format!("p{}", (quantile * 1e8).round() / 1e6)
 }
 
-/// A share in per cent with three significant digits below ten: `0.532 %`, `12.5 %`.
-pub(super) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent >= 10.0 || percent == 0.0 { format!("{percent:.1} %") } else { format!("{percent:.3} %") }
+/// A share in per cent to three places at most, without trailing zeros: `0.532 %`, `6 %`, `12.5 %`.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e5).round() / 1e3)
 }
 
 fn over(told: f64, limit: f64) -> String {
@@ -114,4 +113,73 @@ fn over(told: f64, limit: f64) -> String {
 pub(super) fn percent_short(share: f64) -> String {
     let percent = share * 100.0;
     if percent < 10.0 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::fixtures::{times, trial};
+    use std::time::Duration;
+
+    fn p95(limit_ms: u64) -> Slo {
+        slo(None, SloMetric::ResponseTime { quantile: 0.95, limit: Duration::from_millis(limit_ms) })
+    }
+
+    fn slo(step: Option<&str>, metric: SloMetric) -> Slo {
+        Slo { text: "as written".into(), step: step.map(Into::into), metric }
+    }
+
+    /// What is measured against `slo` over trials whose requests took these milliseconds.
+    fn told(slo: &Slo, response_times_ms: &[f64]) -> Option<String> {
+        let trials: Vec<_> = response_times_ms.iter().map(|ms| trial(1, 8, 10.0, *ms)).collect();
+        breach(slo, &trials.iter().collect::<Vec<_>>()).map(|breach| breach.measured)
+    }
+
+    #[test]
+    fn the_mean_over_trials_of_the_percentile_is_what_counts() {
+        assert_eq!(told(&p95(150), &[100.0, 190.0]), None);
+        assert_eq!(told(&p95(150), &[110.0, 210.0]).unwrap(), "p95 was 160.0 ms, 6.7 % over");
+        // A promise is a "less than": the bound itself breaks it.
+        assert_eq!(told(&p95(150), &[150.0]).unwrap(), "p95 was 150.0 ms, on the bound or just over it");
+    }
+
+    #[test]
+    fn a_promise_on_a_step_is_judged_on_that_step() {
+        // In these trials a check-out takes twice as long as the rest.
+        let of = |step| slo(Some(step), SloMetric::MeanResponseTime { limit: Duration::from_millis(150) });
+        assert_eq!(told(&of("checkout"), &[70.0]), None);
+        assert_eq!(told(&of("checkout"), &[100.0]).unwrap(), "mean was 200.0 ms, 33 % over");
+        assert_eq!(told(&of("home"), &[70.0]).unwrap(), "no request of it was measured");
+    }
+
+    #[test]
+    fn the_error_rate_counts_what_failed_and_what_was_dropped() {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        trial.recording.overall.failed = 2;
+        trial.recording.overall.dropped = 25;
+        let of = |limit| breach(&slo(None, SloMetric::ErrorRate { limit }), &[&trial]);
+        let Breach { measured, excess } = of(0.2).unwrap();
+        assert_eq!(measured, "error rate was 21.6 %, 8.0 % over");
+        assert!((excess - 0.08).abs() < 1e-9);
+        assert_eq!(of(0.22), None);
+    }
+
+    #[test]
+    fn quick_failures_are_no_service() {
+        let mut trial = trial(1, 8, 10.0, 100.0);
+        trial.recording.overall.failed = 5;
+        assert_eq!(breach(&p95(150), &[&trial]), None, "a p95 may leave out five of a hundred");
+        trial.recording.overall.failed = 6;
+        assert_eq!(
+            breach(&p95(150), &[&trial]).unwrap().measured,
+            "6 % of its requests failed or were dropped, and a p95 may leave out 5 %"
+        );
+        trial.recording.overall = Times { dropped: 100, ..times(0, 1.0) };
+        assert_eq!(breach(&p95(150), &[&trial]).unwrap().measured, "every request was dropped");
+    }
+
+    #[test]
+    fn quantiles_have_the_names_people_write() {
+        assert_eq!([0.5, 0.95, 0.999, 0.9999].map(quantile_name), ["p50", "p95", "p99.9", "p99.99"]);
+    }
 }

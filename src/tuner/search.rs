@@ -109,6 +109,7 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::fixtures::trial;
     use proptest::prelude::*;
 
     fn candidates(max_concurrencies: &[u32]) -> Vec<Candidate> {
@@ -161,6 +162,37 @@ mod tests {
         let tried = run(Search::new(&candidates(&[1, 2]), 2, 7), |n| n != 1);
         let shape: Vec<_> = tried.iter().map(|proposal| (proposal.block, proposal.attempt)).collect();
         assert_eq!(shape, [(1, 1), (1, 1), (1, 2), (2, 1), (2, 1)]);
+    }
+
+    /// The trial of a proposal, valid or with this reason.
+    fn tried(proposal: Proposal, reason: Option<Invalid>) -> TrialResult {
+        TrialResult {
+            candidate: proposal.candidate,
+            block: proposal.block,
+            seed: proposal.seed,
+            attempt: proposal.attempt,
+            validity: reason.map_or(Validity::Valid, |reason| Validity::Invalid(vec![reason])),
+            ..trial(1, 1, 1.0, 1.0)
+        }
+    }
+
+    #[test]
+    fn a_saved_study_goes_on_where_it_stopped() {
+        let candidates = candidates(&[1, 2, 4]);
+        let mut search = Search::new(&candidates, 2, 7);
+        let mut trials = Vec::new();
+        let cause = "no points".to_owned();
+        for reason in [None, Some(Invalid::UsageMissing { cause }), None] {
+            let proposal = search.propose().unwrap();
+            search.record(proposal, reason.is_none());
+            trials.push(tried(proposal, reason));
+        }
+        let resumed = Search::resume(&candidates, 2, 7, &trials);
+        assert_eq!(run(resumed.clone(), |_| true), run(search, |_| true));
+        // An interrupted trial is nobody's fault: it is tried again, and still has its repeat.
+        let next = resumed.propose().unwrap();
+        trials.push(tried(next, Some(Invalid::Interrupted)));
+        assert_eq!(Search::resume(&candidates, 2, 7, &trials).propose(), Some(next));
     }
 
     #[test]
