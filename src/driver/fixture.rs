@@ -109,13 +109,18 @@ pub(super) async fn in_memory(
         });
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
     };
+    load_over(plan, Connector::Memory(Box::new(accept)), Timer::Coarse, drain).await
+}
+
+/// Runs `plan` on this runtime, over connections of `connector`.
+pub(super) async fn load_over(plan: Plan, connector: Connector, timer: Timer, drain: Duration) -> Recording {
     let load = Arc::new(Load {
         recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
         plan,
         base_url: "http://memory".to_owned(),
-        connector: Connector::Memory(Box::new(accept)),
-        timer: Timer::Coarse,
-        start,
+        connector,
+        timer,
+        start: Instant::now(),
         closing: watch::Sender::new(false),
     });
     let progress = watch::Sender::new(Progress::default());

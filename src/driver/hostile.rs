@@ -2,8 +2,9 @@
 //! balance.
 
 use super::fixture::{answering, assert_balance, drive_to, five_arrivals_of_two_steps, plan, read_request, server};
-use super::{DriveError, Options, Progress, drive};
+use super::{DriveError, Options, Progress, drive, observe};
 use crate::trial::{Books, Recording};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -31,6 +32,18 @@ fn assert_all_completed(recording: &Recording) {
 
 async fn outcome_of(base_url: &str) -> Recording {
     drive_to(&five_arrivals_of_two_steps(), base_url).await.unwrap()
+}
+
+/// The same with pauses between the steps, in which an idle connection is found closed.
+async fn outcome_of_spaced(base_url: &str) -> Recording {
+    let spaced = plan(
+        "journeys:
+  - name: both
+    steps: [{name: first, get: /first, think: 20ms}, {name: second, get: /second}]
+load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 1}}
+stages: [{name: steady, hold: 20, duration: 250ms}]",
+    );
+    drive_to(&spaced, base_url).await.unwrap()
 }
 
 #[tokio::test]
@@ -128,6 +141,8 @@ stages: [{name: steady, hold: 10, duration: 100ms}]",
 
 #[tokio::test]
 async fn closing_after_each_answer_costs_a_connection_and_no_request() {
+    let unannounced = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true).await;
+    assert_all_completed(&outcome_of_spaced(&unannounced).await);
     assert_all_completed(
         &outcome_of(&answering(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n", true).await).await,
     );
@@ -196,6 +211,30 @@ stages: [{{name: steady, hold: 50, duration: 1000s}}]"
             assert_eq!(recording.arrivals.planned, long.arrivals().count() as u64);
         }
     }
+}
+
+#[tokio::test]
+async fn counters_and_observations_tell_what_the_answers_held() {
+    let base_url = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n[{\"left\": 41}]", false).await;
+    let counting = plan(
+        "set_up: [{name: reset, patch: /}]
+journeys:
+  - name: one
+    steps: [{name: first, get: /, count: {sold: {add: 2}, left: {add: '$[*].left'}}}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: steady, hold: 20, duration: 250ms}]
+observe: [{name: stock, get: /, sum: '$[*].left'}]",
+    );
+    let recording = drive_to(&counting, &base_url).await.unwrap();
+    assert_eq!(recording.counters, BTreeMap::from([("left".to_owned(), 205), ("sold".to_owned(), 10)]));
+    assert_eq!((recording.set_up_requests, recording.requests_sent()), (1, 6));
+    let observations = observe(&counting, &base_url).await.unwrap();
+    assert_eq!(observations.numbers, BTreeMap::from([("stock".to_owned(), 41)]));
+    assert_eq!(observations.requests, 1);
+
+    let no_json = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno", false).await;
+    let failure = observe(&counting, &no_json).await.unwrap_err().to_string();
+    assert!(failure.contains("stock") && failure.contains("JSON"), "{failure}");
 }
 
 #[tokio::test]

@@ -29,7 +29,11 @@ mod fixture;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod secure;
+#[cfg(test)]
 mod virtual_time;
 
 pub use drive::{DriveError, Options, drive};
+pub use outcome::Outcome;
 pub use progress::Progress;
+pub use recorder::{Flight, JourneyEnd, Recorder, Shape};

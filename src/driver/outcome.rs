@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The label of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub enum Outcome {
     /// A whole answer came, with this status.
     Answered(u16),
     /// No whole answer in time.

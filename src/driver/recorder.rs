@@ -1,11 +1,12 @@
 //! Keeps the books and the histograms of one run. It is told of every event with times since the start of the load and
-//! knows no clock, so that ten hours can be recorded in a second. It holds no single sample.
+//! knows no clock, so that ten hours can be recorded in a second. It holds no single sample. Journeys and steps are given
+//! by their indices in its shape, which must hold them.
 
 use super::outcome::Outcome;
 use super::series::Series;
 use super::set_up::SetUp;
 use crate::scenario::{Plan, PlannedStage};
-use crate::trial::{Books, Failure, JourneyRecording, Recording, StageRecording, StepRecording, Times};
+use crate::trial::{Failure, JourneyRecording, Recording, StageRecording, StepRecording, Times};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,20 +16,21 @@ const FAILURE_KINDS_MAX: usize = 1000;
 
 /// The parts of a plan that a recording is told by.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
+pub struct Shape {
     /// Step names, in the order of `Scenario::step_names`.
-    pub(super) steps: Vec<String>,
+    pub steps: Vec<String>,
     /// Journeys with the indices of their steps into `steps`.
-    pub(super) journeys: Vec<(String, Vec<usize>)>,
+    pub journeys: Vec<(String, Vec<usize>)>,
     /// Counter names, in the order of `Scenario::counter_names`.
-    pub(super) counters: Vec<String>,
+    pub counters: Vec<String>,
     /// Stages with their places in time.
-    pub(super) stages: Vec<(String, PlannedStage)>,
+    pub stages: Vec<(String, PlannedStage)>,
 }
 
 impl Shape {
     /// The shape of `plan`.
-    pub(super) fn of(plan: &Plan) -> Self {
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
         let scenario = plan.scenario();
         let steps: Vec<String> = scenario.step_names().into_iter().map(str::to_owned).collect();
         let number = |name: &str| steps.iter().position(|step| step == name).expect("step_names names every step");
@@ -58,20 +60,20 @@ impl Shape {
 
 /// A request that was sent and has not ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
+pub struct Flight {
     /// Index into `Shape::steps`.
-    pub(super) step: usize,
+    pub step: usize,
     /// When it was due.
-    pub(super) due: Duration,
+    pub due: Duration,
     /// When it was sent.
-    pub(super) sent: Duration,
+    pub sent: Duration,
     /// How long it waited for room.
-    pub(super) blocked: Duration,
+    pub blocked: Duration,
 }
 
 /// How a journey ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JourneyEnd {
+pub enum JourneyEnd {
     /// Every step was answered as expected, the last one at this time.
     Completed(Duration),
     /// A step failed.
@@ -93,7 +95,7 @@ pub(super) struct Standing {
 
 /// The recording in the making.
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub struct Recorder {
     shape: Shape,
     recording: Recording,
     /// By step and outcome.
@@ -110,7 +112,9 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(shape: Shape) -> Self {
+    /// An empty recording of what `shape` says.
+    #[must_use]
+    pub fn new(shape: Shape) -> Self {
         let steps = shape.steps.iter().map(|name| StepRecording { name: name.clone(), ..StepRecording::default() });
         let journeys = shape
             .journeys
@@ -151,13 +155,13 @@ impl Recorder {
     }
 
     /// The plan holds an arrival (open model), or a session begins (closed model), that starts `journey`.
-    pub(super) fn arrive(&mut self, journey: usize, due: Duration) {
+    pub fn arrive(&mut self, journey: usize, due: Duration) {
         self.plan(journey);
         self.series.arrive(due);
     }
 
     /// The plan holds an arrival for which there was no room until the end; `now` tells whether it came due at all.
-    pub(super) fn never_begun(&mut self, journey: usize, due: Duration, now: Duration) {
+    pub fn never_begun(&mut self, journey: usize, due: Duration, now: Duration) {
         self.plan(journey);
         if due <= now {
             self.series.arrive(due);
@@ -178,7 +182,7 @@ impl Recorder {
     }
 
     /// A request is sent.
-    pub(super) fn send(&mut self, flight: &Flight) {
+    pub fn send(&mut self, flight: &Flight) {
         self.series.due(flight.due);
         self.series.send(flight.sent);
         let waited = flight.sent.saturating_sub(flight.due);
@@ -189,7 +193,7 @@ impl Recorder {
     }
 
     /// A request ended at `done`: as expected, or for the cause of `failure`.
-    pub(super) fn settle(&mut self, flight: &Flight, done: Duration, outcome: Outcome, failure: Option<&str>) {
+    pub fn settle(&mut self, flight: &Flight, done: Duration, outcome: Outcome, failure: Option<&str>) {
         let response_time = done.saturating_sub(flight.due);
         let service_time = done.saturating_sub(flight.sent);
         self.series.settle(flight.due, done, failure.is_none());
@@ -216,7 +220,7 @@ impl Recorder {
     }
 
     /// The steps of `journey` from its `from`-th on are never sent; `due` is the last due time that was known of it.
-    pub(super) fn drop_steps(&mut self, journey: usize, from: usize, due: Duration) {
+    pub fn drop_steps(&mut self, journey: usize, from: usize, due: Duration) {
         for place in from..self.shape.journeys[journey].1.len() {
             let step = self.shape.journeys[journey].1[place];
             self.recording.steps[step].books.dropped += 1;
@@ -227,7 +231,7 @@ impl Recorder {
     }
 
     /// A journey whose first step was due at `due` ended.
-    pub(super) fn end_journey(&mut self, journey: usize, due: Duration, end: JourneyEnd) {
+    pub fn end_journey(&mut self, journey: usize, due: Duration, end: JourneyEnd) {
         let recording = &mut self.recording.journeys[journey];
         for books in [&mut self.recording.arrivals, &mut recording.books] {
             match end {
@@ -262,7 +266,7 @@ impl Recorder {
     }
 
     /// Gives the recording out; what is told afterwards is lost.
-    pub(super) fn conclude(&mut self, interrupted: bool) -> Recording {
+    pub fn conclude(&mut self, interrupted: bool) -> Recording {
         let mut recording = std::mem::take(&mut self.recording);
         for stage in &recording.stages {
             recording.overall.merge(&stage.times);
@@ -319,6 +323,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::Books;
     use proptest::prelude::*;
 
     const MS: Duration = Duration::from_millis(1);

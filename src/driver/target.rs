@@ -22,8 +22,16 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Takes `url` apart and resolves its host.
+    /// Takes `url` apart and resolves its host; https is checked against the system's root certificates.
     pub(super) async fn resolve(url: &str) -> Result<Self, DriveError> {
+        Self::resolve_with(url, system_roots).await
+    }
+
+    /// The same, with other root certificates.
+    pub(super) async fn resolve_with(
+        url: &str,
+        roots: impl FnOnce() -> Result<rustls::RootCertStore, String>,
+    ) -> Result<Self, DriveError> {
         let bad = |cause: String| DriveError::Address { url: url.to_owned(), cause };
         let uri: http::Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
         let secure = match uri.scheme_str() {
@@ -48,7 +56,7 @@ impl Target {
         if addresses.is_empty() {
             return Err(bad("its host has no address".to_owned()));
         }
-        let tls = if secure { Some(tls(host).map_err(bad)?) } else { None };
+        let tls = if secure { Some(tls(host, roots().map_err(bad)?).map_err(bad)?) } else { None };
         Ok(Self {
             base_url: format!("{}://{authority}", if secure { "https" } else { "http" }),
             authority: http::HeaderValue::from_str(authority.as_str()).map_err(|error| bad(error.to_string()))?,
@@ -77,14 +85,18 @@ impl Target {
     }
 }
 
-/// TLS with the system's roots, speaking HTTP/1.1 only.
-fn tls(host: String) -> Result<(TlsConnector, ServerName<'static>), String> {
+/// The root certificates that the system trusts.
+fn system_roots() -> Result<rustls::RootCertStore, String> {
     let mut roots = rustls::RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
+    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
-        return Err("https needs root certificates, and this system has none".to_owned());
+        return Err("https needs root certificates, and this system has none (install ca-certificates)".to_owned());
     }
+    Ok(roots)
+}
+
+/// TLS that trusts `roots` and speaks HTTP/1.1 only.
+fn tls(host: String, roots: rustls::RootCertStore) -> Result<(TlsConnector, ServerName<'static>), String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -75,7 +75,13 @@ mod precise {
         pub(super) fn start() -> std::io::Result<Arc<Self>> {
             let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
             let origin = (Instant::now(), Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default());
-            let timer = Arc::new(Self { fd: AsyncFd::new(fd)?, origin, waiting: Mutex::default() });
+            #[expect(
+                deprecated,
+                reason = "its successor is unsafe, which this crate forbids, and asks of the caller what an OwnedFd \
+                          that stays inside grants: a valid descriptor that nobody closes or replaces meanwhile"
+            )]
+            let fd = AsyncFd::new(fd)?;
+            let timer = Arc::new(Self { fd, origin, waiting: Mutex::default() });
             let waking = Arc::clone(&timer);
             tokio::spawn(async move { waking.wake_the_due().await });
             Ok(timer)
