@@ -263,7 +263,7 @@ fn histogram(count: u64, median_ms: f64, tail_ms: f64) -> Histogram {
     for index in 0..count {
         let q = (index as f64 + 0.5) / count as f64;
         let ms = median_ms - tail_ms * 2.0_f64.ln() - tail_ms * (1.0 - q).ln();
-        histogram.record(Duration::from_secs_f64(ms.max(1.0) / 1000.0));
+        histogram.record(Duration::from_secs_f64(ms.max(0.01) / 1000.0));
     }
     histogram
 }

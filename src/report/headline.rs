@@ -101,8 +101,8 @@ fn place(study: &Study) -> String {
 fn advice(study: &Study, news: News) -> String {
     let local = matches!(study.place, Place::Local(_));
     match news {
-        News::Chosen if local => "SERVICE stands for your service’s name. This was a scale model on one machine: confirm it \
-             with the same scenario on your Cloud Run service (--project, --region, --service) before you rely on it."
+        News::Chosen if local => "SERVICE stands for your service’s name. This was a scale model on one machine: before you rely on it, \
+             tune your Cloud Run service itself with the same scenario."
             .to_owned(),
         News::Chosen => "The study put the service back as it was: this line applies the choice.".to_owned(),
         News::Infeasible => "Nothing should be changed on the strength of this study. Raise the most instances or the \
@@ -140,7 +140,7 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
     }
     if let Some(cost) = mean_cost_per_thousand_checkouts(study, standing.candidate) {
         figures.push(Figure {
-            label: "per thousand check-outs".to_owned(),
+            label: "per 1,000 check-outs".to_owned(),
             value: money(Some(cost)),
             note: "successful ones, all steps paid".to_owned(),
         });
@@ -228,7 +228,7 @@ mod tests {
             [
                 "per million requests",
                 "per month",
-                "per thousand check-outs",
+                "per 1,000 check-outs",
                 "p50 response time",
                 "p95 response time",
                 "p99 response time"

@@ -140,7 +140,8 @@ fn classes(cell: &Cell, numeric: bool) -> String {
     let kind = match (numeric, cell.text.chars().count()) {
         (true, _) => "number",
         (false, 60..) => "words",
-        (false, _) => "",
+        (false, 24..) => "",
+        (false, _) => "short",
     };
     match (kind, tone) {
         ("", "") => String::new(),

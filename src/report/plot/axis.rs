@@ -1,6 +1,7 @@
 //! Axes: from values to places in a picture, and the round numbers beside them.
 
-use super::picture::{Anchor, Ink, Picture};
+use super::label::{Extent, along};
+use super::picture::{Anchor, Ink, Picture, width_of};
 
 /// Beyond this ratio of largest to smallest value an axis counts in factors instead of steps.
 const LOGARITHMIC_FROM_RATIO: f64 = 8.0;
@@ -145,6 +146,28 @@ pub(super) fn baseline(picture: &mut Picture, panel: &Panel, title: &str) {
     picture.line(vec![(panel.left, panel.bottom), (panel.right, panel.bottom)], Ink::Muted, 1.0, 1.0);
     let middle = f64::midpoint(panel.left, panel.right);
     picture.words((middle, panel.bottom + 33.0), title, 12.0, Ink::Main, Anchor::Middle);
+}
+
+/// Draws promises as dashed lines with their names, which keep off what is `taken`; the names' places are then taken too.
+pub(super) fn draw_limits(
+    picture: &mut Picture,
+    panel: &Panel,
+    axis: &Axis,
+    limits: &[(String, f64, f64)],
+    taken: &mut Vec<Extent>,
+) {
+    let levels: Vec<f64> = limits.iter().map(|limit| axis.at(limit.2)).collect();
+    for level in &levels {
+        picture.dashes((panel.left, *level), (panel.right, *level), Ink::Limit);
+        taken.push(Extent { left: panel.left, top: level - 1.0, right: panel.right, bottom: level + 1.0 });
+    }
+    for ((text, ..), level) in limits.iter().zip(levels) {
+        let text = format!("promise: {text}");
+        let label = along(level, (width_of(&text, 12.0, false) + 8.0, 15.0), taken, panel);
+        let at = (label.right - 4.0, f64::midpoint(label.top, label.bottom));
+        picture.words(at, text, 12.0, Ink::Limit, Anchor::End);
+        taken.push(label);
+    }
 }
 
 #[cfg(test)]

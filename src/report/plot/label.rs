@@ -61,6 +61,41 @@ pub(super) fn place(mark: Point, size: (f64, f64), taken: &[Extent], panel: &Pan
     best.1
 }
 
+/// Finds the place for a label just above or below a level line, where it covers least of what is taken; as far to the
+/// right as that allows. Gives the rectangle.
+pub(super) fn along(level: f64, size: (f64, f64), taken: &[Extent], panel: &Panel) -> Extent {
+    const STEPS: u32 = 24;
+    let room = (panel.right - panel.left - size.0).max(0.0);
+    let mut best = (f64::INFINITY, Extent::around((panel.right, level), 0.0, 0.0));
+    for step in 0..=STEPS {
+        let right = panel.right - room * f64::from(step) / f64::from(STEPS);
+        for (side, off) in [(0.0, level - 2.0 - size.1), (1.0, level + 2.0)] {
+            let label = Extent { left: right - size.0, top: off, right, bottom: off + size.1 };
+            let covered: f64 = taken.iter().map(|other| label.overlap(other)).sum();
+            let outside = if label.top < panel.top || label.bottom > panel.bottom { label.area() } else { 0.0 };
+            let price = covered + outside * 4.0 + f64::from(step) * 0.02 + side * 0.01;
+            if price < best.0 - 1e-9 {
+                best = (price, label);
+            }
+        }
+    }
+    best.1
+}
+
+/// The places a curve takes, so that labels keep off it.
+pub(super) fn trail(points: &[Point]) -> Vec<Extent> {
+    let between = |a: Point, b: Point| {
+        let length = (b.0 - a.0).hypot(b.1 - a.1);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=400")]
+        let pieces = (length / 5.0).ceil().clamp(1.0, 400.0) as u32;
+        (0..=pieces).map(move |piece| {
+            let share = f64::from(piece) / f64::from(pieces);
+            Extent::around((a.0 + (b.0 - a.0) * share, a.1 + (b.1 - a.1) * share), 3.0, 3.0)
+        })
+    };
+    points.windows(2).flat_map(|pair| between(pair[0], pair[1])).collect()
+}
+
 /// Moves labels on one line apart until none is closer to its neighbour than `apart`, keeping their order and staying
 /// between `low` and `high` if there is room. Gives the new places in the order of the old ones.
 pub(super) fn spread(places: &[f64], apart: f64, low: f64, high: f64) -> Vec<f64> {
@@ -108,6 +143,14 @@ mod tests {
     fn a_label_at_the_edge_stays_inside() {
         let (x, y) = place((799.0, 1.0), (60.0, 14.0), &[], &PANEL);
         assert!(x + 30.0 <= 800.0 && y - 7.0 >= 0.0, "{x} {y}");
+    }
+
+    #[test]
+    fn a_label_along_a_line_keeps_off_the_curve_that_crosses_it() {
+        let curve = trail(&[(600.0, 0.0), (790.0, 400.0)]);
+        let label = along(200.0, (120.0, 14.0), &curve, &PANEL);
+        assert!(curve.iter().all(|piece| piece.overlap(&label) == 0.0), "{label:?}");
+        assert_eq!(along(200.0, (120.0, 14.0), &[], &PANEL).right, PANEL.right);
     }
 
     #[test]

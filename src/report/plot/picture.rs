@@ -4,21 +4,33 @@
 use crate::report::html::escape;
 use plotters::coord::Shift;
 use plotters::prelude::{
-    BitMapBackend, Circle, DrawingArea, DrawingBackend, FontStyle, IntoDrawingArea, IntoFont, PathElement, Polygon,
-    RGBColor, Rectangle, SVGBackend, ShapeStyle, Text, TextStyle,
+    BitMapBackend, Circle, DrawingArea, DrawingBackend, FontStyle, IntoDrawingArea, PathElement, Polygon, RGBColor,
+    Rectangle, SVGBackend, ShapeStyle, Text, TextStyle,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, register_font};
+use plotters::style::{Color, FontDesc, FontFamily, register_font};
 use std::path::Path;
 
 const REGULAR: &[u8] = include_bytes!("../fonts/Roboto-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../fonts/Roboto-Bold.ttf");
-/// The generic family: SVG viewers use their own sans serif, PNG uses the embedded font registered under this name.
-const FAMILY: &str = "sans-serif";
 /// Painted at this multiple of the picture's size.
 const FINENESS: f64 = 2.0;
-/// What plotters divides a font's size by on its way into SVG.
-const SIZE_OF_EM: f64 = 1.24;
+/// Texts are taken to be this much wider than in the embedded font: a viewer of SVG uses its own.
+const WIDEST_SANS_SERIF: f64 = 1.12;
+
+/// How a backend understands the size and the place of a text.
+#[derive(Clone, Copy, Debug)]
+struct Medium {
+    /// The font size that plotters wants for an em of 1.
+    size_of_em: f64,
+    /// How far, in ems, plotters' vertical centre has to move down so that capitals and figures stand centred.
+    drop: f64,
+}
+
+/// Plotters divides the size by 1.24, and hangs the baseline half an x-height below the centre.
+const SVG: Medium = Medium { size_of_em: 1.24, drop: 0.08 };
+/// The size is the whole height of a line, 1.17 ems of Roboto, and the baseline comes to 0.11 ems below the centre.
+const PNG: Medium = Medium { size_of_em: 1.17, drop: 0.24 };
 
 /// Why a plot could not be painted.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +115,16 @@ impl Ink {
 /// How wide a text is, in units of the picture.
 pub(super) fn width_of(text: &str, size: f64, bold: bool) -> f64 {
     register_fonts();
-    let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
-    (FAMILY, size * SIZE_OF_EM * 8.0).into_font().style(style).box_size(text).map_or_else(
+    // Plotters tells whole pixels: a text eight times as large tells the width finely enough.
+    font(size * PNG.size_of_em * 8.0, bold).box_size(text).map_or_else(
         // Without a font nothing is painted at all; half an em for each character keeps the arithmetic going.
         |_| size * 0.5 * text.chars().count() as f64,
-        |(width, _)| f64::from(width) / 8.0,
+        |(width, _)| f64::from(width) / 8.0 * WIDEST_SANS_SERIF,
     )
+}
+
+fn font(size: f64, bold: bool) -> FontDesc<'static> {
+    FontDesc::new(FontFamily::SansSerif, size, if bold { FontStyle::Bold } else { FontStyle::Normal })
 }
 
 /// Plotters keeps fonts by name; registering one again replaces it by itself.
@@ -117,7 +133,8 @@ fn register_fonts() {
     DONE.call_once(|| {
         for (style, bytes) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)] {
             // A font that cannot be read shows as an error of the first text painted with it.
-            let _ = register_font(FAMILY, style, bytes);
+            // The generic family: viewers of SVG use their own sans serif, PNG uses what is registered here.
+            let _ = register_font(FontFamily::SansSerif.as_str(), style, bytes);
         }
     });
 }
@@ -161,7 +178,7 @@ impl Picture {
     pub(super) fn svg(&self, description: &str) -> Result<String, PlotError> {
         let mut text = String::new();
         let area = SVGBackend::with_string(&mut text, self.pixels()).into_drawing_area();
-        self.paint(&area)?;
+        self.paint(&area, SVG)?;
         drop(area);
         // The painted size is FINENESS times the shown one: only the view box keeps it.
         let (width, height) = self.pixels();
@@ -179,7 +196,7 @@ impl Picture {
 
     /// Paints the picture as PNG into a file whose name must end in `.png`.
     pub(super) fn save_png(&self, path: &Path) -> Result<(), PlotError> {
-        self.paint(&BitMapBackend::new(path, self.pixels()).into_drawing_area())
+        self.paint(&BitMapBackend::new(path, self.pixels()).into_drawing_area(), PNG)
     }
 
     fn pixels(&self) -> (u32, u32) {
@@ -188,10 +205,10 @@ impl Picture {
         (pixel(self.width), pixel(self.height))
     }
 
-    fn paint<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<(), PlotError> {
+    fn paint<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>, medium: Medium) -> Result<(), PlotError> {
         register_fonts();
         for shape in &self.shapes {
-            paint(area, shape).map_err(|error| PlotError(error.to_string()))?;
+            paint(area, shape, medium).map_err(|error| PlotError(error.to_string()))?;
         }
         area.present().map_err(|error| PlotError(error.to_string()))
     }
@@ -212,6 +229,7 @@ fn stroke(width: f64) -> u32 {
 fn paint<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     shape: &Shape,
+    medium: Medium,
 ) -> Result<(), plotters::drawing::DrawingAreaErrorKind<DB::ErrorType>> {
     let fill = |ink: Ink, alpha: f64| ShapeStyle { color: ink.colour().mix(alpha), filled: true, stroke_width: 0 };
     match shape {
@@ -233,16 +251,16 @@ fn paint<DB: DrawingBackend>(
             area.draw(&Circle::new(pixel(*at), stroke(*radius - *width), fill(Ink::Paper, 1.0)))
         }
         Shape::Words { at, text, size, bold, ink, anchor } => {
-            let style = if *bold { FontStyle::Bold } else { FontStyle::Normal };
             let hang = match anchor {
                 Anchor::Start => HPos::Left,
                 Anchor::Middle => HPos::Center,
                 Anchor::End => HPos::Right,
             };
-            let font = (FAMILY, size * SIZE_OF_EM * FINENESS).into_font().style(style);
+            let font = font(size * medium.size_of_em * FINENESS, *bold);
+            let at = (at.0, at.1 + size * medium.drop);
             let colour = ink.colour();
             let style = TextStyle::from(font).color(&colour).pos(Pos::new(hang, VPos::Center));
-            area.draw(&Text::new(text.clone(), pixel(*at), style))
+            area.draw(&Text::new(text.clone(), pixel(at), style))
         }
     }
 }

@@ -2,7 +2,7 @@
 //! at equal distances: they usually double, so the axis is nearly logarithmic, and no two ever touch.
 
 use super::axis::{self, Axis, Panel};
-use super::label::spread;
+use super::label::{spread, trail};
 use super::picture::{Anchor, Ink, Picture, Point, Shape};
 use crate::report::facts;
 use crate::report::number::in_milliseconds;
@@ -75,12 +75,8 @@ fn response_times(picture: &mut Picture, study: &Study, places: &[Place<'_>]) {
     let y = Axis::around(values, TIMES.bottom, TIMES.top);
     axis::draw_vertical(picture, &TIMES, &y, "response time, ms");
     picture.line(vec![(TIMES.left, TIMES.bottom), (TIMES.right, TIMES.bottom)], Ink::Muted, 1.0, 1.0);
-    for (text, _, limit) in &limits {
-        let at = y.at(*limit);
-        picture.dashes((TIMES.left, at), (TIMES.right, at), Ink::Limit);
-        picture.words((TIMES.left + 6.0, at - 10.0), format!("promise: {text}"), 12.0, Ink::Limit, Anchor::Start);
-    }
     let mut ends = Vec::new();
+    let mut taken = Vec::new();
     for (_, q, ink, width) in CURVES {
         let means: Vec<Point> = places
             .iter()
@@ -96,6 +92,7 @@ fn response_times(picture: &mut Picture, study: &Study, places: &[Place<'_>]) {
                 picture.shapes.push(Shape::Dot { at, radius: 3.0, ink, alpha: 0.55 });
             }
         }
+        taken.extend(trail(&means));
         if means.len() > 1 {
             picture.line(means.clone(), ink, width, 1.0);
         }
@@ -103,6 +100,7 @@ fn response_times(picture: &mut Picture, study: &Study, places: &[Place<'_>]) {
             picture.shapes.push(Shape::Dot { at, radius: 1.0 + width, ink, alpha: 1.0 });
         }
     }
+    axis::draw_limits(picture, &TIMES, &y, &limits, &mut taken);
     let last = places.last().map_or(TIMES.right, |place| place.x);
     for ((name, _, ink, _), y) in CURVES.iter().zip(spread(&ends, 16.0, TIMES.top, TIMES.bottom)) {
         picture.title((last + 14.0, y), *name, 13.0, *ink, Anchor::Start);

@@ -1,6 +1,7 @@
 //! The trials of one candidate over time: offered and achieved rate, response time, instances.
 
 use super::axis::{self, Axis, Panel};
+use super::label::trail;
 use super::picture::{Anchor, Ink, Picture, Point, Shape, width_of};
 use crate::report::facts;
 use crate::trial::{Interval, Study, TrialResult, UsageSample};
@@ -121,15 +122,14 @@ fn times(picture: &mut Picture, study: &Study, trials: &[&TrialResult], x: &Axis
     let y = Axis::around(all, TIMES.bottom, TIMES.top);
     axis::draw_vertical(picture, &TIMES, &y, "response time, ms");
     legend(picture, &TIMES, &[("p95", Ink::Choice), ("p50", Ink::Median)]);
-    for (text, _, limit) in &limits {
-        let at = y.at(*limit);
-        picture.dashes((LEFT, at), (RIGHT, at), Ink::Limit);
-        picture.words((LEFT + 6.0, at - 9.0), format!("promise: {text}"), 12.0, Ink::Limit, Anchor::Start);
-    }
+    let mut taken = Vec::new();
     for (index, intervals) in series.iter().enumerate().rev() {
         picture.line(steps(intervals, x, &y, p50), Ink::Median, 1.5, strength(index));
-        picture.line(steps(intervals, x, &y, p95), Ink::Choice, 2.0, strength(index));
+        let curve = steps(intervals, x, &y, p95);
+        taken.extend(trail(&curve));
+        picture.line(curve, Ink::Choice, 2.0, strength(index));
     }
+    axis::draw_limits(picture, &TIMES, &y, &limits, &mut taken);
     picture.line(vec![(LEFT, TIMES.bottom), (RIGHT, TIMES.bottom)], Ink::Muted, 1.0, 1.0);
 }
 
