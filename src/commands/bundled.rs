@@ -8,7 +8,8 @@ use std::process::{ExitCode, Stdio};
 /// Runs the bundled service with these arguments (the first is its name); returns when it has ended.
 #[must_use]
 pub fn target_service(arguments: Vec<OsString>) -> ExitCode {
-    target_service::main_with(arguments)
+    let name = OsString::from("tidegate target-service");
+    target_service::main_with(std::iter::once(name).chain(arguments))
 }
 
 /// The program and arguments that an instance of `source` runs.

@@ -97,12 +97,7 @@ async fn listen(port: u16) -> Result<TcpListener, CommandError> {
 
 /// The limiter as a study records it.
 fn record_of() -> Limiter {
-    Limiter {
-        kind: "none".to_owned(),
-        note: String::new(),
-        self_test_set_cores: None,
-        self_test_measured_cores: None,
-    }
+    Limiter { kind: "none".to_owned(), note: String::new(), self_test_set_cores: None, self_test_measured_cores: None }
 }
 
 fn hint(endpoint: &str) -> String {

@@ -382,8 +382,8 @@ async fn take_over(cloud: &Cloud, dir: &Path) -> Result<Original, CommandError> 
     Ok(original)
 }
 
-/// Letters and digits that tell this session's revisions from any other's.
+/// A letter, then letters and digits, that tell this session's revisions from any other's.
 fn stamp_of(started_at: &str, trials: usize) -> String {
     let seconds = started_at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
-    format!("{:x}{}", seconds & 0x00ff_ffff, if trials == 0 { String::new() } else { format!("r{trials}") })
+    format!("s{:x}{}", seconds & 0x00ff_ffff, if trials == 0 { String::new() } else { format!("r{trials}") })
 }
