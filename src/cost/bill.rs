@@ -1,7 +1,7 @@
 //! What a consumption costs at list price, item by item.
 
+use super::Billing;
 use super::Prices;
-use crate::scenario::Billing;
 use crate::units::{Gib, Usd, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Holds `docs/cost-model.md` to the code: every figure of its worked example is computed again.
 
+use super::Billing;
 use super::{Consumption, Cost, InstanceShape, MonthBasis, MonthUse, PriceBook, StageUse};
-use crate::scenario::Billing;
 use crate::units::{Gib, Usd, Vcpu};
 use std::collections::BTreeMap;
 

@@ -5,10 +5,14 @@ mod bill;
 mod book;
 #[cfg(test)]
 mod documented;
+mod error;
 mod month;
 mod prices;
 
+use crate::scenario::Billing;
+
 pub use bill::{Consumption, Cost, InstanceShape};
-pub use book::{PriceBook, PriceError};
+pub use book::PriceBook;
+pub use error::PriceError;
 pub use month::{MONTH_S, MonthBasis, MonthCost, MonthUse, StageUse};
 pub use prices::{ModePrices, Prices};

@@ -1,8 +1,8 @@
 //! What a month of such traffic costs, from what a trial's stages took per request.
 
+use super::Billing;
 use super::Prices;
 use super::bill::InstanceShape;
-use crate::scenario::Billing;
 use crate::units::Usd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

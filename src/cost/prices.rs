@@ -1,6 +1,6 @@
 //! The prices that apply to one region: what a study keeps, so that an old one can be priced and shown again.
 
-use crate::scenario::Billing;
+use super::Billing;
 use crate::units::Usd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -45,7 +45,8 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// How one candidate did over its valid trials.
+/// How one candidate did over its valid trials. Without a valid trial its times and its error rate are 0 and mean
+/// nothing: `trials_valid` says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Standing {
@@ -55,7 +56,7 @@ pub struct Standing {
     pub trials_valid: u32,
     /// All trials.
     pub trials: u32,
-    /// Mean over valid trials of the cost per million requests.
+    /// Mean over valid trials of the cost per million requests; `None` when one of them has no cost, or none is valid.
     pub cost_per_million_requests: Option<Usd>,
     /// Mean over valid trials of the p50 of response time, milliseconds.
     pub response_time_p50_ms: f64,

@@ -80,10 +80,13 @@ impl UsageSample {
 
 impl Usage {
     /// What is priced of it, for a revision that keeps `min_instances` warm.
+    ///
+    /// The idle tail of instance-based billing is left out: a trial ends, and a service goes on. With up to fifteen
+    /// minutes for each instance it would outweigh what a short trial is to find out.
     #[must_use]
     pub fn consumption(&self, min_instances: u32) -> Consumption {
         Consumption {
-            billable_instance_time_s: self.billable_instance_time_s,
+            billable_instance_time_s: (self.billable_instance_time_s - self.idle_tail_s).max(0.0),
             idle_min_instance_time_s: self.samples.iter().map(|sample| sample.idle_min_s(min_instances)).sum(),
             requests: self.request_count(),
         }
@@ -118,9 +121,10 @@ impl Usage {
         if requests <= 0.0 || billable_s <= 0.0 {
             return None;
         }
+        let whole = self.consumption(min_instances);
         for stage in &mut stages {
-            stage.requests *= self.request_count() as f64 / requests;
-            stage.billable_instance_time_s *= self.billable_instance_time_s / billable_s;
+            stage.requests *= whole.requests as f64 / requests;
+            stage.billable_instance_time_s *= whole.billable_instance_time_s / billable_s;
         }
         Some(stages)
     }
@@ -197,6 +201,15 @@ mod tests {
         let consumption = usage.consumption(2);
         assert_eq!((consumption.idle_min_instance_time_s, consumption.requests), (6.0, 20));
         assert_eq!(consumption.billable_instance_time_s, 16.0);
+    }
+
+    #[test]
+    fn the_idle_tail_of_instance_based_billing_is_not_priced() {
+        let mut usage = usage(&[(10, 20.0), (20, 30.0), (0, 10.0)]);
+        usage.idle_tail_s = 10.0;
+        assert_eq!(usage.consumption(0).billable_instance_time_s, 50.0);
+        let stages = usage.by_stage(&[(0.0, 5.0), (5.0, 10.0)], 0).unwrap();
+        assert_eq!(stages.iter().map(|stage| stage.billable_instance_time_s).collect::<Vec<_>>(), [20.0, 30.0]);
     }
 
     #[test]
