@@ -28,6 +28,16 @@ impl Usd {
     }
 }
 
+/// What is billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Billing {
+    /// Request-based billing: CPU only during requests (`cpuIdle: true`).
+    Request,
+    /// Instance-based billing: the whole life of an instance (`cpuIdle: false`).
+    Instance,
+}
+
 impl fmt::Display for Usd {
     /// Four significant digits below a dollar, cents above: `$0.01234`, `$12.30`, `-$0.5000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

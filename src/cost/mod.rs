@@ -9,7 +9,7 @@ mod error;
 mod month;
 mod prices;
 
-use crate::scenario::Billing;
+use crate::units::Billing;
 
 pub use bill::{Consumption, Cost, InstanceShape};
 pub use book::PriceBook;

@@ -17,12 +17,13 @@ mod script;
 mod session;
 mod template;
 
+pub use crate::units::Billing;
 pub use arrivals::Arrival;
 pub use counter::{Amount, Conservation, Counter, Observation};
 pub use error::{Problem, ScenarioError};
 pub use model::{
-    Arrivals, Billing, Body, Candidate, Expectation, Extraction, Field, Journey, LoadModel, Objective, Scenario,
-    Service, ServiceSource, Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
+    Arrivals, Body, Candidate, Expectation, Extraction, Field, Journey, LoadModel, Objective, Scenario, Service,
+    ServiceSource, Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
 };
 pub use plan::{Iteration, Plan, PlannedStage};
 pub use schema::schema;

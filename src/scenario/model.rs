@@ -1,7 +1,7 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
 use super::{Conservation, Counter, Observation};
-use crate::units::{Gib, Vcpu};
+use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -288,16 +288,6 @@ pub enum ServiceSource {
     Bundled(String),
     /// A program with its arguments that listens on `PORT`.
     Command(Vec<String>),
-}
-
-/// What is billed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Billing {
-    /// Request-based billing: CPU only during requests (`cpuIdle: true`).
-    Request,
-    /// Instance-based billing: the whole life of an instance (`cpuIdle: false`).
-    Instance,
 }
 
 /// What to try.
