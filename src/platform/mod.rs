@@ -20,5 +20,6 @@ mod wire;
 mod world;
 
 pub use fleet::{Fleet, FleetError, FleetOptions};
+pub use limiter::{LimiterChoice, LimiterError, LimiterKind, LimiterReport};
 pub use sample::{Distribution, RevisionSample};
 pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
