@@ -2,7 +2,7 @@
 
 use super::ingress::Entry;
 use super::instance::Host;
-use super::limiter::Limiter;
+use super::limiter::{Limiter, LimiterChoice, LimiterError, LimiterReport};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;
 use super::spawner::Spawner;
@@ -22,6 +22,8 @@ pub struct FleetOptions {
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
     pub host_cores_per_vcpu: f64,
+    /// How instances are limited.
+    pub limiter: LimiterChoice,
     /// The program whose `launch` subcommand starts instances (`std::env::current_exe()` for tidegate itself). Without
     /// one, programs are executed directly: not limited, and not ended with a platform that is killed.
     pub launcher: Option<PathBuf>,
@@ -44,6 +46,9 @@ pub enum FleetError {
     /// The thread that starts instances.
     #[error("failed to start the thread that starts instances: {0}")]
     Spawner(io::Error),
+    /// The limiter that was asked for.
+    #[error(transparent)]
+    Limiter(#[from] LimiterError),
     /// An option that makes no sense.
     #[error("{0}")]
     Option(String),
@@ -61,6 +66,7 @@ struct Shared {
     services: tokio::sync::Mutex<BTreeMap<String, Service>>,
     revisions: Mutex<Vec<Arc<Revision>>>,
     logs_own: Option<PathBuf>,
+    limiter_report: LimiterReport,
 }
 
 #[derive(Default)]
@@ -80,15 +86,20 @@ impl Fleet {
             }
         }
         raise_file_limit();
-        let own = || std::env::temp_dir().join(format!("tidegate-platform-{}", std::process::id()));
+        // Two platforms of one process must not meet in the same directory or the same cgroup.
+        let unique = format!("{:x}", jiff::Timestamp::now().as_nanosecond());
+        let own = || std::env::temp_dir().join(format!("tidegate-platform-{}-{unique}", std::process::id()));
         let logs_own = options.logs_dir.is_none().then(own);
         let logs_dir = options.logs_dir.or_else(|| logs_own.clone()).unwrap_or_default();
         std::fs::create_dir_all(&logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.clone(), source })?;
         let spawner = Spawner::start().map_err(FleetError::Spawner)?;
+        let launcher = (options.launcher.as_deref(), &spawner);
+        let (limiter, limiter_report) =
+            Limiter::probe(options.limiter, launcher, options.host_cores_per_vcpu, &unique).await?;
         let host = Host {
             spawner,
             launcher: options.launcher,
-            limiter: Limiter,
+            limiter,
             logs_dir,
             host_cores_per_vcpu: options.host_cores_per_vcpu,
             ports: Mutex::default(),
@@ -99,8 +110,15 @@ impl Fleet {
             services: tokio::sync::Mutex::default(),
             revisions: Mutex::default(),
             logs_own,
+            limiter_report,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What the limiter is and what its self-test found.
+    #[must_use]
+    pub fn limiter_report(&self) -> &LimiterReport {
+        &self.shared.limiter_report
     }
 
     /// Stops everything: afterwards no process and no cgroup of the platform is left.
@@ -108,6 +126,7 @@ impl Fleet {
         self.shared.services.lock().await.clear();
         let revisions = std::mem::take(&mut *lock(&self.shared.revisions));
         stop(&revisions).await;
+        self.shared.host.limiter.close();
         if let Some(own) = &self.shared.logs_own {
             // What cannot be removed from the temporary directory harms nobody.
             let _ = std::fs::remove_dir_all(own);
@@ -129,6 +148,7 @@ impl Operate for Fleet {
             let text = "a revision needs a command, a max concurrency of at least 1 and at least 1 max instance";
             return Err(OperateError::Host(text.to_owned()));
         }
+        self.shared.host.check_fits(&spec).map_err(OperateError::Host)?;
         let name = spec.revision.clone();
         let revision = Revision::new(spec, self.shared.policy.clone(), Arc::clone(&self.shared.host));
         lock(&self.shared.revisions).push(Arc::clone(&revision));
@@ -149,10 +169,9 @@ impl Operate for Fleet {
         let mut services = self.shared.services.lock().await;
         let entries = services.entry(service.to_owned()).or_default();
         let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on 127.0.0.1: {error}"));
-        let main = match entries.main.take() {
-            Some(main) => main,
-            None => Entry::open().await.map_err(no_port)?,
-        };
+        if entries.main.is_none() {
+            entries.main = Some(Entry::open().await.map_err(no_port)?);
+        }
         for (route, _) in &targets {
             if let Some(tag) = &route.tag
                 && !entries.tags.contains_key(tag)
@@ -165,6 +184,7 @@ impl Operate for Fleet {
             revision.set_routed(true);
         }
         let split = targets.iter().filter(|(route, _)| route.percent > 0);
+        let Some(main) = &entries.main else { return Ok(Addresses::default()) };
         main.route(split.map(|(route, revision)| (route.percent, Arc::clone(revision))).collect());
         entries.tags.retain(|tag, entry| {
             let target = targets.iter().find(|(route, _)| route.tag.as_ref() == Some(tag));
@@ -177,9 +197,7 @@ impl Operate for Fleet {
             }
         }
         let tags = entries.tags.iter().map(|(tag, entry)| (tag.clone(), entry.url())).collect();
-        let addresses = Addresses { service: main.url(), tags };
-        entries.main = Some(main);
-        Ok(addresses)
+        Ok(Addresses { service: main.url(), tags })
     }
 
     async fn delete_service(&self, service: &str) {

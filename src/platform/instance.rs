@@ -153,6 +153,13 @@ impl Host {
         }
     }
 
+    /// Refuses a revision whose instances together could ask for more CPU than the host has beside what the platform, the
+    /// driver and the system need: their quotas would promise what nobody can keep.
+    pub(super) fn check_fits(&self, spec: &RevisionSpec) -> Result<(), String> {
+        let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+        if self.limiter.limits() { fits(spec, self.host_cores_per_vcpu, cores) } else { Ok(()) }
+    }
+
     /// A port that nobody listens on and that no other instance was given. Somebody may take it before the instance
     /// does: then the start is repeated.
     async fn choose_port(&self) -> io::Result<u16> {
@@ -272,6 +279,25 @@ impl Gauge {
     }
 }
 
+/// Host cores that stay free of instances' quotas.
+const RESERVED_CORES: f64 = 0.5;
+
+fn fits(spec: &RevisionSpec, host_cores_per_vcpu: f64, cores: f64) -> Result<(), String> {
+    let share = spec.vcpu.0 * host_cores_per_vcpu;
+    let (sum, room) = (f64::from(spec.max_instances) * share, cores - RESERVED_CORES);
+    // 30 × 0.05 is 1.5 on paper and a little more in binary.
+    if sum <= room + 1e-9 {
+        return Ok(());
+    }
+    Err(format!(
+        "{} instances of {share} host cores would need {sum:.2} cores, but this host has {cores} of which {RESERVED_CORES} stay \
+         free: at most {} max instances fit, or at most {:.3} host cores per vCPU",
+        spec.max_instances,
+        ((room + 1e-9) / share).floor().max(0.0),
+        (room / f64::from(spec.max_instances) / spec.vcpu.0).max(0.0),
+    ))
+}
+
 fn failed(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |error| StartError::Failed(format!("{what}: {error}"))
 }
@@ -344,5 +370,49 @@ async fn terminate(child: &mut Child, grace: Duration) {
 fn end_group_of(leader: u32) {
     if let Some(group) = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Billing;
+    use crate::units::{Gib, Vcpu};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn quotas_must_leave_half_a_core_and_the_refusal_says_what_fits() {
+        let spec = |max_instances| RevisionSpec {
+            service: String::new(),
+            revision: String::new(),
+            max_concurrency: 1,
+            vcpu: Vcpu(1.0),
+            memory: Gib(0.5),
+            min_instances: 0,
+            max_instances,
+            billing: Billing::Request,
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            request_timeout: Duration::ZERO,
+        };
+        assert_eq!(fits(&spec(30), 0.05, 2.0), Ok(()));
+        let refusal = fits(&spec(31), 0.05, 2.0).unwrap_err();
+        assert!(refusal.contains("at most 30 max instances fit"), "{refusal}");
+        assert!(refusal.contains("0.048 host cores per vCPU"), "{refusal}");
+    }
+
+    #[test]
+    fn a_taken_port_is_recognised_in_the_last_words() {
+        assert!(is_port_taken("it exited: Error: listen EADDRINUSE: address already in use :::8080"));
+        assert!(!is_port_taken("it exited: no database"));
+    }
+
+    #[test]
+    fn the_last_words_are_the_last_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        std::fs::write(&log, "one\ntwo\n\nthree\nfour\n").unwrap();
+        assert_eq!(last_words(&log), "two | three | four");
+        assert_eq!(last_words(Path::new("/nowhere")), "");
     }
 }

@@ -1,37 +1,261 @@
-//! Limits the CPU and the memory of instances, and says openly when it cannot.
+//! Limits the CPU and the memory of instances by cgroups, proves at the start that it does, and says openly when it
+//! cannot.
 
+mod group;
+mod hierarchy;
+mod tree;
+
+pub(super) use group::Group;
+
+use super::spawner::Spawner;
 use crate::units::Gib;
-use std::path::PathBuf;
+use group::Quota;
+use hierarchy::Hierarchies;
+use std::fmt;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
+use tokio::process::Command;
+use tree::Tree;
 
-/// Limits instances.
-pub(super) struct Limiter;
-
-/// The limits of one instance.
-pub(super) struct Group {
-    procs: Vec<PathBuf>,
+/// Which limiter is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimiterChoice {
+    /// The first that works: version 2, version 1, none.
+    #[default]
+    Auto,
+    /// Version 2 or an error.
+    Cgroup2,
+    /// Version 1 or an error.
+    Cgroup1,
+    /// No limits.
+    None,
 }
 
-/// Why not.
+/// Which limiter is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimiterKind {
+    /// cgroup version 2 (`cpu.max`, `memory.max`).
+    Cgroup2,
+    /// cgroup version 1 (`cpu.cfs_quota_us`, `memory.limit_in_bytes`).
+    Cgroup1,
+    /// Instances run at full speed.
+    None,
+}
+
+/// What the limiter's self-test found, for the record of every trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimiterReport {
+    /// The limiter in use.
+    pub kind: LimiterKind,
+    /// In words: where it limits, or why it does not.
+    pub note: String,
+    /// Host cores the self-test was allowed, which are those of one vCPU, but at most one core.
+    pub set_cores: f64,
+    /// Host cores it got in 300 ms of spinning.
+    pub measured_cores: Option<f64>,
+}
+
+/// Why instances cannot be limited as asked.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct LimiterError(String);
+pub enum LimiterError {
+    /// The limiter that was asked for does not work here.
+    #[error(
+        "the limiter {kind} does not work here: {reason}; run with permission to write below the own cgroup, or choose \
+         --limiter auto or --limiter none"
+    )]
+    Unavailable {
+        /// Which one.
+        kind: LimiterKind,
+        /// Why.
+        reason: String,
+    },
+    /// An instance's group could not be made.
+    #[error("failed to limit an instance: {0}")]
+    Group(std::io::Error),
+}
+
+/// The limiter in use.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    tree: Option<Tree>,
+}
+
+const SELF_TEST: Duration = Duration::from_millis(300);
+/// Loading the program is limited as well and may take long at a small share.
+const SELF_TEST_LIMIT: Duration = Duration::from_secs(30);
+
+impl LimiterChoice {
+    /// The choice of this name, as the command line writes it.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "cgroup2" => Some(Self::Cgroup2),
+            "cgroup1" => Some(Self::Cgroup1),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for LimiterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cgroup2 => "cgroup2",
+            Self::Cgroup1 => "cgroup1",
+            Self::None => "none",
+        })
+    }
+}
 
 impl Limiter {
-    pub(super) fn group(&self, _name: &str, _cores: f64, _memory: Gib) -> Result<Option<Group>, LimiterError> {
-        Ok(None)
+    /// Finds a limiter that passes the self-test with the share of one vCPU. `unique` tells platforms of one process apart.
+    pub(super) async fn probe(
+        choice: LimiterChoice,
+        (launcher, spawner): (Option<&Path>, &Spawner),
+        host_cores_per_vcpu: f64,
+        unique: &str,
+    ) -> Result<(Self, LimiterReport), LimiterError> {
+        // One thread spins: it can use one core at most.
+        let set_cores = host_cores_per_vcpu.min(1.0);
+        let (kinds, explicit): (&[LimiterKind], bool) = match choice {
+            LimiterChoice::Auto => (&[LimiterKind::Cgroup2, LimiterKind::Cgroup1], false),
+            LimiterChoice::Cgroup2 => (&[LimiterKind::Cgroup2], true),
+            LimiterChoice::Cgroup1 => (&[LimiterKind::Cgroup1], true),
+            LimiterChoice::None => (&[], false),
+        };
+        let mut reasons = Vec::new();
+        let found = Hierarchies::of_this_process();
+        for &kind in kinds {
+            match attempt(kind, &found, (launcher, spawner), (set_cores, unique)).await {
+                Ok((tree, measured)) => {
+                    let note = format!(
+                        "CPU and memory of every instance are limited by {kind}{}",
+                        remark(measured, set_cores)
+                    );
+                    let report = LimiterReport { kind, note, set_cores, measured_cores: Some(measured) };
+                    return Ok((Self { tree: Some(tree) }, report));
+                }
+                Err(reason) if explicit => return Err(LimiterError::Unavailable { kind, reason }),
+                Err(reason) => reasons.push(format!("{kind}: {reason}")),
+            }
+        }
+        let why = if reasons.is_empty() { "as asked for".to_owned() } else { reasons.join("; ") };
+        let note = format!("instances run at full speed and share the host's memory ({why})");
+        Ok((Self { tree: None }, LimiterReport { kind: LimiterKind::None, note, set_cores, measured_cores: None }))
+    }
+
+    /// A group for an instance, if instances are limited.
+    pub(super) fn group(&self, name: &str, cores: f64, memory: Gib) -> Result<Option<Group>, LimiterError> {
+        let Some(tree) = &self.tree else { return Ok(None) };
+        tree.group(name, Quota { cores, memory: bytes(memory) }).map(Some).map_err(LimiterError::Group)
+    }
+
+    /// Whether it limits at all.
+    pub(super) fn limits(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// Removes what is left of its groups.
+    pub(super) fn close(&self) {
+        if let Some(tree) = &self.tree {
+            tree.close();
+        }
     }
 }
 
-impl Group {
-    pub(super) fn procs_files(&self) -> &[PathBuf] {
-        &self.procs
+async fn attempt(
+    kind: LimiterKind,
+    found: &Hierarchies,
+    (launcher, spawner): (Option<&Path>, &Spawner),
+    (set_cores, unique): (f64, &str),
+) -> Result<(Tree, f64), String> {
+    let launcher = launcher.ok_or("there is no launcher to join a group with")?;
+    let tree = match kind {
+        LimiterKind::Cgroup2 => Tree::two(found, unique)?,
+        _ => Tree::one(found, unique)?,
+    };
+    let tested = self_test(&tree, launcher, spawner, set_cores).await;
+    match tested {
+        Ok(measured) => Ok((tree, measured)),
+        Err(reason) => {
+            tree.close();
+            Err(reason)
+        }
     }
-    pub(super) fn cpu_used(&self) -> Option<Duration> {
-        None
+}
+
+/// Lets the launcher spin inside a group and returns how many cores it got.
+async fn self_test(tree: &Tree, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
+    let quota = Quota { cores: set_cores, memory: 1 << 28 };
+    let group = tree.group("probe", quota).map_err(|error| error.to_string())?;
+    let mut command = Command::new(launcher);
+    command.arg("launch").arg("--parent").arg(std::process::id().to_string());
+    for path in group.procs_files() {
+        command.arg("--cgroup").arg(path);
     }
-    pub(super) fn memory_used(&self) -> Option<u64> {
-        None
+    command.arg("--spin-ms").arg(SELF_TEST.as_millis().to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let measured = async {
+        let child = spawner.spawn(command).await.map_err(|error| error.to_string())?;
+        let output = tokio::time::timeout(SELF_TEST_LIMIT, child.wait_with_output()).await;
+        let output = output.map_err(|_| "the self-test did not end")?.map_err(|error| error.to_string())?;
+        let words = String::from_utf8_lossy(&output.stdout);
+        share(&words).ok_or_else(|| format!("the self-test failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    };
+    let measured = measured.await;
+    group.remove().await;
+    let measured = measured?;
+    // Less than was set may be a busy host's doing; more is a limiter that does not limit. In 300 ms the kernel's
+    // accounting, done at its ticks, may be off by half of a small share.
+    if measured > set_cores * 1.5 + 0.03 {
+        return Err(format!("a limit of {set_cores} cores let through {measured:.3}"));
     }
-    pub(super) async fn remove(&self) {}
+    Ok(measured)
+}
+
+/// CPU over wall time, as the launcher prints them: its last line, because a launcher may print before it.
+fn share(output: &str) -> Option<f64> {
+    let mut numbers = output.lines().rev().find_map(|line| {
+        let numbers: Option<Vec<f64>> = line.split_whitespace().map(|word| word.parse().ok()).collect();
+        numbers.filter(|numbers| numbers.len() == 2)
+    })?;
+    let (wall, cpu) = (numbers.pop()?, numbers.pop()?);
+    (wall > 0.0).then_some(cpu / wall)
+}
+
+fn remark(measured: f64, set_cores: f64) -> &'static str {
+    if measured < set_cores * 0.8 { "; the self-test got less than was set: the host was busy" } else { "" }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 32 GiB, and positive")]
+fn bytes(memory: Gib) -> u64 {
+    (memory.0 * f64::from(1_u32 << 30)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_is_read_from_the_line_of_two_numbers() {
+        assert_eq!(share("\nrunning 1 test\n75000 300000\nok\n"), Some(0.25));
+        assert_eq!(share("nothing"), None);
+        assert_eq!(share("1 0"), None);
+    }
+
+    #[tokio::test]
+    async fn without_a_launcher_auto_is_openly_unlimited_and_an_explicit_choice_is_an_error() {
+        let spawner = Spawner::start().unwrap();
+        let (limiter, report) = Limiter::probe(LimiterChoice::Auto, (None, &spawner), 0.05, "1").await.unwrap();
+        assert!(!limiter.limits());
+        assert_eq!(report.kind, LimiterKind::None);
+        assert!(report.note.contains("cgroup1: there is no launcher"), "{}", report.note);
+        let error = Limiter::probe(LimiterChoice::Cgroup1, (None, &spawner), 0.05, "1").await.unwrap_err();
+        assert!(error.to_string().contains("--limiter none"), "{error}");
+        let (_, asked) = Limiter::probe(LimiterChoice::None, (None, &spawner), 2.0, "1").await.unwrap();
+        assert!(asked.note.contains("as asked for"), "{}", asked.note);
+        assert_eq!(asked.set_cores, 1.0);
+    }
 }

@@ -28,6 +28,7 @@ mod world;
 
 pub use clock::Clock;
 pub use fleet::{Fleet, FleetError, FleetOptions};
+pub use limiter::{LimiterChoice, LimiterError, LimiterKind, LimiterReport};
 pub use sample::{Distribution, RevisionSample};
 pub use server::{ServeError, ServeOptions, serve};
 pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route};

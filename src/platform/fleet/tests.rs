@@ -44,6 +44,29 @@ async fn serve_as_instance() {
     axum::serve(listener, router).with_graceful_shutdown(async move { drop(term.recv().await) }).await.unwrap();
 }
 
+/// Not a test: what a launcher runs when a test starts this binary through a script.
+#[test]
+#[ignore = "the launcher of the other tests"]
+fn launch_from_environment() {
+    let args = std::env::var("LAUNCH_ARGS").unwrap();
+    crate::platform::launch::run(args.lines().map(std::ffi::OsString::from)).unwrap();
+}
+
+/// A program that understands `launch …` as the tidegate binary does.
+fn launcher(directory: &std::path::Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = directory.join("launcher");
+    let binary = std::env::current_exe().unwrap();
+    let script = format!(
+        "#!/bin/sh\nshift\nLAUNCH_ARGS=\"$(printf '%s\\n' \"$@\")\" exec '{}' \
+         platform::fleet::tests::launch_from_environment --exact --ignored --nocapture\n",
+        binary.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
 fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpec {
     let program = std::env::current_exe().unwrap().to_string_lossy().into_owned();
     let args = ["platform::fleet::tests::serve_as_instance", "--exact", "--ignored", "--nocapture"];
@@ -64,7 +87,14 @@ fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpe
 
 async fn fleet(logs_dir: Option<PathBuf>) -> Fleet {
     let policy = Policy::cloud_run();
-    let options = FleetOptions { policy, time_factor: 10.0, host_cores_per_vcpu: 1.0, launcher: None, logs_dir };
+    let options = FleetOptions {
+        policy,
+        time_factor: 10.0,
+        host_cores_per_vcpu: 1.0,
+        limiter: LimiterChoice::None,
+        launcher: None,
+        logs_dir,
+    };
     Fleet::start(options).await.unwrap()
 }
 
@@ -223,4 +253,47 @@ async fn routes_tags_and_deletion() {
     assert!(reqwest::get(&moved.service).await.is_err());
     assert!(logs.path().join("shop-1-1.log").exists() && logs.path().join("shop-2-1.log").exists());
     fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launched_instance_is_in_its_group_and_nothing_is_left_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = FleetOptions {
+        policy: Policy::cloud_run(),
+        time_factor: 10.0,
+        host_cores_per_vcpu: 0.25,
+        limiter: LimiterChoice::Auto,
+        launcher: Some(launcher(directory.path())),
+        logs_dir: Some(directory.path().to_owned()),
+    };
+    let fleet = Fleet::start(options).await.unwrap();
+    let report = fleet.limiter_report().clone();
+    fleet.create_revision(spec("shop-1", 4, 2)).await.unwrap();
+    let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
+    let pid = get_text(&format!("{url}/sleep/0")).await.1;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    match report.measured_cores {
+        // Where groups cannot be made the report says why, and the instance is in none.
+        None => assert!(report.note.contains("cgroup") && !groups.contains("shop-1-1"), "{report:?} {groups}"),
+        Some(measured) => {
+            assert!(measured > 0.0 && measured < 0.45, "{report:?}");
+            assert!(groups.contains("shop-1-1"), "{groups}");
+            let sample = fleet.sample().await.remove(0);
+            assert_eq!((sample.cpu_utilizations.count, sample.memory_utilizations.count), (1, 1));
+            assert!(sample.memory_utilizations.sum > 0.0 && sample.memory_utilizations.sum < 1.0);
+            let many = fleet.create_revision(spec("shop-2", 4, 4000)).await.unwrap_err().to_string();
+            assert!(many.contains("max instances fit"), "{many}");
+        }
+    }
+    fleet.shutdown().await;
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    for line in groups.lines().filter(|line| line.contains("shop-1-1")) {
+        let group = line.rsplit(':').next().unwrap();
+        for point in
+            mounts.lines().filter(|mount| mount.contains(" - cgroup")).filter_map(|mount| mount.split(' ').nth(4))
+        {
+            assert!(!std::path::Path::new(&format!("{point}{group}")).exists(), "{point}{group} is left");
+        }
+    }
 }

@@ -1,0 +1,199 @@
+//! The place below which a platform makes its groups: in each hierarchy the platform's own group.
+
+use super::group::{Group, Quota, Version, write};
+use super::hierarchy::Hierarchies;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// All groups of one platform begin with this and its process id.
+const PREFIX: &str = "tidegate-";
+
+/// A usable version of cgroups.
+#[derive(Debug)]
+pub(super) struct Tree {
+    version: Version,
+    /// The platform's own groups: CPU quota, CPU accounting, memory.
+    own: [PathBuf; 3],
+    /// Begins the name of every group of this platform.
+    prefix: String,
+    /// Version 2: what was changed on the own group, to be put back.
+    moved: Option<Moved>,
+}
+
+#[derive(Debug)]
+struct Moved {
+    /// Where this process and its ancestors were moved, if they stood in the way.
+    leaf: Option<PathBuf>,
+}
+
+impl Tree {
+    /// Version 1: needs the controllers cpu, cpuacct and memory.
+    pub(super) fn one(found: &Hierarchies, unique: &str) -> Result<Self, String> {
+        let of = |controller: &str| {
+            found.v1.get(controller).cloned().ok_or_else(|| format!("the controller {controller} is not mounted"))
+        };
+        let own = [of("cpu")?, of("cpuacct")?, of("memory")?];
+        Ok(Self::new(Version::One, own, unique))
+    }
+
+    /// Version 2: needs the controllers cpu and memory delegated to the own group.
+    pub(super) fn two(found: &Hierarchies, unique: &str) -> Result<Self, String> {
+        let own = found.v2.clone().ok_or("it is not mounted")?;
+        let controllers = std::fs::read_to_string(own.join("cgroup.controllers")).unwrap_or_default();
+        if !has_both(&controllers) {
+            return Err(format!("the controllers cpu and memory are not delegated to {}", own.display()));
+        }
+        let enabled = std::fs::read_to_string(own.join("cgroup.subtree_control")).unwrap_or_default();
+        let mut tree = Self::new(Version::Two, [own.clone(), own.clone(), own], unique);
+        if !has_both(&enabled) {
+            tree.moved = Some(tree.enable()?);
+        }
+        Ok(tree)
+    }
+
+    fn new(version: Version, own: [PathBuf; 3], unique: &str) -> Self {
+        let prefix = format!("{PREFIX}{}-{unique}", std::process::id());
+        own.iter().for_each(|own| remove_leftovers(own));
+        Self { version, own, prefix, moved: None }
+    }
+
+    /// A new group.
+    pub(super) fn group(&self, name: &str, quota: Quota) -> io::Result<Group> {
+        let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+        let name = format!("{}-{}", self.prefix, name.chars().map(legal).collect::<String>());
+        Group::create(self.version, self.own.each_ref().map(|own| own.join(&name)), quota)
+    }
+
+    /// Removes what is left of this platform's groups and puts the own group back as it was.
+    pub(super) fn close(&self) {
+        for own in &self.own {
+            remove_matching(own, |name| name.starts_with(&self.prefix) && !name.ends_with("-self"));
+        }
+        if let Some(moved) = &self.moved {
+            let own = &self.own[0];
+            // Others may use the controllers by now: then they stay enabled.
+            let _ = write(&own.join("cgroup.subtree_control"), "-cpu -memory");
+            if let Some(leaf) = &moved.leaf {
+                move_all(leaf, own);
+                let _ = std::fs::remove_dir(leaf);
+            }
+        }
+    }
+
+    /// Enables the controllers for groups below the own one. A group that has such children must hold no process
+    /// itself: if only this process and its ancestors are in it, they move into a leaf.
+    fn enable(&self) -> Result<Moved, String> {
+        let own = &self.own[0];
+        let control = own.join("cgroup.subtree_control");
+        let Err(error) = write(&control, "+cpu +memory") else { return Ok(Moved { leaf: None }) };
+        if error.kind() != io::ErrorKind::ResourceBusy {
+            return Err(error.to_string());
+        }
+        let family = ancestors();
+        let procs = std::fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
+        if !procs.lines().all(|pid| pid.parse().is_ok_and(|pid| family.contains(&pid))) {
+            return Err(format!(
+                "other processes are in {}; start tidegate in a group of its own: systemd-run --user --scope -p Delegate=yes …",
+                own.display()
+            ));
+        }
+        let leaf = own.join(format!("{}-self", self.prefix));
+        std::fs::create_dir(&leaf).map_err(|error| format!("{}: {error}", leaf.display()))?;
+        move_all(own, &leaf);
+        write(&control, "+cpu +memory").map_err(|error| {
+            move_all(&leaf, own);
+            drop(std::fs::remove_dir(&leaf));
+            error.to_string()
+        })?;
+        Ok(Moved { leaf: Some(leaf) })
+    }
+}
+
+fn has_both(controllers: &str) -> bool {
+    ["cpu", "memory"].iter().all(|needed| controllers.split_whitespace().any(|controller| controller == *needed))
+}
+
+fn move_all(from: &Path, to: &Path) {
+    for pid in std::fs::read_to_string(from.join("cgroup.procs")).unwrap_or_default().lines() {
+        // A process that ended meanwhile cannot be moved and need not be.
+        let _ = write(&to.join("cgroup.procs"), pid);
+    }
+}
+
+/// This process, its parent, and so on.
+fn ancestors() -> Vec<u32> {
+    let mut family = vec![std::process::id()];
+    while let Some(parent) = family.last().and_then(|pid| parent_of(*pid)).filter(|parent| *parent > 0) {
+        family.push(parent);
+    }
+    family
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Groups of platforms that were killed before they could remove them.
+fn remove_leftovers(own: &Path) {
+    remove_matching(own, |name| owner_of(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+}
+
+/// The process id in a group's name.
+fn owner_of(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+/// Only empty groups can be removed; one with a process in it stays.
+fn remove_matching(own: &Path, matches: impl Fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(own) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(&matches)) {
+        let _ = std::fs::remove_dir(entry.path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_dead_platforms_are_removed_and_those_of_living_ones_stay() {
+        let own = tempfile::tempdir().unwrap();
+        let living = format!("tidegate-{}-1-shop", std::process::id());
+        // No process has this number: it is above the kernel's greatest.
+        for name in ["tidegate-4999999-1-shop", "tidegate-soon", "other", &living] {
+            std::fs::create_dir(own.path().join(name)).unwrap();
+        }
+        remove_leftovers(own.path());
+        let mut left: Vec<_> = std::fs::read_dir(own.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["other", living.as_str(), "tidegate-soon"]);
+    }
+
+    #[test]
+    fn version_2_without_the_controllers_is_refused_with_the_reason() {
+        let own = tempfile::tempdir().unwrap();
+        std::fs::write(own.path().join("cgroup.controllers"), "pids cpuset\n").unwrap();
+        let found = Hierarchies { v2: Some(own.path().to_owned()), ..Hierarchies::default() };
+        let reason = Tree::two(&found, "1").unwrap_err();
+        assert!(reason.contains("not delegated"), "{reason}");
+        assert_eq!(Tree::one(&found, "1").unwrap_err(), "the controller cpu is not mounted");
+    }
+
+    #[test]
+    fn version_2_enables_the_controllers_and_names_groups_after_the_platform() {
+        let own = tempfile::tempdir().unwrap();
+        std::fs::write(own.path().join("cgroup.controllers"), "cpuset cpu memory\n").unwrap();
+        let found = Hierarchies { v2: Some(own.path().to_owned()), ..Hierarchies::default() };
+        let tree = Tree::two(&found, "1").unwrap();
+        let control = own.path().join("cgroup.subtree_control");
+        assert_eq!(std::fs::read_to_string(&control).unwrap(), "+cpu +memory");
+        tree.group("shop/1", Quota { cores: 0.1, memory: 1 << 20 }).unwrap();
+        assert!(own.path().join(format!("tidegate-{}-1-shop_1", std::process::id())).is_dir());
+        tree.close();
+        assert_eq!(std::fs::read_to_string(&control).unwrap(), "-cpu -memory");
+    }
+}
