@@ -4,7 +4,7 @@
 use super::Cloud;
 use super::error::{Asked, CloudError};
 use google_cloud_gax::error::Error as ApiError;
-use google_cloud_gax::paginator::ItemPaginator as _;
+use google_cloud_gax::paginator::Paginator as _;
 use google_cloud_monitoring_v3::model::list_time_series_request::TimeSeriesView;
 use google_cloud_monitoring_v3::model::typed_value::Value as ApiValue;
 use google_cloud_monitoring_v3::model::{Point, TimeInterval, TimeSeries};
@@ -17,6 +17,8 @@ use std::time::Duration;
 const VIEWER_ROLE: &str = "roles/monitoring.viewer";
 /// Points of a page: Google's bound.
 const PAGE_SIZE: i32 = 100_000;
+/// Pages of an answer at most: a trial of a day has 1440 points a series. More is a server that does not stop.
+const PAGES_MAX: u32 = 200;
 
 /// How Monitoring samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +142,7 @@ impl Cloud {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Reading>, CloudError> {
-        self.monitoring.pass().await;
-        let mut items = self
+        let mut pages = self
             .metrics
             .list_time_series()
             .set_name(self.endpoint.project_name())
@@ -149,13 +150,19 @@ impl Cloud {
             .set_interval(TimeInterval::new().set_start_time(timestamp_to(from)).set_end_time(timestamp_to(to)))
             .set_view(TimeSeriesView::Full)
             .set_page_size(PAGE_SIZE)
-            .by_item();
+            .by_page();
         let mut readings = Vec::new();
-        while let Some(series) = items.next().await {
-            let series = series.map_err(|error| self.monitoring_error(&error, "read", metric.name()))?;
-            readings.extend(readings_of(series));
+        for _ in 0..PAGES_MAX {
+            self.monitoring.pass().await;
+            let Some(page) = pages.next().await else { return Ok(readings) };
+            let page = page.map_err(|error| self.monitoring_error(&error, "read", metric.name()))?;
+            readings.extend(page.time_series.into_iter().flat_map(readings_of));
         }
-        Ok(readings)
+        Err(CloudError::Unintelligible {
+            what: self.reading("read", metric.name()),
+            endpoint: self.endpoint.monitoring().to_owned(),
+            cause: format!("it has more than {PAGES_MAX} pages"),
+        })
     }
 
     fn filter(&self, metric: Metric, revision: &str) -> String {
@@ -168,8 +175,13 @@ impl Cloud {
         )
     }
 
+    /// The action, for messages.
+    fn reading(&self, verb: &str, metric: &str) -> String {
+        format!("{verb} {metric} of project {:?} from Cloud Monitoring", self.endpoint.project)
+    }
+
     fn monitoring_error(&self, error: &ApiError, verb: &str, metric: &str) -> CloudError {
-        let what = format!("{verb} {metric} of project {:?} from Cloud Monitoring", self.endpoint.project);
+        let what = self.reading(verb, metric);
         let endpoint = self.endpoint.monitoring();
         CloudError::from_api(error, Asked { what, endpoint, role: VIEWER_ROLE, limit: self.pace.operation_limit })
     }

@@ -202,6 +202,14 @@ async fn a_revision_without_any_point_is_an_error_after_a_bounded_wait() {
 }
 
 #[tokio::test]
+async fn pages_without_end_are_left_after_a_bounded_number() {
+    let google = google_with(|metrics| metrics.is_endless = true).await;
+    let error = google.client().await.usage(&window(Billing::Request)).await.unwrap_err();
+    assert!(matches!(error, CloudError::Unintelligible { .. }), "{error}");
+    assert_eq!(google.asked().len(), 1 + 200);
+}
+
+#[tokio::test]
 async fn billing_that_never_ends_is_an_error_unless_instances_are_billed_for_their_whole_life() {
     let endless = |metrics: &mut Metrics| (1..60).for_each(|minute| metrics.add(billed(minute, 60.0), 120));
     let google = google_with(endless).await;
