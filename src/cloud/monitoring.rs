@@ -19,6 +19,12 @@ const VIEWER_ROLE: &str = "roles/monitoring.viewer";
 const PAGE_SIZE: i32 = 100_000;
 /// Pages of an answer at most: a trial of a day has 1440 points a series. More is a server that does not stop.
 const PAGES_MAX: u32 = 200;
+/// No count, second or millisecond of a trial comes near; sums of such values stay far from any overflow.
+const VALUE_MAX: f64 = 1e12;
+/// Longest sampling period that is believed.
+const PERIOD_MAX: Duration = Duration::from_hours(1);
+/// Longest ingestion delay that is believed.
+const INGEST_DELAY_MAX: Duration = Duration::from_hours(24);
 
 /// How Monitoring samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +133,11 @@ impl Cloud {
         };
         let metadata = descriptor.metadata.unwrap_or_default();
         let fallback = Sampling::default();
-        let period = metadata.sample_period.and_then(duration_of).filter(|period| !period.is_zero());
+        let period = metadata.sample_period.and_then(duration_of);
+        let ingest_delay = metadata.ingest_delay.and_then(duration_of);
         Ok(Sampling {
-            period: period.unwrap_or(fallback.period),
-            ingest_delay: metadata.ingest_delay.and_then(duration_of).unwrap_or(fallback.ingest_delay),
+            period: period.filter(|period| !period.is_zero() && *period <= PERIOD_MAX).unwrap_or(fallback.period),
+            ingest_delay: ingest_delay.filter(|delay| *delay <= INGEST_DELAY_MAX).unwrap_or(fallback.ingest_delay),
         })
     }
 
@@ -194,16 +201,23 @@ fn readings_of(series: TimeSeries) -> impl Iterator<Item = Reading> {
     series.points.into_iter().filter_map(move |point| reading_of(&labels, point))
 }
 
-/// `None` for a point without an end or without a number: nothing that Google writes for these metrics.
+/// A value that these metrics can have; else `None`.
+fn plausible(value: f64) -> Option<f64> {
+    (0.0..=VALUE_MAX).contains(&value).then_some(value)
+}
+
+/// `None` for a point without an end or without a plausible value: nothing that Google writes for these metrics.
 fn reading_of(labels: &BTreeMap<String, String>, point: Point) -> Option<Reading> {
     let interval = point.interval?;
     let end = timestamp_of(interval.end_time?)?;
     let start = interval.start_time.and_then(timestamp_of).unwrap_or(end);
     let value = match point.value?.value? {
-        ApiValue::DoubleValue(number) if number.is_finite() => Value::Number(number),
-        ApiValue::Int64Value(number) => Value::Number(number as f64),
-        ApiValue::DistributionValue(distribution) if distribution.mean.is_finite() => {
-            Value::Distribution { count: u64::try_from(distribution.count).ok()?, mean: distribution.mean }
+        ApiValue::DoubleValue(number) => Value::Number(plausible(number)?),
+        ApiValue::Int64Value(number) => Value::Number(plausible(number as f64)?),
+        ApiValue::DistributionValue(distribution) => {
+            plausible(distribution.count as f64)?;
+            let mean = plausible(distribution.mean)?;
+            Value::Distribution { count: u64::try_from(distribution.count).ok()?, mean }
         }
         _ => return None,
     };
@@ -220,4 +234,47 @@ fn timestamp_to(timestamp: Timestamp) -> ApiTimestamp {
 
 fn duration_of(duration: ApiDuration) -> Option<Duration> {
     Some(Duration::new(u64::try_from(duration.seconds()).ok()?, u32::try_from(duration.nanos()).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn reading(interval: &serde_json::Value, value: &serde_json::Value) -> Option<Reading> {
+        let point = serde_json::from_value(json!({"interval": interval, "value": value})).unwrap();
+        reading_of(&BTreeMap::new(), point)
+    }
+
+    fn gauge() -> serde_json::Value {
+        json!({"endTime": "2026-11-22T12:01:00Z"})
+    }
+
+    #[test]
+    fn values_are_numbers_and_distributions() {
+        let number = |value: serde_json::Value| reading(&gauge(), &value).unwrap().value;
+        assert_eq!(number(json!({"doubleValue": 1.5})), Value::Number(1.5));
+        assert_eq!(number(json!({"int64Value": "7"})), Value::Number(7.0));
+        let distribution = json!({"distributionValue": {"count": "10", "mean": 2.5, "bucketCounts": ["10"]}});
+        assert_eq!(number(distribution), Value::Distribution { count: 10, mean: 2.5 });
+        let reading = reading(&gauge(), &json!({"doubleValue": 1.5})).unwrap();
+        assert_eq!(reading.start, reading.end, "a gauge may leave out its start");
+    }
+
+    #[test]
+    fn what_no_metric_can_hold_is_left_out() {
+        assert_eq!(reading(&json!({}), &json!({"doubleValue": 1.0})), None);
+        for value in [
+            json!({}),
+            json!({"stringValue": "7"}),
+            json!({"doubleValue": -0.1}),
+            json!({"doubleValue": "NaN"}),
+            json!({"doubleValue": "Infinity"}),
+            json!({"int64Value": "9223372036854775807"}),
+            json!({"distributionValue": {"count": "-1", "mean": 1.0}}),
+            json!({"distributionValue": {"count": "1", "mean": 1e300}}),
+        ] {
+            assert_eq!(reading(&gauge(), &value), None, "{value}");
+        }
+    }
 }

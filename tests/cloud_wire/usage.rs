@@ -240,6 +240,7 @@ async fn sampling_comes_from_the_descriptor_or_from_google_s_list() {
         (json!({}), 60.0, 180.0),
         (json!(null), 60.0, 180.0),
         (json!({"samplePeriod": "0s", "ingestDelay": "0s"}), 60.0, 0.0),
+        (json!({"samplePeriod": "315576000000s", "ingestDelay": "-1s"}), 60.0, 180.0),
     ] {
         let google = google_with(|metrics| metrics.metadata = metadata).await;
         let (period, ingest_delay) = (Duration::from_secs_f64(period_s), Duration::from_secs_f64(delay_s));
