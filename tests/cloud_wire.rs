@@ -5,5 +5,7 @@
 #[path = "cloud_wire/admin.rs"]
 mod admin;
 mod google;
+#[path = "cloud_wire/refusals.rs"]
+mod refusals;
 #[path = "cloud_wire/usage.rs"]
 mod usage;

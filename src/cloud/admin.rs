@@ -78,7 +78,7 @@ impl Cloud {
         if same_traffic(&pinned, &original.traffic) {
             return Ok(());
         }
-        let service = ApiService::new().set_name(&original.service).set_traffic(pinned);
+        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(pinned);
         let what = format!("pin the traffic of {}", self.endpoint.place());
         self.patch(service, &["traffic"], what).await.map(drop)
     }
@@ -102,7 +102,8 @@ impl Cloud {
     ) -> Result<Deployed, CloudError> {
         let template = original.candidate(candidate, revision, self.overrides);
         let traffic = original.with_tag(revision, tag);
-        let service = ApiService::new().set_name(&original.service).set_template(template).set_traffic(traffic);
+        let service =
+            ApiService::new().set_name(self.endpoint.service_name()).set_template(template).set_traffic(traffic);
         let what = format!("deploy revision {revision:?} of {}", self.endpoint.place());
         let patched = self.patch_raw(service, &["template", "traffic"]).await;
         let mut service = match patched {
@@ -126,7 +127,7 @@ impl Cloud {
 
     /// Removes the tags of candidates: nothing reaches their revisions any more.
     pub async fn retire(&self, original: &Original) -> Result<(), CloudError> {
-        let service = ApiService::new().set_name(&original.service).set_traffic(original.pinned());
+        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(original.pinned());
         let what = format!("remove the candidate's tag from {}", self.endpoint.place());
         self.patch(service, &["traffic"], what).await.map(drop)
     }
@@ -134,12 +135,16 @@ impl Cloud {
     /// Puts template and traffic back, if they are not as they were; may be repeated. Candidates' revisions stay:
     /// without traffic they cost nothing.
     pub async fn undo(&self, original: &Original) -> Result<(), CloudError> {
+        if short(&original.service) != self.endpoint.service {
+            let difference = format!("what was saved belongs to service {:?}", short(&original.service));
+            return Err(CloudError::NotRestored { service: self.endpoint.service.clone(), difference });
+        }
         let now = self.read().await?;
         let template_is_back = original.has_template(&now);
         if template_is_back && same_traffic(&now.traffic, &original.traffic) {
             return Ok(());
         }
-        let service = ApiService::new().set_name(&original.service).set_traffic(original.traffic.clone());
+        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(original.traffic.clone());
         let what = format!("put back {}", self.endpoint.place());
         let restored = if template_is_back {
             self.patch(service, &["traffic"], what).await?

@@ -147,3 +147,28 @@ impl Endpoint {
         format!("service {:?} (project {:?}, region {:?})", self.service, self.project, self.region)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_steady_clock_moves_on_from_the_time_it_was_given() {
+        let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let clock = SteadyClock::starting_at(noon);
+        clock.sleep(Duration::from_mins(10)).await;
+        assert_eq!(clock.now(), noon + Duration::from_mins(10));
+    }
+
+    #[test]
+    fn names_are_google_s() {
+        let name = |text: &str| text.to_owned();
+        let endpoint = Endpoint { local: None, project: name("p"), region: name("r"), service: name("s") };
+        assert_eq!(endpoint.revision_name("s-1"), "projects/p/locations/r/services/s/revisions/s-1");
+        assert_eq!((endpoint.admin(), endpoint.monitoring()), (ADMIN, MONITORING));
+        assert_eq!(endpoint.pace(), Pace::GOOGLE);
+        let local = Endpoint { local: Some(name("http://127.0.0.1:1")), ..endpoint };
+        assert_eq!((local.admin(), local.monitoring()), ("http://127.0.0.1:1", "http://127.0.0.1:1"));
+        assert_eq!(local.pace(), Pace::LOCAL);
+    }
+}

@@ -228,7 +228,7 @@ impl CloudError {
         let Asked { what, endpoint, role, limit } = asked;
         let endpoint = endpoint.to_owned();
         if error.is_authentication() {
-            return Self::Credentials { cause: chain(error) };
+            return Self::Credentials { cause: root(error) };
         }
         if error.is_exhausted() {
             return Self::TooLong { what, limit };
@@ -331,6 +331,18 @@ fn chain(error: &dyn std::error::Error) -> String {
     brief(&text)
 }
 
+/// The cause at the bottom of an error. Above it the credentials library only tells its layers, which a reader cannot
+/// mend; the request that failed is one of them, and it names the server.
+fn root(error: &dyn std::error::Error) -> String {
+    let causes: Vec<_> = std::iter::successors(Some(error), |inner| inner.source()).map(ToString::to_string).collect();
+    let request = causes.iter().find(|text| text.starts_with("error sending request"));
+    let bottom = causes.last().map(String::as_str).unwrap_or_default();
+    match request {
+        Some(request) if request != bottom => brief(&format!("{request}: {bottom}")),
+        _ => brief(bottom),
+    }
+}
+
 /// One line of bounded length: a proxy may answer with a whole page.
 pub(super) fn brief(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -343,6 +355,20 @@ pub(super) fn brief(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An error with another below it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn of_a_failed_sign_in_only_the_request_and_its_cause_are_told() {
+        let layers = ["token cache: no token", "error sending request for url (http://a/token)", "connect", "refused"];
+        let error = layers.into_iter().rev().fold(None, |below, text| Some(Box::new(Layer(text, below)))).unwrap();
+        assert_eq!(root(&*error), "error sending request for url (http://a/token): refused");
+        assert_eq!(root(&Layer("no such file", None)), "no such file");
+        assert_eq!(chain(&*error), layers.join(": "));
+    }
 
     #[test]
     fn a_page_instead_of_a_message_becomes_one_short_line() {

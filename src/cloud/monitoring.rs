@@ -4,7 +4,7 @@
 use super::Cloud;
 use super::error::{Asked, CloudError};
 use google_cloud_gax::error::Error as ApiError;
-use google_cloud_gax::paginator::ItemPaginator as _;
+use google_cloud_gax::paginator::Paginator as _;
 use google_cloud_monitoring_v3::model::list_time_series_request::TimeSeriesView;
 use google_cloud_monitoring_v3::model::typed_value::Value as ApiValue;
 use google_cloud_monitoring_v3::model::{Point, TimeInterval, TimeSeries};
@@ -17,6 +17,14 @@ use std::time::Duration;
 const VIEWER_ROLE: &str = "roles/monitoring.viewer";
 /// Points of a page: Google's bound.
 const PAGE_SIZE: i32 = 100_000;
+/// Pages of an answer at most: a trial of a day has 1440 points a series. More is a server that does not stop.
+const PAGES_MAX: u32 = 200;
+/// No count, second or millisecond of a trial comes near; sums of such values stay far from any overflow.
+const VALUE_MAX: f64 = 1e12;
+/// Longest sampling period that is believed.
+const PERIOD_MAX: Duration = Duration::from_hours(1);
+/// Longest ingestion delay that is believed.
+const INGEST_DELAY_MAX: Duration = Duration::from_hours(24);
 
 /// How Monitoring samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +133,11 @@ impl Cloud {
         };
         let metadata = descriptor.metadata.unwrap_or_default();
         let fallback = Sampling::default();
-        let period = metadata.sample_period.and_then(duration_of).filter(|period| !period.is_zero());
+        let period = metadata.sample_period.and_then(duration_of);
+        let ingest_delay = metadata.ingest_delay.and_then(duration_of);
         Ok(Sampling {
-            period: period.unwrap_or(fallback.period),
-            ingest_delay: metadata.ingest_delay.and_then(duration_of).unwrap_or(fallback.ingest_delay),
+            period: period.filter(|period| !period.is_zero() && *period <= PERIOD_MAX).unwrap_or(fallback.period),
+            ingest_delay: ingest_delay.filter(|delay| *delay <= INGEST_DELAY_MAX).unwrap_or(fallback.ingest_delay),
         })
     }
 
@@ -140,8 +149,7 @@ impl Cloud {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Reading>, CloudError> {
-        self.monitoring.pass().await;
-        let mut items = self
+        let mut pages = self
             .metrics
             .list_time_series()
             .set_name(self.endpoint.project_name())
@@ -149,13 +157,19 @@ impl Cloud {
             .set_interval(TimeInterval::new().set_start_time(timestamp_to(from)).set_end_time(timestamp_to(to)))
             .set_view(TimeSeriesView::Full)
             .set_page_size(PAGE_SIZE)
-            .by_item();
+            .by_page();
         let mut readings = Vec::new();
-        while let Some(series) = items.next().await {
-            let series = series.map_err(|error| self.monitoring_error(&error, "read", metric.name()))?;
-            readings.extend(readings_of(series));
+        for _ in 0..PAGES_MAX {
+            self.monitoring.pass().await;
+            let Some(page) = pages.next().await else { return Ok(readings) };
+            let page = page.map_err(|error| self.monitoring_error(&error, "read", metric.name()))?;
+            readings.extend(page.time_series.into_iter().flat_map(readings_of));
         }
-        Ok(readings)
+        Err(CloudError::Unintelligible {
+            what: self.reading("read", metric.name()),
+            endpoint: self.endpoint.monitoring().to_owned(),
+            cause: format!("it has more than {PAGES_MAX} pages"),
+        })
     }
 
     fn filter(&self, metric: Metric, revision: &str) -> String {
@@ -168,8 +182,13 @@ impl Cloud {
         )
     }
 
+    /// The action, for messages.
+    fn reading(&self, verb: &str, metric: &str) -> String {
+        format!("{verb} {metric} of project {:?} from Cloud Monitoring", self.endpoint.project)
+    }
+
     fn monitoring_error(&self, error: &ApiError, verb: &str, metric: &str) -> CloudError {
-        let what = format!("{verb} {metric} of project {:?} from Cloud Monitoring", self.endpoint.project);
+        let what = self.reading(verb, metric);
         let endpoint = self.endpoint.monitoring();
         CloudError::from_api(error, Asked { what, endpoint, role: VIEWER_ROLE, limit: self.pace.operation_limit })
     }
@@ -182,16 +201,23 @@ fn readings_of(series: TimeSeries) -> impl Iterator<Item = Reading> {
     series.points.into_iter().filter_map(move |point| reading_of(&labels, point))
 }
 
-/// `None` for a point without an end or without a number: nothing that Google writes for these metrics.
+/// A value that these metrics can have; else `None`.
+fn plausible(value: f64) -> Option<f64> {
+    (0.0..=VALUE_MAX).contains(&value).then_some(value)
+}
+
+/// `None` for a point without an end or without a plausible value: nothing that Google writes for these metrics.
 fn reading_of(labels: &BTreeMap<String, String>, point: Point) -> Option<Reading> {
     let interval = point.interval?;
     let end = timestamp_of(interval.end_time?)?;
     let start = interval.start_time.and_then(timestamp_of).unwrap_or(end);
     let value = match point.value?.value? {
-        ApiValue::DoubleValue(number) if number.is_finite() => Value::Number(number),
-        ApiValue::Int64Value(number) => Value::Number(number as f64),
-        ApiValue::DistributionValue(distribution) if distribution.mean.is_finite() => {
-            Value::Distribution { count: u64::try_from(distribution.count).ok()?, mean: distribution.mean }
+        ApiValue::DoubleValue(number) => Value::Number(plausible(number)?),
+        ApiValue::Int64Value(number) => Value::Number(plausible(number as f64)?),
+        ApiValue::DistributionValue(distribution) => {
+            plausible(distribution.count as f64)?;
+            let mean = plausible(distribution.mean)?;
+            Value::Distribution { count: u64::try_from(distribution.count).ok()?, mean }
         }
         _ => return None,
     };
@@ -208,4 +234,47 @@ fn timestamp_to(timestamp: Timestamp) -> ApiTimestamp {
 
 fn duration_of(duration: ApiDuration) -> Option<Duration> {
     Some(Duration::new(u64::try_from(duration.seconds()).ok()?, u32::try_from(duration.nanos()).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn reading(interval: &serde_json::Value, value: &serde_json::Value) -> Option<Reading> {
+        let point = serde_json::from_value(json!({"interval": interval, "value": value})).unwrap();
+        reading_of(&BTreeMap::new(), point)
+    }
+
+    fn gauge() -> serde_json::Value {
+        json!({"endTime": "2026-11-22T12:01:00Z"})
+    }
+
+    #[test]
+    fn values_are_numbers_and_distributions() {
+        let number = |value: serde_json::Value| reading(&gauge(), &value).unwrap().value;
+        assert_eq!(number(json!({"doubleValue": 1.5})), Value::Number(1.5));
+        assert_eq!(number(json!({"int64Value": "7"})), Value::Number(7.0));
+        let distribution = json!({"distributionValue": {"count": "10", "mean": 2.5, "bucketCounts": ["10"]}});
+        assert_eq!(number(distribution), Value::Distribution { count: 10, mean: 2.5 });
+        let reading = reading(&gauge(), &json!({"doubleValue": 1.5})).unwrap();
+        assert_eq!(reading.start, reading.end, "a gauge may leave out its start");
+    }
+
+    #[test]
+    fn what_no_metric_can_hold_is_left_out() {
+        assert_eq!(reading(&json!({}), &json!({"doubleValue": 1.0})), None);
+        for value in [
+            json!({}),
+            json!({"stringValue": "7"}),
+            json!({"doubleValue": -0.1}),
+            json!({"doubleValue": "NaN"}),
+            json!({"doubleValue": "Infinity"}),
+            json!({"int64Value": "9223372036854775807"}),
+            json!({"distributionValue": {"count": "-1", "mean": 1.0}}),
+            json!({"distributionValue": {"count": "1", "mean": 1e300}}),
+        ] {
+            assert_eq!(reading(&gauge(), &value), None, "{value}");
+        }
+    }
 }

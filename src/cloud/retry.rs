@@ -164,8 +164,9 @@ mod tests {
             gate.pass().await;
             passed.push(clock.now());
         }
-        let in_window = |from: jiff::Timestamp| passed.iter().filter(|at| **at >= from && **at < from + window).count();
-        passed.iter().map(|from| in_window(*from)).max().unwrap_or(0)
+        let from_each =
+            (0..passed.len()).map(|first| passed.partition_point(|at| *at < passed[first] + window) - first);
+        from_each.max().unwrap_or(0)
     }
 
     #[tokio::test]

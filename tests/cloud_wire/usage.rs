@@ -202,6 +202,14 @@ async fn a_revision_without_any_point_is_an_error_after_a_bounded_wait() {
 }
 
 #[tokio::test]
+async fn pages_without_end_are_left_after_a_bounded_number() {
+    let google = google_with(|metrics| metrics.is_endless = true).await;
+    let error = google.client().await.usage(&window(Billing::Request)).await.unwrap_err();
+    assert!(matches!(error, CloudError::Unintelligible { .. }), "{error}");
+    assert_eq!(google.asked().len(), 1 + 200);
+}
+
+#[tokio::test]
 async fn billing_that_never_ends_is_an_error_unless_instances_are_billed_for_their_whole_life() {
     let endless = |metrics: &mut Metrics| (1..60).for_each(|minute| metrics.add(billed(minute, 60.0), 120));
     let google = google_with(endless).await;
@@ -232,6 +240,7 @@ async fn sampling_comes_from_the_descriptor_or_from_google_s_list() {
         (json!({}), 60.0, 180.0),
         (json!(null), 60.0, 180.0),
         (json!({"samplePeriod": "0s", "ingestDelay": "0s"}), 60.0, 0.0),
+        (json!({"samplePeriod": "315576000000s", "ingestDelay": "-1s"}), 60.0, 180.0),
     ] {
         let google = google_with(|metrics| metrics.metadata = metadata).await;
         let (period, ingest_delay) = (Duration::from_secs_f64(period_s), Duration::from_secs_f64(delay_s));

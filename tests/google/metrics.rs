@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) points: Vec<Held>,
     /// Points of a page at most.
     pub(crate) page_size: usize,
+    /// Every answer says that there is another page.
+    pub(crate) is_endless: bool,
     /// `metadata` of the descriptors.
     pub(crate) metadata: Value,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let metadata = json!({"launchStage": "GA", "samplePeriod": "60s", "ingestDelay": "180s"});
-        Self { points: Vec::new(), page_size: 100_000, metadata }
+        Self { points: Vec::new(), page_size: 100_000, is_endless: false, metadata }
     }
 }
 
@@ -97,7 +99,7 @@ impl Metrics {
         if !series.is_empty() {
             answer["timeSeries"] = json!(series);
         }
-        if end < visible.len() {
+        if end < visible.len() || self.is_endless {
             answer["nextPageToken"] = json!(end.to_string());
         }
         (200, answer)

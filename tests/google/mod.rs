@@ -34,7 +34,7 @@ pub(crate) struct Asked {
     pub(crate) authorized: bool,
 }
 
-/// A trouble that meets requests before they are answered.
+/// A trouble that meets requests instead of their answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     /// Requests whose path contains this.
@@ -45,6 +45,8 @@ pub(crate) struct Trouble {
     pub(crate) status: u16,
     /// Body.
     pub(crate) body: String,
+    /// The request is carried out all the same: only its answer is lost.
+    pub(crate) carried_out: bool,
 }
 
 /// What the server holds.
@@ -121,7 +123,13 @@ impl Google {
 
     /// Adds a trouble with any body.
     pub(crate) fn trouble_with(&self, path: &str, times: usize, status: u16, body: String) {
-        self.world.lock().unwrap().troubles.push(Trouble { path: path.to_owned(), times, status, body });
+        self.world.lock().unwrap().troubles.push(Trouble {
+            path: path.to_owned(),
+            times,
+            status,
+            body,
+            carried_out: false,
+        });
     }
 
     /// Takes what was asked since the last call.
@@ -176,16 +184,23 @@ async fn answer(
     };
     world.asked.push(asked.clone());
     let text = format!("{} {} {:?}", asked.method, asked.path, asked.query);
-    if let Some(trouble) = world.troubles.iter_mut().find(|trouble| trouble.times > 0 && text.contains(&trouble.path)) {
+    let trouble = world.troubles.iter_mut().find(|trouble| trouble.times > 0 && text.contains(&trouble.path));
+    let trouble = trouble.map(|trouble| {
         trouble.times -= 1;
-        return json_response(trouble.status, trouble.body.clone());
+        trouble.clone()
+    });
+    if let Some(Trouble { status, body, carried_out: false, .. }) = trouble {
+        return json_response(status, body);
     }
     let (status, body) = if asked.path.starts_with("/v3/") {
         world.metrics.answer(&asked, clock.now())
     } else {
         world.admin.answer(&asked)
     };
-    json_response(status, body.to_string())
+    match trouble {
+        Some(lost) => json_response(lost.status, lost.body),
+        None => json_response(status, body.to_string()),
+    }
 }
 
 fn json_response(status: u16, body: String) -> Response {
