@@ -94,6 +94,7 @@ impl Service {
             Value::Object(template) => template::fill_defaults(template),
             other => return Err(super::field::wrong("", "template", "an object", other)),
         }
+        fill_defaults(&mut wanted);
         let mut service = self.clone();
         service.generation += 1;
         service.updated = now;
@@ -298,6 +299,19 @@ impl Service {
         json["etag"] = self.etag().into();
         json
     }
+}
+
+/// What Google writes where the user says nothing.
+fn fill_defaults(wanted: &mut Message) {
+    let mut fill = |field: &str, default: Value| {
+        let value = wanted.entry(field).or_insert(Value::Null);
+        if value.as_array().is_some_and(Vec::is_empty) || value.is_null() {
+            *value = default;
+        }
+    };
+    fill("ingress", "INGRESS_TRAFFIC_ALL".into());
+    fill("launchStage", "GA".into());
+    fill("traffic", json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]));
 }
 
 /// The local platform scales revisions; a wish for the service as a whole would be left unheard.

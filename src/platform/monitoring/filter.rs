@@ -4,6 +4,7 @@
 use super::metric::{Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use super::series::Labels;
 use crate::platform::status::Status;
+use std::fmt;
 
 /// A filter; empty lets everything through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,31 @@ impl Field {
     }
 }
 
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MetricType => f.write_str("metric.type"),
+            Self::ResourceType => f.write_str("resource.type"),
+            Self::MetricLabel(name) => write!(f, "metric.labels.{name}"),
+            Self::ResourceLabel(name) => write!(f, "resource.labels.{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => write!(f, "`{word}`"),
+            Self::Quoted(text) => write!(f, "{text:?}"),
+            Self::Equal => f.write_str("`=`"),
+            Self::NotEqual => f.write_str("`!=`"),
+            Self::Open => f.write_str("`(`"),
+            Self::Close => f.write_str("`)`"),
+            Self::Comma => f.write_str("`,`"),
+        }
+    }
+}
+
 impl Test {
     fn passes(&self, value: &str) -> bool {
         match self {
@@ -127,7 +153,7 @@ impl Filter {
     pub(super) fn check_labels(&self, metric: &Metric) -> Result<(), Status> {
         match self.0.iter().find(|comparison| !comparison.field.is_of(metric)) {
             None => Ok(()),
-            Some(Comparison { field, .. }) => Err(Status::field("filter", format!("{} has no {field:?}", metric.name))),
+            Some(Comparison { field, .. }) => Err(Status::field("filter", format!("{} has no {field}", metric.name))),
         }
     }
 }
@@ -160,7 +186,7 @@ impl Parser<'_> {
 
     fn error(&self, expected: &str) -> String {
         match self.tokens.get(self.next) {
-            Some((place, token)) => format!("at character {place}: {expected} is expected, not {token:?}"),
+            Some((place, token)) => format!("at character {place}: {expected} is expected, not {token}"),
             None => format!("at the end: {expected} is expected"),
         }
     }
@@ -283,4 +309,102 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
 
 fn is_word(letter: char) -> bool {
     letter.is_alphanumeric() || matches!(letter, '_' | '.' | '/' | '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metric;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn passes(filter: &str) -> bool {
+        let resource = labels(&[("service_name", "shop"), ("revision_name", "shop-00007-abc"), ("project_id", "demo")]);
+        let filter = Filter::parse(filter).unwrap();
+        filter.matches(metric::INSTANCE_COUNT.name, &resource, &labels(&[("state", "active")]))
+    }
+
+    #[test]
+    fn each_comparison_decides() {
+        for filter in [
+            "",
+            r#"metric.type = "run.googleapis.com/container/instance_count""#,
+            r#"metric.type="run.googleapis.com/container/instance_count" AND resource.type = 'cloud_run_revision'"#,
+            r#"(resource.labels.service_name = "shop" AND (metric.label.state != "idle"))"#,
+            r#"resource.label."revision_name" = starts_with("shop-")"#,
+            r#"resource.labels.revision_name = ends_with("-abc") AND project = "demo""#,
+            r#"metric.labels.state = one_of("idle", "active")"#,
+            r#"metric.labels.state = has_substring("tiv")"#,
+            r#"metric.labels.state = "act\ive""#,
+            "metric.labels.other = \"\"",
+        ] {
+            assert!(passes(filter), "{filter}");
+        }
+        for filter in [
+            r#"metric.type = "run.googleapis.com/request_count""#,
+            r#"resource.type = "gce_instance""#,
+            r#"resource.labels.service_name != "shop""#,
+            r#"metric.labels.state = "active" AND resource.labels.service_name = "stall""#,
+            r#"metric.labels.state = starts_with("x")"#,
+            r#"metric.labels.state = one_of("idle")"#,
+        ] {
+            assert!(!passes(filter), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_the_place() {
+        for (filter, expected) in [
+            (r#"metric.type = "a" OR metric.type = "b""#, "at character 18: AND is expected"),
+            (r#"NOT metric.type = "a""#, "at character 0: a field"),
+            (r#"metric.type = "a"#, "at character 14: the quote is never closed"),
+            (r#"metric.type > "a""#, "at character 12: '>' is not expected"),
+            (r#"(metric.type = "a""#, "at the end: AND or `)` is expected"),
+            (r#"metric.type = "a")"#, "at character 17: AND is expected"),
+            ("metric.type =", "at the end: a quoted text"),
+            (r#"metric.type = regex("a")"#, "at character 14: a text, starts_with"),
+            (r#"metric.tipe = "a""#, "at character 0: a field"),
+            (r#"metric.labels. = "a""#, "at character 0: a field"),
+            ("metric.type ! 3", "`!` without `=`"),
+        ] {
+            let refused = Filter::parse(filter).unwrap_err().message;
+            assert!(refused.contains(expected), "{filter}: {refused}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_metric_type_is_needed() {
+        assert_eq!(Filter::parse(r#"metric.type = "a" AND project = "p""#).unwrap().metric_type(), Ok("a"));
+        for filter in ["", r#"metric.type != "a""#, r#"metric.type = "a" AND metric.type = "a""#] {
+            assert!(Filter::parse(filter).unwrap().metric_type().is_err(), "{filter}");
+        }
+        let wrong = Filter::parse(r#"metric.labels.state = "active""#).unwrap();
+        assert!(wrong.check_labels(&metric::REQUEST_COUNT).is_err());
+        assert!(wrong.check_labels(&metric::INSTANCE_COUNT).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(
+            text in "\\PC{0,80}",
+            like in "(metric|resource|\\.type|\\.labels|\\.x| ?= ?| ?!=|\"a\\\\?\"?|AND|one_of|starts_with|[(),' ]){0,12}",
+        ) {
+            for text in [text, like] {
+                if let Ok(filter) = Filter::parse(&text) {
+                    filter.matches("a", &Labels::new(), &Labels::new());
+                    let _ = (filter.metric_type(), filter.matches_type("a"));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_quoted_is_compared_as_it_is(value in "\\PC{0,20}") {
+            let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let filter = Filter::parse(&format!("metric.labels.state = \"{quoted}\"")).unwrap();
+            prop_assert!(filter.matches("m", &Labels::new(), &labels(&[("state", &value)])));
+        }
+    }
 }

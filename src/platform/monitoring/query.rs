@@ -140,3 +140,35 @@ fn aggregation(
     }
     Ok(Aggregation { period, aligner, reducer, group_by })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_parameters_panic(
+            period in "([0-9]{1,14}(\\.[0-9]{1,10})?s|\\PC{0,9})",
+            times in prop::array::uniform2("(-?[0-9]{4,6}-12-31T23:59:5[0-9](\\.9{1,9})?Z|\\PC{0,9})"),
+            numbers in prop::array::uniform4("(-?[0-9]{1,3}|\\PC{0,5})"),
+        ) {
+            let [start, end] = times;
+            let [aligner, reducer, size, token] = numbers;
+            let pairs = [
+                ("filter", "metric.type=\"run.googleapis.com/request_latencies\"".to_owned()),
+                ("interval.startTime", start),
+                ("interval.endTime", end),
+                ("aggregation.alignmentPeriod", period),
+                ("aggregation.perSeriesAligner", aligner),
+                ("aggregation.crossSeriesReducer", reducer),
+                ("pageSize", size),
+                ("pageToken", token),
+            ];
+            let queries = Queries::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)));
+            if let Ok(query) = Query::parse(&queries, Duration::from_secs(5)) {
+                prop_assert!(query.earliest() <= query.start);
+            }
+        }
+    }
+}
