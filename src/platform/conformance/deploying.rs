@@ -153,6 +153,24 @@ async fn the_whole_service_may_be_read_modified_and_sent_back() {
 }
 
 #[tokio::test]
+async fn a_service_that_the_crate_sends_back_whole_keeps_its_revision() {
+    let stand = Stand::with_shop(1.0).await;
+    let mut plain = template();
+    plain["revision"] = "shop-b".into();
+    plain["sessionAffinity"] = false.into();
+    plain["containers"][0]["env"] = json!([{"name": "EMPTY", "value": ""}]);
+    stand.change("PATCH", &format!("/v2/{SHOP}?updateMask=template"), &json!({"template": plain})).await;
+    let services = stand.services().await;
+    let read = services.get_service().set_name(SHOP).send().await.unwrap();
+    let latest = TrafficTarget::new().set_type(TrafficTargetAllocationType::Latest);
+    let service = read.set_traffic([latest.clone().set_percent(60), latest.set_percent(40).set_tag("now")]);
+    services.update_service().set_service(service).poller().until_done().await.unwrap();
+    assert_eq!(stand.fake.specs.lock().unwrap().len(), 2, "the template is the same: no revision, no conflict");
+    let routes = [route("shop-b", 60, None), route("shop-b", 40, Some("now"))];
+    assert_eq!(stand.fake.routes.lock().unwrap().last().unwrap(), &routes);
+}
+
+#[tokio::test]
 async fn validate_only_changes_nothing_and_allow_missing_creates() {
     let stand = Stand::start(1.0).await;
     let body = json!({"template": template()});

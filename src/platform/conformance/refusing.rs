@@ -2,6 +2,7 @@
 
 use super::{PARENT, SHOP, Stand, template};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn every_refusal_has_googles_shape() {
@@ -76,6 +77,27 @@ async fn bytes_that_are_no_json_are_refused_with_their_place() {
     assert_eq!(answer.status(), 413);
     let error: Value = answer.json().await.unwrap();
     assert_eq!(error["error"]["code"], 413);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_http_harm_nobody() {
+    let stand = Stand::with_shop(1.0).await;
+    let address = stand.endpoint.strip_prefix("http://").unwrap();
+    let path = format!("PATCH /v2/{SHOP}");
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01".to_vec(),
+        b"GET / HTTP/9.9\r\n\r\n".to_vec(),
+        vec![0; 10_000],
+        format!("{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n").into_bytes(),
+        format!("{path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n").into_bytes(),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Refused or cut off, both are well: the next caller must be served.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    assert_eq!(stand.get(&format!("/v2/{SHOP}")).await["generation"], "1");
 }
 
 #[tokio::test]

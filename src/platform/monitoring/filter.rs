@@ -3,6 +3,7 @@
 
 use super::metric::{Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use super::series::Labels;
+use super::token::{Token, tokens};
 use crate::platform::status::Status;
 use std::fmt;
 
@@ -33,17 +34,6 @@ enum Test {
     EndsWith(String),
     HasSubstring(String),
     OneOf(Vec<String>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Quoted(String),
-    Equal,
-    NotEqual,
-    Open,
-    Close,
-    Comma,
 }
 
 impl Field {
@@ -80,20 +70,6 @@ impl fmt::Display for Field {
             Self::ResourceType => f.write_str("resource.type"),
             Self::MetricLabel(name) => write!(f, "metric.labels.{name}"),
             Self::ResourceLabel(name) => write!(f, "resource.labels.{name}"),
-        }
-    }
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Word(word) => write!(f, "`{word}`"),
-            Self::Quoted(text) => write!(f, "{text:?}"),
-            Self::Equal => f.write_str("`=`"),
-            Self::NotEqual => f.write_str("`!=`"),
-            Self::Open => f.write_str("`(`"),
-            Self::Close => f.write_str("`)`"),
-            Self::Comma => f.write_str("`,`"),
         }
     }
 }
@@ -265,50 +241,6 @@ impl Parser<'_> {
             _ => Err(here),
         }
     }
-}
-
-fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
-    let mut tokens = Vec::new();
-    let mut letters = text.chars().enumerate().peekable();
-    while let Some((place, letter)) = letters.next() {
-        let token = match letter {
-            blank if blank.is_whitespace() => continue,
-            '(' => Token::Open,
-            ')' => Token::Close,
-            ',' => Token::Comma,
-            '=' => Token::Equal,
-            '!' => match letters.next() {
-                Some((_, '=')) => Token::NotEqual,
-                _ => return Err(format!("at character {place}: `!` without `=`")),
-            },
-            '"' | '\'' => {
-                let mut quoted = String::new();
-                loop {
-                    match letters.next() {
-                        Some((_, end)) if end == letter => break,
-                        Some((_, '\\')) => quoted.extend(letters.next().map(|(_, escaped)| escaped)),
-                        Some((_, other)) => quoted.push(other),
-                        None => return Err(format!("at character {place}: the quote is never closed")),
-                    }
-                }
-                Token::Quoted(quoted)
-            }
-            first if is_word(first) => {
-                let mut word = String::from(first);
-                while let Some((_, next)) = letters.next_if(|(_, next)| is_word(*next)) {
-                    word.push(next);
-                }
-                Token::Word(word)
-            }
-            other => return Err(format!("at character {place}: {other:?} is not expected")),
-        };
-        tokens.push((place, token));
-    }
-    Ok(tokens)
-}
-
-fn is_word(letter: char) -> bool {
-    letter.is_alphanumeric() || matches!(letter, '_' | '.' | '/' | '-')
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod page;
 mod query;
 mod series;
 mod store;
+mod token;
 mod value;
 
 use super::clock::Clock;

@@ -16,7 +16,7 @@ const PAGE_MOST: usize = 100_000;
 /// Aggregations longer than this are refused, as Google does (104 weeks).
 const PERIOD_MOST: Duration = Duration::from_secs(104 * 7 * 24 * 3600);
 
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 15] = [
     "filter",
     "interval.startTime",
     "interval.endTime",
@@ -32,7 +32,6 @@ const KNOWN: [&str; 16] = [
     "orderBy",
     "pageSize",
     "pageToken",
-    "interval",
 ];
 
 /// A valid query.
