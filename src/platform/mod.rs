@@ -3,6 +3,8 @@
 
 mod admin;
 mod clock;
+#[cfg(test)]
+mod conformance;
 mod fleet;
 mod forward;
 mod ingress;

@@ -12,8 +12,13 @@ use serde_json::{Value, json};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
+
+/// Answers under way get this long at shutdown: a client that waits for an operation would hold it up for a minute.
+const SHUTDOWN_MOST: Duration = Duration::from_secs(5);
 
 /// How the endpoints behave.
 #[derive(Clone, Debug)]
@@ -36,7 +41,7 @@ pub enum ServeError {
 }
 
 /// Serves Admin v2 and Monitoring v3 of `operate` on `listener` until `shutdown` completes; answers under way are
-/// finished first. Any project and any region is accepted. Samples `operate` once per sample period all the while.
+/// finished first, for five seconds at most. Any project and any region is accepted. Samples `operate` once per sample period all the while.
 pub async fn serve<O: Operate>(
     listener: TcpListener,
     operate: Arc<O>,
@@ -48,17 +53,34 @@ pub async fn serve<O: Operate>(
     }
     let admin = Admin::new(Arc::clone(&operate), options.clock.clone());
     let monitoring = Monitoring::new(options.clock, options.time_factor);
-    let router = Router::new()
-        .route("/", get(describe))
-        .merge(Arc::clone(&admin).router())
-        .merge(Arc::clone(&monitoring).router())
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method);
-    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown);
+    let (tell, told) = oneshot::channel();
+    let served = axum::serve(listener, router(&admin, &monitoring)).with_graceful_shutdown(async {
+        shutdown.await;
+        // Nobody listens only when serving has ended already.
+        let _ = tell.send(());
+    });
+    let out_of_patience = async {
+        // Without a word there is no shutdown to limit.
+        if told.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(SHUTDOWN_MOST).await;
+    };
     tokio::select! {
+        () = out_of_patience => Ok(()),
         served = served => served.map_err(ServeError::Listener),
         () = sample(operate.as_ref(), &admin, &monitoring) => Ok(()),
     }
+}
+
+/// Every path of the platform.
+pub(super) fn router<O: Operate>(admin: &Arc<Admin<O>>, monitoring: &Arc<Monitoring>) -> Router {
+    Router::new()
+        .route("/", get(describe))
+        .merge(Arc::clone(admin).router())
+        .merge(Arc::clone(monitoring).router())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
 }
 
 /// Samples for ever. A service that is not in the books has nothing to be charged to and is left out.
@@ -89,4 +111,61 @@ async fn unknown_path(uri: Uri) -> Status {
 async fn wrong_method(method: Method, uri: Uri) -> Status {
     let message = format!("{:?} does not take {method}", uri.path());
     Status::http(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::sample::RevisionSample;
+    use crate::platform::spec::{Addresses, OperateError, RevisionSpec, Route};
+    use jiff::{SignedDuration, Timestamp};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Idle {
+        samples: AtomicUsize,
+    }
+
+    impl Operate for Idle {
+        async fn create_revision(&self, _: RevisionSpec) -> Result<(), OperateError> {
+            Ok(())
+        }
+
+        async fn route(&self, _: &str, _: &[Route]) -> Result<Addresses, OperateError> {
+            Ok(Addresses::default())
+        }
+
+        async fn delete_service(&self, _: &str) {}
+
+        async fn sample(&self) -> Vec<RevisionSample> {
+            self.samples.fetch_add(1, Ordering::Relaxed);
+            vec![RevisionSample { service: "unknown".into(), ..RevisionSample::default() }]
+        }
+    }
+
+    fn paused_clock() -> Clock {
+        let noon: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let start = tokio::time::Instant::now();
+        Clock::new(move || noon + SignedDuration::try_from(start.elapsed()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_samples_once_per_period_until_it_is_told_to_stop() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let operate = Arc::new(Idle::default());
+        let options = ServeOptions { time_factor: 12.0, clock: paused_clock() };
+        let minute = tokio::time::sleep(Duration::from_millis(60_001));
+        serve(listener, Arc::clone(&operate), options, minute).await.unwrap();
+        assert_eq!(operate.samples.load(Ordering::Relaxed), 12, "every 5 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_factor_below_one_is_refused() {
+        for time_factor in [0.0, -1.0, 0.99, f64::NAN, f64::INFINITY] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let options = ServeOptions { time_factor, clock: paused_clock() };
+            let refused = serve(listener, Arc::new(Idle::default()), options, async {}).await;
+            assert!(matches!(refused, Err(ServeError::TimeFactor(_))));
+        }
+    }
 }

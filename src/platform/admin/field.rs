@@ -86,3 +86,51 @@ pub(super) fn wrong(path: &str, name: &str, expected: &str, found: &Value) -> St
     };
     Status::field(&join(path, name), format!("{expected} is expected, not {found}"))
 }
+
+/// The message without what protocol buffers hold to be the same as absent: null, false, zero and empty fields. Clients
+/// leave them out, so two messages say the same if these are equal.
+pub(super) fn significant(value: &Value) -> Value {
+    match value {
+        Value::Object(message) => {
+            let fields = message.iter().map(|(name, value)| (name.clone(), significant(value)));
+            Value::Object(fields.filter(|(_, value)| !is_default(value)).collect())
+        }
+        Value::Array(items) => items.iter().map(significant).collect(),
+        scalar => scalar.clone(),
+    }
+}
+
+fn is_default(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(message) => message.is_empty(),
+        Value::Bool(true) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_at_its_default_is_as_absent_but_an_item_of_a_list_is_not() {
+        let written = json!({"a": false, "b": 0, "c": "", "d": {"e": null, "f": {}}, "args": ["", "x"], "on": true});
+        assert_eq!(significant(&written), json!({"args": ["", "x"], "on": true}));
+    }
+
+    #[test]
+    fn counts_are_read_as_protocol_buffers_read_them() {
+        let read = |value: Value| count(&Message::from_iter([("n".to_owned(), value)]), "template", "n");
+        for value in [json!(33), json!(33.0), json!("33")] {
+            assert_eq!(read(value), Ok(33));
+        }
+        assert_eq!(read(Value::Null), Ok(0));
+        for value in [json!(-1), json!(1e300), json!(0.5), json!("x"), json!([1]), json!(4_294_967_296_u64)] {
+            assert!(read(value).unwrap_err().message.starts_with("template.n: "));
+        }
+    }
+}

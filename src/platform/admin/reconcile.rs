@@ -69,14 +69,14 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
         Some(service) => service.routes(&change.targets),
         None => return Ok(()),
     };
-    let routed = match routes {
+    let addresses = match routes {
         Ok(routes) => admin.operate.route(&change.service, &routes).await.map_err(|error| status_of(&error)),
         Err(status) => Err(status),
     };
     let now = admin.clock.now();
     let mut books = admin.books();
     let Some(service) = books.services.get_mut(&change.service) else { return Ok(()) };
-    match routed {
+    match addresses {
         Ok(addresses) => {
             service.settle_routes(change.targets.clone(), addresses, now);
             Ok(())

@@ -29,7 +29,10 @@ impl Revision {
             "service": service,
         });
         for (field, value) in self.template.iter().filter(|(field, _)| *field != "revision") {
-            json[field] = value.clone();
+            // A template's unknown field must not pass for one of the revision's own.
+            if json.get(field).is_none() {
+                json[field] = value.clone();
+            }
         }
         let reconciling = self.ready.state == State::Reconciling;
         if reconciling {

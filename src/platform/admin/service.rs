@@ -1,7 +1,7 @@
 //! A service: what its user wants, what has come of it, and both as Google's JSON.
 
 use super::condition::{Condition, State};
-use super::field::{Message, array, object};
+use super::field::{Message, array, object, significant};
 use super::revision::Revision;
 use super::traffic::{self, Target, is_label};
 use super::{enumeration, mask, template};
@@ -94,10 +94,12 @@ impl Service {
             Value::Object(template) => template::fill_defaults(template),
             other => return Err(super::field::wrong("", "template", "an object", other)),
         }
+        fill_defaults(&mut wanted);
         let mut service = self.clone();
         service.generation += 1;
         service.updated = now;
-        let renewed = force || wanted.get("template") != self.wanted.get("template");
+        let template = |of: &Message| of.get("template").map(significant);
+        let renewed = force || template(&wanted) != template(&self.wanted);
         service.wanted = wanted;
         let spec = if renewed { Some(service.add_revision(now)?) } else { None };
         let targets = traffic::targets(&service.name, array(&service.wanted, "", "traffic")?)?;
@@ -300,6 +302,19 @@ impl Service {
     }
 }
 
+/// What Google writes where the user says nothing.
+fn fill_defaults(wanted: &mut Message) {
+    let mut fill = |field: &str, default: Value| {
+        let value = wanted.entry(field).or_insert(Value::Null);
+        if value.as_array().is_some_and(Vec::is_empty) || value.is_null() {
+            *value = default;
+        }
+    };
+    fill("ingress", "INGRESS_TRAFFIC_ALL".into());
+    fill("launchStage", "GA".into());
+    fill("traffic", json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]));
+}
+
 /// The local platform scales revisions; a wish for the service as a whole would be left unheard.
 fn refuse_service_scaling(wanted: &Message) -> Result<(), Status> {
     let Some(scaling) = object(wanted, "", "scaling")? else { return Ok(()) };
@@ -312,5 +327,62 @@ fn refuse_service_scaling(wanted: &Message) -> Result<(), Status> {
     match scaling.get("scalingMode").and_then(Value::as_str) {
         Some("MANUAL") => Err(Status::field("scaling.scalingMode", "the local platform scales automatically only")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Any JSON under the names that the Admin API knows.
+    fn any_json() -> impl Strategy<Value = Value> {
+        const NAMES: &str = "template|traffic|containers|resources|limits|cpu|memory|env|name|scaling|revision|type|tag\
+                             |percent|timeout|minInstanceCount|maxInstanceRequestConcurrency|command|image|ingress|[a-z]";
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "([0-9.]{1,4}(m|Mi|s)?|shop-[a-z]|tidegate/command|TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION|\\PC{0,5})"
+                .prop_map(Value::from),
+        ];
+        scalar.prop_recursive(5, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(NAMES, inner, 0..7)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn shop(wanted: Value) -> Result<Draft, Status> {
+        let place = Place { project: "p".into(), location: "l".into() };
+        let identity = Identity { place, name: "shop".into(), uid: "u".into() };
+        let Value::Object(wanted) = wanted else { return Err(Status::invalid("an object is expected")) };
+        Service::create(identity, wanted, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn made_up_revision_names_differ() {
+        let container = json!({"image": "tidegate/command", "command": ["x"]});
+        let mut draft = shop(json!({"template": {"containers": [container]}})).unwrap();
+        for _ in 0..50 {
+            let wanted = draft.service.wanted.clone();
+            draft = draft.service.change(wanted, true, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        assert_eq!(draft.service.revisions.len(), 51);
+        assert!(draft.service.revisions.keys().all(|name| is_label(name)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_wish_panics(template in any_json(), traffic in any_json(), other in any_json()) {
+            for wanted in [json!({"template": template, "traffic": traffic, "scaling": other}), other] {
+                if let Ok(draft) = shop(wanted) {
+                    prop_assert!(draft.service.to_json().is_object());
+                }
+            }
+        }
     }
 }

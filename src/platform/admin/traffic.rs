@@ -93,11 +93,8 @@ impl Target {
     }
 }
 
-/// The targets of a service; without any, everything goes to the latest revision.
+/// The targets of a service.
 pub(super) fn targets(service: &str, traffic: &[Value]) -> Result<Vec<Target>, Status> {
-    if traffic.is_empty() {
-        return Ok(vec![Target { to: Allocation::Latest, percent: 100, tag: None }]);
-    }
     let parsed: Result<Vec<_>, _> = traffic
         .iter()
         .enumerate()
@@ -154,7 +151,7 @@ mod tests {
         let whole = Route { revision: "shop-1".into(), percent: 100, tag: None };
         let tagged = Route { revision: "shop-2".into(), percent: 0, tag: Some("c2".into()) };
         assert_eq!(routes, [whole, tagged]);
-        assert_eq!(parse(&json!([])).unwrap()[0].route(None), None);
+        assert_eq!(parse(&traffic).unwrap()[0].route(None), None);
     }
 
     #[test]

@@ -73,6 +73,10 @@ impl Aligner {
         ALIGNERS.iter().find(|(number, name, _)| [*number, *name].contains(&text)).map(|(_, _, aligner)| *aligner)
     }
 
+    fn name(self) -> &'static str {
+        ALIGNERS.iter().find(|(_, _, aligner)| *aligner == self).map_or("ALIGN_NONE", |(_, name, _)| name)
+    }
+
     /// What comes out, if it takes what goes in.
     fn shape(self, of: Shape) -> Option<Shape> {
         let Shape { kind, value_type } = of;
@@ -121,6 +125,10 @@ impl Reducer {
             return Some(Self::None);
         }
         REDUCERS.iter().find(|(number, name, _)| [*number, *name].contains(&text)).map(|(_, _, reducer)| *reducer)
+    }
+
+    fn name(self) -> &'static str {
+        REDUCERS.iter().find(|(_, _, reducer)| *reducer == self).map_or("REDUCE_NONE", |(_, name, _)| name)
     }
 
     fn shape(self, of: Shape) -> Option<Shape> {
@@ -173,13 +181,15 @@ impl Aggregation {
             let why = "a cross-series reducer needs a per-series aligner other than ALIGN_NONE";
             return Err(Status::field("aggregation.crossSeriesReducer", why));
         }
-        let refuse = |field: &str, what: &dyn std::fmt::Debug, of: Shape| {
+        let refuse = |field: &str, what: &str, of: Shape| {
             let (kind, value_type) = (of.kind.name(), of.value_type.name());
-            Status::field(field, format!("{what:?} is not valid for metrics of kind {kind} and type {value_type}"))
+            Status::field(field, format!("{what} is not valid for metrics of kind {kind} and type {value_type}"))
         };
         let aligned =
-            self.aligner.shape(of).ok_or_else(|| refuse("aggregation.perSeriesAligner", &self.aligner, of))?;
-        self.reducer.shape(aligned).ok_or_else(|| refuse("aggregation.crossSeriesReducer", &self.reducer, aligned))
+            self.aligner.shape(of).ok_or_else(|| refuse("aggregation.perSeriesAligner", self.aligner.name(), of))?;
+        self.reducer
+            .shape(aligned)
+            .ok_or_else(|| refuse("aggregation.crossSeriesReducer", self.reducer.name(), aligned))
     }
 
     /// Aligns and reduces; periods are counted back from `end`, and only those that end after `start` come out.
@@ -245,5 +255,121 @@ impl Aggregation {
             }
         }
         (resource, metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metric::{BILLABLE_INSTANCE_TIME, INSTANCE_COUNT};
+    use super::*;
+    use proptest::prelude::*;
+
+    const DELTA: Shape = Shape { kind: Kind::Delta, value_type: ValueType::Double };
+    const GAUGE: Shape = Shape { kind: Kind::Gauge, value_type: ValueType::Int64 };
+    const DISTRIBUTION: Shape = Shape { kind: Kind::Delta, value_type: ValueType::Distribution };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    fn newest_first(points: impl Iterator<Item = Point>) -> Vec<Point> {
+        let mut points: Vec<_> = points.collect();
+        points.reverse();
+        points
+    }
+
+    /// A value for each of the seconds after 0.
+    fn billed(values: &[f64]) -> Series {
+        let point = |(second, value): (i64, &f64)| Point {
+            start: at(second),
+            end: at(second + 1),
+            value: Value::Double(*value),
+        };
+        let labels = Labels::new();
+        let points = newest_first((0..).zip(values).map(point));
+        Series { metric: &BILLABLE_INSTANCE_TIME, metric_labels: labels.clone(), resource_labels: labels, points }
+    }
+
+    fn instances(state: &str, counts: &[i64]) -> Series {
+        let points = (1..).zip(counts).map(|(second, count)| Point {
+            start: at(second),
+            end: at(second),
+            value: Value::Int64(*count),
+        });
+        let metric_labels = Labels::from([("state".to_owned(), state.to_owned())]);
+        let points = newest_first(points);
+        Series { metric: &INSTANCE_COUNT, metric_labels, resource_labels: Labels::new(), points }
+    }
+
+    fn aggregation(seconds: u64, aligner: &str, reducer: &str) -> Aggregation {
+        let (aligner, reducer) = (Aligner::parse(aligner).unwrap(), Reducer::parse(reducer).unwrap());
+        Aggregation { period: Duration::from_secs(seconds), aligner, reducer, group_by: Vec::new() }
+    }
+
+    fn values(series: &[Series]) -> Vec<Vec<Value>> {
+        series.iter().map(|one| one.points.iter().map(|point| point.value.clone()).collect()).collect()
+    }
+
+    #[test]
+    fn each_aligner_takes_what_google_lets_it_take() {
+        let taken =
+            |aligner: &str| [DELTA, GAUGE, DISTRIBUTION].map(|of| aggregation(1, aligner, "").shape(of).is_ok());
+        for (aligner, expected) in [
+            ("ALIGN_DELTA", [true, false, true]),
+            ("ALIGN_RATE", [true, false, false]),
+            ("ALIGN_SUM", [true, true, true]),
+            ("ALIGN_MEAN", [true, true, false]),
+            ("ALIGN_MAX", [true, true, false]),
+            ("ALIGN_STDDEV", [true, true, false]),
+            ("ALIGN_PERCENTILE_99", [false, false, true]),
+            ("ALIGN_NONE", [true, true, true]),
+        ] {
+            assert_eq!(taken(aligner), expected, "{aligner}");
+        }
+        assert_eq!(Aligner::parse("ALIGN_PERCENTILE_90"), None);
+        let rate = aggregation(1, "2", "4").shape(DELTA).unwrap();
+        assert_eq!((rate.kind, rate.value_type), (Kind::Gauge, ValueType::Double));
+        let refused = aggregation(1, "12", "").shape(DISTRIBUTION).unwrap_err().message;
+        assert!(refused.contains("ALIGN_MEAN is not valid for metrics of kind DELTA and type DISTRIBUTION"));
+    }
+
+    #[test]
+    fn numbers_are_aligned_and_reduced() {
+        let run =
+            |aggregation: Aggregation, series: Vec<Series>, of| values(&aggregation.apply(series, at(0), at(4), of));
+        let double = |numbers: &[f64]| vec![numbers.iter().copied().map(Value::Double).collect::<Vec<_>>()];
+        let billed = || vec![billed(&[1.0, 2.0, 3.0, 5.0])];
+        assert_eq!(run(aggregation(2, "ALIGN_DELTA", ""), billed(), DELTA), double(&[8.0, 3.0]));
+        assert_eq!(run(aggregation(2, "ALIGN_RATE", ""), billed(), DELTA), double(&[4.0, 1.5]));
+        assert_eq!(run(aggregation(4, "ALIGN_MEAN", ""), billed(), DELTA), double(&[2.75]));
+        assert_eq!(run(aggregation(2, "ALIGN_STDDEV", ""), billed(), DELTA), double(&[1.0, 0.5]));
+        let both = || vec![instances("active", &[3, 4, 9, 1]), instances("idle", &[0, 2, 1, 1])];
+        let whole = |numbers: &[i64]| vec![numbers.iter().copied().map(Value::Int64).collect::<Vec<_>>()];
+        assert_eq!(run(aggregation(2, "ALIGN_MAX", "REDUCE_SUM"), both(), GAUGE), whole(&[10, 6]));
+        assert_eq!(run(aggregation(2, "ALIGN_MIN", "REDUCE_MAX"), both(), GAUGE), whole(&[1, 3]));
+        assert_eq!(run(aggregation(2, "ALIGN_MAX", "REDUCE_MIN"), both(), GAUGE), whole(&[1, 2]));
+        assert_eq!(run(aggregation(2, "ALIGN_SUM", "REDUCE_MEAN"), both(), GAUGE), double(&[6.0, 4.5]));
+        assert_eq!(run(aggregation(2, "ALIGN_COUNT", "REDUCE_COUNT"), both(), GAUGE), whole(&[2, 2]));
+        let by_state = Aggregation {
+            group_by: vec![Field::MetricLabel("state".to_owned())],
+            ..aggregation(4, "ALIGN_MAX", "REDUCE_SUM")
+        };
+        assert_eq!(run(by_state, both(), GAUGE), [whole(&[9]), whole(&[2])].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn alignment_loses_no_billed_time_and_its_points_touch(
+            billed_s in prop::collection::vec(0.0..9.0, 1..40),
+            period in 1_u64..50,
+        ) {
+            let end = at(i64::try_from(billed_s.len()).unwrap());
+            let aligned = aggregation(period, "1", "").apply(vec![billed(&billed_s)], at(0), end, DELTA);
+            let points = &aligned[0].points;
+            let total: f64 = points.iter().filter_map(|point| point.value.number()).sum();
+            prop_assert!((total - billed_s.iter().sum::<f64>()).abs() < 1e-9);
+            prop_assert!(points.windows(2).all(|pair| pair[0].start == pair[1].end));
+            prop_assert_eq!(points[0].end, end);
+        }
     }
 }

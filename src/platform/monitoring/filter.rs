@@ -3,7 +3,9 @@
 
 use super::metric::{Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use super::series::Labels;
+use super::token::{Token, tokens};
 use crate::platform::status::Status;
+use std::fmt;
 
 /// A filter; empty lets everything through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,17 +36,6 @@ enum Test {
     OneOf(Vec<String>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Quoted(String),
-    Equal,
-    NotEqual,
-    Open,
-    Close,
-    Comma,
-}
-
 impl Field {
     /// Reads `metric.type`, `resource.labels.x`, `metric.label.x`, …
     pub(super) fn parse(text: &str) -> Option<Self> {
@@ -68,6 +59,17 @@ impl Field {
             Self::MetricType | Self::ResourceType => true,
             Self::MetricLabel(name) => metric.labels.contains(&name.as_str()),
             Self::ResourceLabel(name) => RESOURCE_LABELS.contains(&name.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MetricType => f.write_str("metric.type"),
+            Self::ResourceType => f.write_str("resource.type"),
+            Self::MetricLabel(name) => write!(f, "metric.labels.{name}"),
+            Self::ResourceLabel(name) => write!(f, "resource.labels.{name}"),
         }
     }
 }
@@ -127,7 +129,7 @@ impl Filter {
     pub(super) fn check_labels(&self, metric: &Metric) -> Result<(), Status> {
         match self.0.iter().find(|comparison| !comparison.field.is_of(metric)) {
             None => Ok(()),
-            Some(Comparison { field, .. }) => Err(Status::field("filter", format!("{} has no {field:?}", metric.name))),
+            Some(Comparison { field, .. }) => Err(Status::field("filter", format!("{} has no {field}", metric.name))),
         }
     }
 }
@@ -160,7 +162,7 @@ impl Parser<'_> {
 
     fn error(&self, expected: &str) -> String {
         match self.tokens.get(self.next) {
-            Some((place, token)) => format!("at character {place}: {expected} is expected, not {token:?}"),
+            Some((place, token)) => format!("at character {place}: {expected} is expected, not {token}"),
             None => format!("at the end: {expected} is expected"),
         }
     }
@@ -241,46 +243,100 @@ impl Parser<'_> {
     }
 }
 
-fn tokens(text: &str) -> Result<Vec<(usize, Token)>, String> {
-    let mut tokens = Vec::new();
-    let mut letters = text.chars().enumerate().peekable();
-    while let Some((place, letter)) = letters.next() {
-        let token = match letter {
-            blank if blank.is_whitespace() => continue,
-            '(' => Token::Open,
-            ')' => Token::Close,
-            ',' => Token::Comma,
-            '=' => Token::Equal,
-            '!' => match letters.next() {
-                Some((_, '=')) => Token::NotEqual,
-                _ => return Err(format!("at character {place}: `!` without `=`")),
-            },
-            '"' | '\'' => {
-                let mut quoted = String::new();
-                loop {
-                    match letters.next() {
-                        Some((_, end)) if end == letter => break,
-                        Some((_, '\\')) => quoted.extend(letters.next().map(|(_, escaped)| escaped)),
-                        Some((_, other)) => quoted.push(other),
-                        None => return Err(format!("at character {place}: the quote is never closed")),
-                    }
-                }
-                Token::Quoted(quoted)
-            }
-            first if is_word(first) => {
-                let mut word = String::from(first);
-                while let Some((_, next)) = letters.next_if(|(_, next)| is_word(*next)) {
-                    word.push(next);
-                }
-                Token::Word(word)
-            }
-            other => return Err(format!("at character {place}: {other:?} is not expected")),
-        };
-        tokens.push((place, token));
-    }
-    Ok(tokens)
-}
+#[cfg(test)]
+mod tests {
+    use super::super::metric;
+    use super::*;
+    use proptest::prelude::*;
 
-fn is_word(letter: char) -> bool {
-    letter.is_alphanumeric() || matches!(letter, '_' | '.' | '/' | '-')
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn passes(filter: &str) -> bool {
+        let resource = labels(&[("service_name", "shop"), ("revision_name", "shop-00007-abc"), ("project_id", "demo")]);
+        let filter = Filter::parse(filter).unwrap();
+        filter.matches(metric::INSTANCE_COUNT.name, &resource, &labels(&[("state", "active")]))
+    }
+
+    #[test]
+    fn each_comparison_decides() {
+        for filter in [
+            "",
+            r#"metric.type = "run.googleapis.com/container/instance_count""#,
+            r#"metric.type="run.googleapis.com/container/instance_count" AND resource.type = 'cloud_run_revision'"#,
+            r#"(resource.labels.service_name = "shop" AND (metric.label.state != "idle"))"#,
+            r#"resource.label."revision_name" = starts_with("shop-")"#,
+            r#"resource.labels.revision_name = ends_with("-abc") AND project = "demo""#,
+            r#"metric.labels.state = one_of("idle", "active")"#,
+            r#"metric.labels.state = has_substring("tiv")"#,
+            r#"metric.labels.state = "act\ive""#,
+            "metric.labels.other = \"\"",
+        ] {
+            assert!(passes(filter), "{filter}");
+        }
+        for filter in [
+            r#"metric.type = "run.googleapis.com/request_count""#,
+            r#"resource.type = "gce_instance""#,
+            r#"resource.labels.service_name != "shop""#,
+            r#"metric.labels.state = "active" AND resource.labels.service_name = "stall""#,
+            r#"metric.labels.state = starts_with("x")"#,
+            r#"metric.labels.state = one_of("idle")"#,
+        ] {
+            assert!(!passes(filter), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_the_place() {
+        for (filter, expected) in [
+            (r#"metric.type = "a" OR metric.type = "b""#, "at character 18: AND is expected"),
+            (r#"NOT metric.type = "a""#, "at character 0: a field"),
+            (r#"metric.type = "a"#, "at character 14: the quote is never closed"),
+            (r#"metric.type > "a""#, "at character 12: '>' is not expected"),
+            (r#"(metric.type = "a""#, "at the end: AND or `)` is expected"),
+            (r#"metric.type = "a")"#, "at character 17: AND is expected"),
+            ("metric.type =", "at the end: a quoted text"),
+            (r#"metric.type = regex("a")"#, "at character 14: a text, starts_with"),
+            (r#"metric.tipe = "a""#, "at character 0: a field"),
+            (r#"metric.labels. = "a""#, "at character 0: a field"),
+            ("metric.type ! 3", "`!` without `=`"),
+        ] {
+            let refused = Filter::parse(filter).unwrap_err().message;
+            assert!(refused.contains(expected), "{filter}: {refused}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_metric_type_is_needed() {
+        assert_eq!(Filter::parse(r#"metric.type = "a" AND project = "p""#).unwrap().metric_type(), Ok("a"));
+        for filter in ["", r#"metric.type != "a""#, r#"metric.type = "a" AND metric.type = "a""#] {
+            assert!(Filter::parse(filter).unwrap().metric_type().is_err(), "{filter}");
+        }
+        let wrong = Filter::parse(r#"metric.labels.state = "active""#).unwrap();
+        assert!(wrong.check_labels(&metric::REQUEST_COUNT).is_err());
+        assert!(wrong.check_labels(&metric::INSTANCE_COUNT).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(
+            text in "\\PC{0,80}",
+            like in "(metric|resource|\\.type|\\.labels|\\.x| ?= ?| ?!=|\"a\\\\?\"?|AND|one_of|starts_with|[(),' ]){0,12}",
+        ) {
+            for text in [text, like] {
+                if let Ok(filter) = Filter::parse(&text) {
+                    filter.matches("a", &Labels::new(), &Labels::new());
+                    let _ = (filter.metric_type(), filter.matches_type("a"));
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_quoted_is_compared_as_it_is(value in "\\PC{0,20}") {
+            let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let filter = Filter::parse(&format!("metric.labels.state = \"{quoted}\"")).unwrap();
+            prop_assert!(filter.matches("m", &Labels::new(), &labels(&[("state", &value)])));
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod page;
 mod query;
 mod series;
 mod store;
+mod token;
 mod value;
 
 use super::clock::Clock;
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use metric::{METRICS, Metric};
 use query::Query;
 use serde_json::{Value, json};
+use series::Shape;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Period, Store};
@@ -168,12 +170,37 @@ impl Monitoring {
         let visible = before(cursor.asked, self.ingest_delay).unwrap_or(Timestamp::MIN);
         let ends = (query.earliest(), query.end.min(visible));
         let mut series = self.books().store.select(query.metric, project, &query.filter, ends);
-        let mut shape =
-            super::monitoring::series::Shape { kind: query.metric.kind, value_type: query.metric.value_type };
+        let mut shape = Shape { kind: query.metric.kind, value_type: query.metric.value_type };
         for aggregation in &query.aggregations {
             series = aggregation.apply(series, query.start, query.end, shape);
             shape = aggregation.shape(shape).unwrap_or(shape);
         }
         page::answer(&series, query, cursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn periods_end_on_the_grid_even_when_sampled_late_or_after_a_pause() {
+        let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let end = |millis: i64| {
+            let now = start + SignedDuration::from_millis(millis);
+            (next_end(start, Duration::from_secs(5), now) - start).total(jiff::Unit::Second).unwrap()
+        };
+        assert_eq!([end(5_000), end(5_004), end(7_400), end(7_600), end(3_600_001)], [5.0, 5.0, 5.0, 10.0, 3600.0]);
+        assert_eq!(end(-1_000_000), 5.0, "a clock that was set back does not turn a period round");
+    }
+
+    proptest! {
+        #[test]
+        fn a_period_is_never_empty(start in -1_000_000_000_i64..1_000_000_000, now in any::<i64>(), period in 1_u64..9_999) {
+            let start = Timestamp::from_second(start).unwrap();
+            let now = Timestamp::from_microsecond(now / 100).unwrap_or(start);
+            prop_assert!(next_end(start, Duration::from_millis(period), now) > start);
+        }
     }
 }

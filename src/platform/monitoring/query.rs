@@ -16,7 +16,7 @@ const PAGE_MOST: usize = 100_000;
 /// Aggregations longer than this are refused, as Google does (104 weeks).
 const PERIOD_MOST: Duration = Duration::from_secs(104 * 7 * 24 * 3600);
 
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 15] = [
     "filter",
     "interval.startTime",
     "interval.endTime",
@@ -32,7 +32,6 @@ const KNOWN: [&str; 16] = [
     "orderBy",
     "pageSize",
     "pageToken",
-    "interval",
 ];
 
 /// A valid query.
@@ -139,4 +138,36 @@ fn aggregation(
         );
     }
     Ok(Aggregation { period, aligner, reducer, group_by })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_parameters_panic(
+            period in "([0-9]{1,14}(\\.[0-9]{1,10})?s|\\PC{0,9})",
+            times in prop::array::uniform2("(-?[0-9]{4,6}-12-31T23:59:5[0-9](\\.9{1,9})?Z|\\PC{0,9})"),
+            numbers in prop::array::uniform4("(-?[0-9]{1,3}|\\PC{0,5})"),
+        ) {
+            let [start, end] = times;
+            let [aligner, reducer, size, token] = numbers;
+            let pairs = [
+                ("filter", "metric.type=\"run.googleapis.com/request_latencies\"".to_owned()),
+                ("interval.startTime", start),
+                ("interval.endTime", end),
+                ("aggregation.alignmentPeriod", period),
+                ("aggregation.perSeriesAligner", aligner),
+                ("aggregation.crossSeriesReducer", reducer),
+                ("pageSize", size),
+                ("pageToken", token),
+            ];
+            let queries = Queries::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)));
+            if let Ok(query) = Query::parse(&queries, Duration::from_secs(5)) {
+                prop_assert!(query.earliest() <= query.start);
+            }
+        }
+    }
 }

@@ -101,11 +101,6 @@ impl Store {
         });
         cut.filter(|series| !series.points.is_empty()).collect()
     }
-
-    #[cfg(test)]
-    pub(super) fn point_count(&self) -> usize {
-        self.series.values().map(VecDeque::len).sum()
-    }
 }
 
 fn resource_labels(place: &Place, sample: &RevisionSample) -> Labels {
@@ -126,5 +121,51 @@ impl Response {
     /// The route is empty unless a service is reached through a domain mapping, which the local platform has not.
     fn each(&self) -> [(&'static str, &str); 3] {
         [("response_code", &self.code), ("response_code_class", &self.class), ("route", "")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn a_day_of_points_is_kept_and_what_fell_silent_is_forgotten() {
+        let place = Place { project: "p".into(), location: "l".into() };
+        let mut store = Store::default();
+        let periods = i64::try_from(POINTS_MOST).unwrap() + 10;
+        for second in 0..periods {
+            let sample = |revision: &str| RevisionSample { revision: revision.into(), ..RevisionSample::default() };
+            store.record(Period { start: at(second), end: at(second + 1) }, &place, sample("old"));
+        }
+        let read = |store: &Store| {
+            let ends = (Timestamp::MIN, Timestamp::MAX);
+            store.select(&metric::BILLABLE_INSTANCE_TIME, "p", &Filter::default(), ends)
+        };
+        let series = read(&store);
+        assert_eq!(series[0].points.len(), POINTS_MOST);
+        assert_eq!(series[0].points[0].end, at(periods), "the newest is first, the oldest went");
+        assert!(store.select(&metric::BILLABLE_INSTANCE_TIME, "q", &Filter::default(), (at(0), at(9))).is_empty());
+        store.forget_before(at(periods));
+        assert_eq!(read(&store).len(), 1);
+        store.forget_before(at(periods + 1));
+        assert!(store.series.is_empty());
+    }
+
+    #[test]
+    fn a_revision_without_activity_has_zero_billed_time_and_no_request_series() {
+        let place = Place { project: "p".into(), location: "l".into() };
+        let mut store = Store::default();
+        let sample = RevisionSample { instances_idle: 1, ..RevisionSample::default() };
+        store.record(Period { start: at(0), end: at(60) }, &place, sample);
+        let metrics: Vec<_> = store.series.keys().map(|key| key.metric.rsplit('/').next().unwrap()).collect();
+        assert_eq!(metrics, ["billable_instance_time", "instance_count", "instance_count", "pending_requests"]);
+        let point = |metric| store.select(metric, "p", &Filter::default(), (at(0), at(60)))[0].points[0].clone();
+        let billed = Point { start: at(0), end: at(60), value: Value::Double(0.0) };
+        assert_eq!(point(&metric::BILLABLE_INSTANCE_TIME), billed);
+        assert_eq!(point(&metric::PENDING_REQUESTS).start, at(60), "a gauge is a moment");
     }
 }
