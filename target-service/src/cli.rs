@@ -23,7 +23,7 @@ enum Command {
     /// Serve the shop on HOST:PORT until SIGTERM or SIGINT; an empty database is set up first.
     #[command(after_help = settings::HELP)]
     Shop,
-    /// Create the tables and the seeds in DATABASE_URL and end; does nothing where they exist.
+    /// Create the tables and the seeds in the database and end; does nothing where they exist.
     #[command(after_help = settings::HELP)]
     Migrate,
 }

@@ -1,11 +1,8 @@
 //! The REST routes, the pages and the common headers, as recorded from the genuine shop.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod service;
-
+use crate::service::{Service, client};
 use reqwest::Method;
 use serde_json::{Value, json};
-use service::{Service, client};
 
 struct Shop {
     service: Service,

@@ -1,19 +1,16 @@
 //! The life of the process: readiness, settings, logs, abandoned requests, and the end.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod service;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::service::{Service, checkout, client, command, stock, token};
 use serde_json::Value;
-use service::{Service, checkout, client, command, stock, token};
 
 /// A connection that has sent `request`.
 fn send(service: &Service, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&service.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     stream
 }
@@ -88,7 +85,7 @@ async fn an_abandoned_request_holds_no_lock_and_is_logged() {
     assert_eq!((&line["abandoned"], &line["severity"]), (&Value::from(true), &Value::from("WARNING")));
     // Another process can write at once, and the sums are right whatever became of the abandoned ones.
     let before = stock(&client, &other, 3).await;
-    let token = service::token(&client, &other).await;
+    let token = crate::service::token(&client, &other).await;
     assert_eq!(checkout(&client, &other, &token, body).send().await.unwrap().status(), 200);
     let after = stock(&client, &other, 3).await;
     assert!(after < before);
