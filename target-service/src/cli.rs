@@ -50,6 +50,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Shop => runtime.block_on(serve::run(settings, started)).map_err(|error| error.to_string()),
         Command::Migrate => runtime.block_on(migrate(&settings)),
     };
+    // A request that was not done in time must not delay the end.
+    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(1, &message),

@@ -50,12 +50,17 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let rng = Mutex::new(StdRng::from_os_rng());
+    let revision = settings.revision.clone();
     let shop = Arc::new(Shop { settings, store, log: log.clone(), rng, totals: Totals::default() });
     log.write(&ProcessLine {
         severity: Severity::Info,
         message: "ready",
         time: stamp(Timestamp::now()),
-        process: json!({"address": address.to_string(), "startup_ms": millis(started.elapsed())}),
+        process: json!({
+            "address": address.to_string(),
+            "startup_ms": millis(started.elapsed()),
+            "revision": revision,
+        }),
     });
     let drained = serve(listener, Arc::clone(&shop), ending).await;
     log.write(&ProcessLine {

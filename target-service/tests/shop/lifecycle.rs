@@ -147,6 +147,30 @@ async fn log_lines_have_cloud_loggings_shape() {
     assert!((between - latency).abs() < 3e-6, "the end is the start and the latency: {between} and {latency}");
 }
 
+#[test]
+fn the_signal_ends_a_delayed_start_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut child = command("shop", folder.path())
+        .env("STARTUP_DELAY_MS", "600000")
+        .stdout(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    // The handler is in place once the kernel says that the process catches SIGTERM (bit 14).
+    let status = format!("/proc/{}/status", child.id());
+    let catches = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() & (1 << 14) != 0
+    };
+    while !catches() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    crate::service::terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "", "it was never ready");
+}
+
 #[tokio::test]
 async fn requests_can_go_unlogged_but_are_counted() {
     let folder = tempfile::tempdir().unwrap();

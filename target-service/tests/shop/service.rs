@@ -64,8 +64,7 @@ impl Service {
     }
 
     pub(crate) fn terminate(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
-        kill_process(pid, Signal::TERM).expect("the child is not reaped yet");
+        terminate(&self.child);
     }
 
     /// Waits for the end.
@@ -80,6 +79,12 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends SIGTERM.
+pub(crate) fn terminate(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
+    kill_process(pid, Signal::TERM).expect("the child is not reaped yet");
 }
 
 /// The binary with an environment that holds nothing but what a test sets.
