@@ -23,7 +23,7 @@ enum Command {
     /// Serve the shop on HOST:PORT until SIGTERM or SIGINT; an empty database is set up first.
     #[command(after_help = settings::HELP)]
     Shop,
-    /// Create the tables and the seeds in DATABASE_URL and end; does nothing where they exist.
+    /// Create the tables and the seeds in the database and end; does nothing where they exist.
     #[command(after_help = settings::HELP)]
     Migrate,
 }
@@ -50,6 +50,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Shop => runtime.block_on(serve::run(settings, started)).map_err(|error| error.to_string()),
         Command::Migrate => runtime.block_on(migrate(&settings)),
     };
+    // A request that was not done in time must not delay the end.
+    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(1, &message),

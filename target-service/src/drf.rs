@@ -44,7 +44,7 @@ impl View {
     }
 
     /// The JSON body of a write, or its 400 or 415.
-    pub(crate) fn body(self, call: &Call) -> Result<Value, Response> {
+    pub(crate) fn body(self, call: &Call) -> Result<Value, Box<Response>> {
         if call.body.is_empty() {
             return Ok(json!({}));
         }
@@ -53,12 +53,12 @@ impl View {
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
             let text = format!("Unsupported media type \"{content_type}\" in request.");
-            return Err(self.detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text));
+            return Err(Box::new(self.detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text)));
         }
         serde_json::from_slice(&call.body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             let text = format!("JSON parse error - Expecting value: line {line} column {column}");
-            self.detail(StatusCode::BAD_REQUEST, &text)
+            Box::new(self.detail(StatusCode::BAD_REQUEST, &text))
         })
     }
 

@@ -130,7 +130,7 @@ fn shown(call: &Call, view: View, product: Option<&Product>) -> Response {
 async fn create(call: &Call) -> Result<Response, StoreError> {
     let body = match COLLECTION.body(call) {
         Ok(body) => body,
-        Err(response) => return Ok(response),
+        Err(response) => return Ok(*response),
     };
     let columns = match columns(call, &body, None).await? {
         Ok(columns) => columns,
@@ -150,7 +150,7 @@ async fn change(call: &Call, id: i64) -> Result<Response, StoreError> {
     let store = &call.shop.store;
     let body = match ITEM.body(call) {
         Ok(body) => body,
-        Err(response) => return Ok(response),
+        Err(response) => return Ok(*response),
     };
     if store.select::<Product>(&call.waits, "id", Value::Integer(id)).await?.is_empty() {
         return Ok(ITEM.not_found(MODEL, true));

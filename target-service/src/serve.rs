@@ -38,11 +38,11 @@ pub(crate) enum ServeError {
 
 /// Serves until SIGTERM or SIGINT. `started` is when the process began.
 pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), ServeError> {
-    let mut stop = Stop::new()?;
+    let mut ending = Ending::new()?;
     let (log, writer) = Log::start()?;
     tokio::select! {
         () = sleep(settings.startup_delay) => {}
-        () = stop.wait() => return Ok(()),
+        () = ending.wait() => return Ok(()),
     }
     let store = Store::open(&settings.database).await?;
     let address = SocketAddr::new(settings.host, settings.port);
@@ -50,14 +50,19 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let rng = Mutex::new(StdRng::from_os_rng());
+    let revision = settings.revision.clone();
     let shop = Arc::new(Shop { settings, store, log: log.clone(), rng, totals: Totals::default() });
     log.write(&ProcessLine {
         severity: Severity::Info,
         message: "ready",
         time: stamp(Timestamp::now()),
-        process: json!({"address": address.to_string(), "startup_ms": millis(started.elapsed())}),
+        process: json!({
+            "address": address.to_string(),
+            "startup_ms": millis(started.elapsed()),
+            "revision": revision,
+        }),
     });
-    let drained = serve(listener, Arc::clone(&shop), stop).await;
+    let drained = serve(listener, Arc::clone(&shop), ending).await;
     log.write(&ProcessLine {
         severity: if drained { Severity::Info } else { Severity::Warning },
         message: if drained { "stopped" } else { "stopped with requests in flight" },
@@ -77,7 +82,7 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
 }
 
 /// Whether everything in flight was answered in time.
-async fn serve(listener: TcpListener, shop: Arc<Shop>, mut stop: Stop) -> bool {
+async fn serve(listener: TcpListener, shop: Arc<Shop>, mut ending: Ending) -> bool {
     // Small answers must not wait for an acknowledgement of the one before.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
@@ -91,19 +96,19 @@ async fn serve(listener: TcpListener, shop: Arc<Shop>, mut stop: Stop) -> bool {
     tokio::select! {
         // Serving ends only after the signal.
         _ = &mut server => return true,
-        () = stop.wait() => {}
+        () = ending.wait() => {}
     }
     stopping.notify_one();
     timeout(DRAIN, server).await.is_ok()
 }
 
 /// The signals that end the process.
-struct Stop {
+struct Ending {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl Ending {
     fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

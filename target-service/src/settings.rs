@@ -20,12 +20,13 @@ Environment:
   EXECUTOR_THREADS    threads that run requests; waiting requests need none [1]
   STARTUP_DELAY_MS    time to wait before listening, in milliseconds [0]
   LOG_REQUESTS        one log line per request: true or false [true]
+  K_REVISION          revision named in the first log line; a platform sets it [none]
   GOOGLE_CLOUD_PROJECT  project in the trace field of the log lines [none: the bare trace id]
 
 Exit codes: 0 ended cleanly, 1 the service or its surroundings failed, 2 wrong usage or settings";
 
 /// Everything that can be set. The defaults are those of [`HELP`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) host: IpAddr,
     pub(crate) port: u16,
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) startup_delay: Duration,
     pub(crate) log_requests: bool,
     pub(crate) project: Option<String>,
+    /// The platform's name for what this instance is of; shown at the start.
+    pub(crate) revision: Option<String>,
 }
 
 /// A setting that cannot be used.
@@ -75,6 +78,7 @@ impl Settings {
             startup_delay: Duration::from_millis(integer("STARTUP_DELAY_MS", 0, (0, 600_000))?),
             log_requests,
             project: text("GOOGLE_CLOUD_PROJECT")?,
+            revision: text("K_REVISION")?,
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::log::{HttpRequest, Log, ProcessLine, RequestLine, Severity};
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::store::{LockWait, Store, StoreError};
-use crate::{checkout, cors, drf, health, products, site_config, testimonials, wire, work};
+use crate::{checkout, cors, csrf, drf, health, products, site_config, testimonials, wire, work};
 
 /// The largest body that is read, in bytes.
 const BODY_MAX: usize = 2_621_440;
@@ -137,7 +137,7 @@ async fn route(call: &Call) -> Result<Response, StoreError> {
         });
     };
     match route {
-        Route::Home => Ok(home()),
+        Route::Home => Ok(csrf::refusal(call).unwrap_or_else(home)),
         Route::ApiRoot => Ok(api_root(call)),
         Route::CsrfToken => Ok(checkout::csrf_token(call)),
         Route::Checkout => checkout::checkout(call).await,

@@ -61,7 +61,7 @@ pub(crate) async fn active(call: &Call) -> Result<Response, StoreError> {
 async fn write(call: &Call, view: View, id: Option<i64>) -> Result<Response, StoreError> {
     let body = match view.body(call) {
         Ok(body) => body,
-        Err(response) => return Ok(response),
+        Err(response) => return Ok(*response),
     };
     let mut form = match Form::new(&body, true) {
         Ok(form) => form,

@@ -60,8 +60,8 @@ pub(crate) async fn item(call: &Call, key: &str) -> Result<Response, StoreError>
 
 /// The last `product_id` of the query; an empty one filters nothing.
 fn product_filter(query: &str) -> Option<&str> {
-    let values = query.split('&').filter_map(|pair| pair.strip_prefix("product_id="));
-    values.last().filter(|value| !value.is_empty())
+    let mut values = query.split('&').filter_map(|pair| pair.strip_prefix("product_id="));
+    values.next_back().filter(|value| !value.is_empty())
 }
 
 async fn exists(call: &Call, product: i64) -> Result<bool, StoreError> {
@@ -72,7 +72,7 @@ async fn exists(call: &Call, product: i64) -> Result<bool, StoreError> {
 async fn write(call: &Call, view: View, id: Option<i64>) -> Result<Response, StoreError> {
     let body = match view.body(call) {
         Ok(body) => body,
-        Err(response) => return Ok(response),
+        Err(response) => return Ok(*response),
     };
     let columns = match columns(call, &body).await? {
         Ok(columns) => columns,

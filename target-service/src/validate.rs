@@ -84,8 +84,10 @@ impl<'a> Form<'a> {
 
     /// A picture: only "none" can be said in JSON.
     pub(crate) fn no_file(&mut self, name: &'static str) {
-        if self.body.get(name).is_some_and(|value| !value.is_null()) {
-            self.error(name, "The submitted data was not a file. Check the encoding type on the form.");
+        match self.body.get(name) {
+            None => {}
+            Some(Json::Null) => self.columns.push((name, Value::Null)),
+            Some(_) => self.error(name, "The submitted data was not a file. Check the encoding type on the form."),
         }
     }
 

@@ -7,11 +7,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use thiserror::Error;
 
 /// Where the store is and how many connections this process may have to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Database {
     pub(crate) url: String,
     pub(crate) connections: u32,
-    file: String,
+    options: SqliteConnectOptions,
 }
 
 /// A `DATABASE_URL` that names no database of a supported kind.
@@ -33,17 +33,17 @@ impl Database {
             return Err(DatabaseUrlError::InMemory(url.to_owned()));
         }
         let file = rest.strip_prefix("//").unwrap_or(rest).split('?').next().unwrap_or_default();
-        if file.is_empty() || SqliteConnectOptions::from_str(url).is_err() {
-            return Err(DatabaseUrlError::NotSqlite(url.to_owned()));
+        match SqliteConnectOptions::from_str(url) {
+            Ok(options) if !file.is_empty() => Ok(Self { url: url.to_owned(), connections, options }),
+            _ => Err(DatabaseUrlError::NotSqlite(url.to_owned())),
         }
-        Ok(Self { url: url.to_owned(), connections, file: file.to_owned() })
     }
 
     /// How every connection is opened. WAL is not set here: it is a lasting property of the file, given to it when
     /// it is set up, and setting it needs a lock that nobody can wait for.
     pub(super) fn options(&self, busy_timeout: Duration) -> SqliteConnectOptions {
-        SqliteConnectOptions::from_str(&self.url)
-            .unwrap_or_else(|_| SqliteConnectOptions::new().filename(&self.file))
+        self.options
+            .clone()
             .create_if_missing(true)
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)

@@ -37,6 +37,8 @@ pub(crate) enum Value {
     Integer(i64),
     Text(String),
     Boolean(bool),
+    /// No text.
+    Null,
 }
 
 #[derive(Debug, Error)]
@@ -231,6 +233,7 @@ impl Store {
                 Value::Integer(number) => arguments.add(*number),
                 Value::Text(text) => arguments.add(text.clone()),
                 Value::Boolean(truth) => arguments.add(*truth),
+                Value::Null => arguments.add(None::<String>),
             }
             .map_err(sqlx::Error::Encode)?;
         }

@@ -10,17 +10,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Nothing a test waits for takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
-pub struct Service {
+pub(crate) struct Service {
     child: Child,
     lines: Receiver<String>,
-    pub address: String,
+    pub(crate) address: String,
 }
 
 impl Service {
     /// Starts `target-service shop` on `folder/shop.db` with further settings.
-    pub fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut child = command("shop", folder)
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
@@ -41,12 +41,12 @@ impl Service {
         service
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The next log line for which `wanted` holds; those before it are passed over.
-    pub fn log_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn log_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect("the wanted line is logged");
             let line: Value = serde_json::from_str(&line).expect("each line is JSON");
@@ -57,19 +57,18 @@ impl Service {
     }
 
     /// CPU time the process has used, in clock ticks of 10 ms.
-    pub fn cpu_ticks(&self) -> u64 {
+    pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process runs");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields after the name").split_whitespace().collect();
         [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
     }
 
-    pub fn terminate(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
-        kill_process(pid, Signal::TERM).expect("the child is not reaped yet");
+    pub(crate) fn terminate(&self) {
+        terminate(&self.child);
     }
 
     /// Waits for the end.
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("the child can be waited for")
     }
 }
@@ -82,20 +81,26 @@ impl Drop for Service {
     }
 }
 
+/// Sends SIGTERM.
+pub(crate) fn terminate(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
+    kill_process(pid, Signal::TERM).expect("the child is not reaped yet");
+}
+
 /// The binary with an environment that holds nothing but what a test sets.
-pub fn command(subcommand: &str, folder: &Path) -> Command {
+pub(crate) fn command(subcommand: &str, folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_target-service"));
     command.arg(subcommand).current_dir(folder).env_clear().env("HOST", "127.0.0.1").env("PORT", "0");
     command
 }
 
 /// A client that follows no redirect and keeps its connections.
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client without options")
 }
 
 /// A token of the service: what goes into the cookie and what into the header.
-pub async fn token(client: &reqwest::Client, service: &Service) -> (String, String) {
+pub(crate) async fn token(client: &reqwest::Client, service: &Service) -> (String, String) {
     let response = client.get(service.url("/api/csrf_token")).send().await.expect("the service answers");
     let cookie = response.headers()["set-cookie"].to_str().expect("ASCII").to_owned();
     let body: Value = response.json().await.expect("JSON");
@@ -104,7 +109,7 @@ pub async fn token(client: &reqwest::Client, service: &Service) -> (String, Stri
 }
 
 /// A checkout with the token of [`token`].
-pub fn checkout(
+pub(crate) fn checkout(
     client: &reqwest::Client,
     service: &Service,
     (cookie, token): &(String, String),
@@ -119,7 +124,7 @@ pub fn checkout(
 }
 
 /// The stock of a product.
-pub async fn stock(client: &reqwest::Client, service: &Service, product: u32) -> i64 {
+pub(crate) async fn stock(client: &reqwest::Client, service: &Service, product: u32) -> i64 {
     let url = service.url(&format!("/api/products/{product}/"));
     let product: Value = client.get(url).send().await.expect("an answer").json().await.expect("JSON");
     product["inventory_count"].as_i64().expect("a count")

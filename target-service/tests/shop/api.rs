@@ -1,11 +1,8 @@
 //! The REST routes, the pages and the common headers, as recorded from the genuine shop.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod service;
-
+use crate::service::{Service, client};
 use reqwest::Method;
 use serde_json::{Value, json};
-use service::{Service, client};
 
 struct Shop {
     service: Service,
@@ -107,6 +104,11 @@ async fn products_can_be_written_by_anybody() {
     assert_eq!(shop.send(Method::POST, "/api/products/", &new).await, (400, taken.clone()));
     assert_eq!(shop.send(Method::PATCH, "/api/products/1/", &json!({"name": "Tin Fox"})).await, (400, taken));
     assert_eq!(shop.send(Method::PUT, "/api/products/5/", &new).await.0, 200);
+    assert_eq!(shop.send(Method::PATCH, "/api/products/3/", &json!({"image": null})).await.1["image"], Value::Null);
+    assert_eq!(
+        shop.send(Method::PATCH, "/api/products/3/", &json!({"image": "x.png"})).await.1,
+        json!({"image": ["The submitted data was not a file. Check the encoding type on the form."]})
+    );
     let (status, missing) = shop.send(Method::PUT, "/api/products/5/", &json!({"price": "x", "active": null})).await;
     assert_eq!(
         (status, missing),
@@ -188,6 +190,7 @@ async fn slashes_redirect_and_unknown_paths_do_not() {
         assert_eq!((status, headers["content-type"].to_str().unwrap()), (404, "text/html; charset=utf-8"));
         assert_eq!(headers["vary"], "origin");
     }
+    assert_eq!(shop.headers(Method::POST, "/", &[]).await.0, 403);
     let (status, home) = shop.get("/").await;
     assert_eq!(status, 200);
     assert!(home.contains("✨🥑✨") && home.contains("/api") && home.contains("/admin"));

@@ -1,10 +1,7 @@
 //! The checkout and its token, byte by byte as recorded from the genuine shop.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod service;
-
+use crate::service::{Service, checkout, client, stock, token};
 use serde_json::Value;
-use service::{Service, checkout, client, stock, token};
 
 const CUSTOMER: &str = r#""customer":{"email":"foo@bar.com"}"#;
 const COLLECT: &str = r#""payment":{"method":"collect"}"#;
@@ -13,14 +10,10 @@ fn cart(items: &str) -> String {
     format!("{{{CUSTOMER},{COLLECT},\"items\":[{items}]}}")
 }
 
-#[tokio::test]
-async fn every_recorded_case_answers_as_recorded() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path(), &[]);
-    let client = client();
-    let token = token(&client, &service).await;
+/// Body of the request, status and body of the answer.
+fn recorded_cases() -> Vec<(String, u16, &'static str)> {
     let credit = r#""payment":{"method":"credit"}"#;
-    let cases = [
+    vec![
         (
             cart(r#"{"id":4,"countRequested":2}"#),
             200,
@@ -82,8 +75,16 @@ async fn every_recorded_case_answers_as_recorded() {
             400,
             r#"{"status": "insufficient_product", "errors": {"items": [{"status": ["insufficient_product"], "items": {"id": "1", "countRequested": "9223372036854775807", "countFulfilled": "27"}}]}}"#,
         ),
-    ];
-    for (body, status, expected) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn every_recorded_case_answers_as_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path(), &[]);
+    let client = client();
+    let token = token(&client, &service).await;
+    for (body, status, expected) in recorded_cases() {
         let response = checkout(&client, &service, &token, body.clone()).send().await.unwrap();
         let head = response.headers().clone();
         assert_eq!(

@@ -1,19 +1,16 @@
 //! The life of the process: readiness, settings, logs, abandoned requests, and the end.
 
-#[expect(dead_code, reason = "each test file uses a part of it")]
-mod service;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::service::{Service, checkout, client, command, stock, token};
 use serde_json::Value;
-use service::{Service, checkout, client, command, stock, token};
 
 /// A connection that has sent `request`.
 fn send(service: &Service, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&service.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     stream
 }
@@ -88,7 +85,7 @@ async fn an_abandoned_request_holds_no_lock_and_is_logged() {
     assert_eq!((&line["abandoned"], &line["severity"]), (&Value::from(true), &Value::from("WARNING")));
     // Another process can write at once, and the sums are right whatever became of the abandoned ones.
     let before = stock(&client, &other, 3).await;
-    let token = service::token(&client, &other).await;
+    let token = crate::service::token(&client, &other).await;
     assert_eq!(checkout(&client, &other, &token, body).send().await.unwrap().status(), 200);
     let after = stock(&client, &other, 3).await;
     assert!(after < before);
@@ -148,6 +145,30 @@ async fn log_lines_have_cloud_loggings_shape() {
     let latency: f64 = request["latency"].as_str().unwrap().strip_suffix('s').unwrap().parse().unwrap();
     let between = time("time").duration_since(time("startTime")).as_secs_f64();
     assert!((between - latency).abs() < 3e-6, "the end is the start and the latency: {between} and {latency}");
+}
+
+#[test]
+fn the_signal_ends_a_delayed_start_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut child = command("shop", folder.path())
+        .env("STARTUP_DELAY_MS", "600000")
+        .stdout(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    // The handler is in place once the kernel says that the process catches SIGTERM (bit 14).
+    let status = format!("/proc/{}/status", child.id());
+    let catches = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() & (1 << 14) != 0
+    };
+    while !catches() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    crate::service::terminate(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "", "it was never ready");
 }
 
 #[tokio::test]

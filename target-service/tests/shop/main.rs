@@ -1,0 +1,8 @@
+//! The shop from outside: the real binary, real sockets, a real database file.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its own helper functions too")]
+
+mod api;
+mod checkout;
+mod lifecycle;
+mod service;
+mod stock;
