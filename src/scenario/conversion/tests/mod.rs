@@ -81,7 +81,7 @@ fn the_base_file_means_what_it_says() {
     // 60 requests per second in journeys of two steps are 30 arrivals per second.
     let [normal, sale] = scenario.stages.as_slice() else { panic!("two stages") };
     assert_eq!((normal.kind, normal.from, normal.to), (StageKind::Hold, 30.0, 30.0));
-    assert_eq!((normal.duration, normal.warm_up), (Duration::from_secs(60), Duration::from_secs(20)));
+    assert_eq!((normal.duration, normal.warm_up), (Duration::from_mins(1), Duration::from_secs(20)));
     assert_eq!((sale.kind, sale.from, sale.to), (StageKind::Ramp, 30.0, 60.0));
     let pay = &scenario.journeys[0].steps[1];
     assert_eq!((pay.method.as_str(), pay.path.as_str(), pay.timeout), ("POST", "/pay", Duration::from_secs(5)));
@@ -109,6 +109,7 @@ fn a_scenario_survives_being_saved() {
 #[test]
 fn the_shopping_scenario_is_the_default_study() {
     let scenario = parse(SHOPPING);
+    let (hold, spike) = (StageKind::Hold, StageKind::Spike);
     let steps = scenario.steps_per_arrival();
     assert!((4.0..=6.0).contains(&steps), "{steps}");
     let stages: Vec<_> = scenario
@@ -116,8 +117,7 @@ fn the_shopping_scenario_is_the_default_study() {
         .iter()
         .map(|stage| (stage.kind, (stage.from * steps).round(), stage.duration.as_secs(), stage.warm_up.as_secs()))
         .collect();
-    use StageKind::{Hold, Spike};
-    assert_eq!(stages, [(Hold, 60.0, 144, 48), (Spike, 140.0, 72, 0), (Hold, 60.0, 72, 0)]);
+    assert_eq!(stages, [(hold, 60.0, 144, 48), (spike, 140.0, 72, 0), (hold, 60.0, 72, 0)]);
     assert!(matches!(scenario.load, LoadModel::Open { .. }));
     let service = scenario.service.unwrap();
     assert_eq!((service.host_cores_per_vcpu, service.time_factor, service.max_instances), (0.05, 12.0, 30));
