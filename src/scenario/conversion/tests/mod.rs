@@ -161,6 +161,23 @@ fn a_terminal_is_safe_from_what_a_file_holds() {
     assert!(told.contains("\\u{1b}[31m") && !told.contains('\u{1b}'), "{told:?}");
 }
 
+#[test]
+fn bottomless_and_swelling_files_are_refused() {
+    let deep = "json: ".to_owned() + &"[".repeat(50_000);
+    assert!(refusal("timeout: 5s", &deep).contains("hint: "));
+    let mut bomb = "description: &a0 [x]\n".to_owned();
+    for level in 1..40 {
+        bomb += &format!("k{level}: &a{level} [{0}, {0}]\n", format_args!("*a{}", level - 1));
+    }
+    assert!(refusal("name: base\n", &bomb).contains("hint: "));
+    let mut swelling = "name: base\nset_up:\n  - {name: s, get: /, json: {a0: &a0 [x, x]".to_owned();
+    for level in 1..40 {
+        swelling += &format!(", a{level}: &a{level} [*a{0}, *a{0}]", level - 1);
+    }
+    swelling += "}}\njourneys: []\nload: closed\nstages: []\n";
+    assert!(Scenario::from_yaml(Path::new("s"), &swelling).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
