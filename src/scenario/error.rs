@@ -138,9 +138,11 @@ pub(super) fn from_yaml_reader(error: &serde_saphyr::Error) -> Problem {
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             (format!("unknown word `{variant}`"), offer(variant, expected))
         }
-        Error::SerdeMissingField { field, .. } => {
-            (format!("the key `{field}` is missing"), format!("add `{field}: …`; scenarios/README.md describes it"))
-        }
+        // The reader points at the last key of the mapping that lacks one.
+        Error::SerdeMissingField { field, .. } => (
+            format!("beside this key the key `{field}` is missing"),
+            format!("add `{field}: …`; scenarios/README.md describes it"),
+        ),
         Error::DuplicateMappingKey { key, .. } => {
             (format!("the key `{}` stands here twice", key.as_deref().unwrap_or("?")), "keep one of the two".to_owned())
         }
@@ -164,7 +166,8 @@ pub(super) fn from_yaml_reader(error: &serde_saphyr::Error) -> Problem {
 fn kind(rust_type: &str) -> &'static str {
     match rust_type {
         "f64" | "floating point" => "a number",
-        "u16" | "u32" => "a whole number of at least 0",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
         "i64" => "a whole number",
         _ => "a value of the right type",
     }

@@ -175,7 +175,7 @@ mod tests {
     fn durations_and_sizes_carry_their_units() {
         assert_eq!(duration("170ms"), Ok(Duration::from_millis(170)));
         assert_eq!(duration(" 1.5 s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
         assert_eq!(duration("800us"), Ok(Duration::from_micros(800)));
         for wrong in ["170", "ms", "", "1d", "-1s", "1..2s", "2000h", "nan s"] {
             assert!(duration(wrong).is_err(), "{wrong}");

@@ -21,6 +21,7 @@ pub fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_committed_schema_is_the_types() {
@@ -31,5 +32,34 @@ mod tests {
             committed == generated,
             "scenarios/schema.json is out of date: write what `tidegate scenario schema` prints to it"
         );
+    }
+
+    /// Every key that can be written, wherever it belongs.
+    fn keys(schema: &Value, found: &mut BTreeSet<String>) {
+        match schema {
+            Value::Object(members) => {
+                if let Some(Value::Object(properties)) = members.get("properties") {
+                    found.extend(properties.keys().cloned());
+                }
+                members.values().for_each(|member| keys(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_readme_tells_of_every_key() {
+        let readme = include_str!("../../scenarios/README.md");
+        let mut found = BTreeSet::new();
+        keys(&schema(), &mut found);
+        assert!(found.len() > 50, "{found:?}");
+        let is_told = |key: &String| {
+            readme.contains(&format!("{key}:"))
+                || readme.contains(&format!("`{key}`"))
+                || readme.contains(&format!("{key},"))
+        };
+        let untold: Vec<String> = found.into_iter().filter(|key| !is_told(key)).collect();
+        assert_eq!(untold, Vec::<String>::new());
     }
 }

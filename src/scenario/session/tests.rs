@@ -190,10 +190,10 @@ fn choices_come_by_weight() {
     let field =
         Field::Choice { values: vec!["red".into(), "blue".into(), "never".into()], weights: vec![1.0, 3.0, 0.0] };
     let mut draws = ChaCha8Rng::seed_from_u64(9);
-    let drawn: Vec<Value> = (0..10_000).map(|_| script::draw(&field, &mut draws)).collect();
-    let blue = drawn.iter().filter(|value| *value == "blue").count() as f64 / 10_000.0;
+    let values: Vec<Value> = (0..10_000).map(|_| script::draw(&field, &mut draws)).collect();
+    let blue = values.iter().filter(|value| *value == "blue").count() as f64 / 10_000.0;
     assert!((blue - 0.75).abs() < 5.0 * (0.75 * 0.25 / 10_000_f64).sqrt(), "{blue}");
-    assert!(!drawn.contains(&"never".into()));
+    assert!(!values.contains(&"never".into()));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn the_base_file_means_what_it_says() {
     // 60 requests per second in journeys of two steps are 30 arrivals per second.
     let [normal, sale] = scenario.stages.as_slice() else { panic!("two stages") };
     assert_eq!((normal.kind, normal.from, normal.to), (StageKind::Hold, 30.0, 30.0));
-    assert_eq!((normal.duration, normal.warm_up), (Duration::from_secs(60), Duration::from_secs(20)));
+    assert_eq!((normal.duration, normal.warm_up), (Duration::from_mins(1), Duration::from_secs(20)));
     assert_eq!((sale.kind, sale.from, sale.to), (StageKind::Ramp, 30.0, 60.0));
     let pay = &scenario.journeys[0].steps[1];
     assert_eq!((pay.method.as_str(), pay.path.as_str(), pay.timeout), ("POST", "/pay", Duration::from_secs(5)));
@@ -109,6 +109,7 @@ fn a_scenario_survives_being_saved() {
 #[test]
 fn the_shopping_scenario_is_the_default_study() {
     let scenario = parse(SHOPPING);
+    let (hold, spike) = (StageKind::Hold, StageKind::Spike);
     let steps = scenario.steps_per_arrival();
     assert!((4.0..=6.0).contains(&steps), "{steps}");
     let stages: Vec<_> = scenario
@@ -116,8 +117,7 @@ fn the_shopping_scenario_is_the_default_study() {
         .iter()
         .map(|stage| (stage.kind, (stage.from * steps).round(), stage.duration.as_secs(), stage.warm_up.as_secs()))
         .collect();
-    use StageKind::{Hold, Spike};
-    assert_eq!(stages, [(Hold, 60.0, 144, 48), (Spike, 140.0, 72, 0), (Hold, 60.0, 72, 0)]);
+    assert_eq!(stages, [(hold, 60.0, 144, 48), (spike, 140.0, 72, 0), (hold, 60.0, 72, 0)]);
     assert!(matches!(scenario.load, LoadModel::Open { .. }));
     let service = scenario.service.unwrap();
     assert_eq!((service.host_cores_per_vcpu, service.time_factor, service.max_instances), (0.05, 12.0, 30));
@@ -159,6 +159,23 @@ fn a_file_that_cannot_be_read_is_named() {
 fn a_terminal_is_safe_from_what_a_file_holds() {
     let told = refusal("name: base", "name: \"a\\e[31m\"");
     assert!(told.contains("\\u{1b}[31m") && !told.contains('\u{1b}'), "{told:?}");
+}
+
+#[test]
+fn bottomless_and_swelling_files_are_refused() {
+    let deep = "json: ".to_owned() + &"[".repeat(50_000);
+    assert!(refusal("timeout: 5s", &deep).contains("hint: "));
+    let mut bomb = "description: &a0 [x]\n".to_owned();
+    for level in 1..40 {
+        bomb += &format!("k{level}: &a{level} [{0}, {0}]\n", format_args!("*a{}", level - 1));
+    }
+    assert!(refusal("name: base\n", &bomb).contains("hint: "));
+    let mut swelling = "name: base\nset_up:\n  - {name: s, get: /, json: {a0: &a0 [x, x]".to_owned();
+    for level in 1..40 {
+        swelling += &format!(", a{level}: &a{level} [*a{0}, *a{0}]", level - 1);
+    }
+    swelling += "}}\njourneys: []\nload: closed\nstages: []\n";
+    assert!(Scenario::from_yaml(Path::new("s"), &swelling).is_err());
 }
 
 proptest! {

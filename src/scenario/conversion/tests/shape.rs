@@ -4,6 +4,16 @@ use super::refusal;
 
 #[test]
 fn a_file_of_the_wrong_shape_is_told() {
+    insta::assert_snapshot!(refusal("duration: 60s, ", ""), @r"
+    shop.yaml:26:30: beside this key the key `duration` is missing
+
+    hint: add `duration: …`; scenarios/README.md describes it
+    ");
+    insta::assert_snapshot!(refusal("status: [200]}\n", "status: [70000]}\n"), @r"
+    shop.yaml:20:27: this is not a whole number from 0 to 65535
+
+    hint: write a whole number from 0 to 65535 here; scenarios/README.md shows every key
+    ");
     insta::assert_snapshot!(refusal("think: 100ms", "thnik: 100ms"), @r"
     shop.yaml:14:9: unknown key `thnik`
 
@@ -30,9 +40,9 @@ fn a_file_of_the_wrong_shape_is_told() {
     hint: write a number here; scenarios/README.md shows every key
     ");
     insta::assert_snapshot!(refusal("blocks: 2", "blocks: -2"), @r"
-    shop.yaml:45:11: this is not a whole number of at least 0
+    shop.yaml:45:11: this is not a whole number from 0 to 4294967295
 
-    hint: write a whole number of at least 0 here; scenarios/README.md shows every key
+    hint: write a whole number from 0 to 4294967295 here; scenarios/README.md shows every key
     ");
     insta::assert_snapshot!(refusal("blocks: 2", "blocks: [2]"), @r"
     shop.yaml:45:11: this is not a single value
@@ -50,7 +60,7 @@ fn a_file_of_the_wrong_shape_is_told() {
     hint: write a list here; scenarios/README.md shows every key
     ");
     insta::assert_snapshot!(refusal("name: base\n", ""), @r"
-    shop.yaml:42:1: the key `name` is missing
+    shop.yaml:42:1: beside this key the key `name` is missing
 
     hint: add `name: …`; scenarios/README.md describes it
     ");

@@ -3,7 +3,12 @@
 use super::refusal;
 
 #[test]
-fn journeys_and_steps_that_cannot_be_are_told() {
+fn steps_that_cannot_be_are_told() {
+    insta::assert_snapshot!(refusal("name: pay\n        ", ""), @r"
+    shop.yaml:21:9: beside this key the key `name` is missing
+
+    hint: add `name: …`; scenarios/README.md describes it
+    ");
     insta::assert_snapshot!(refusal("post: /pay", "path: /pay"), @r"
     shop.yaml:16:9: unknown key `path`
 
@@ -67,6 +72,10 @@ fn journeys_and_steps_that_cannot_be_are_told() {
 
     hint: give a timeout such as 30s, or leave it out
     ");
+}
+
+#[test]
+fn headers_paths_and_counters_that_cannot_be_are_told() {
     insta::assert_snapshot!(refusal("X-Token:", "Host:"), @r"
     shop.yaml:17:25: the header `Host` is set by tidegate itself
 
