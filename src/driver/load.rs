@@ -44,7 +44,7 @@ impl Load {
 
 /// `duration` after `instant`; as late as the clock can tell when that is beyond it.
 pub(super) fn later(instant: Instant, duration: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    const FAR: Duration = Duration::from_hours(30 * 365 * 24);
     instant.checked_add(duration).unwrap_or_else(|| instant + FAR)
 }
 

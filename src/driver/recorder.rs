@@ -33,12 +33,13 @@ impl Shape {
     pub fn of(plan: &Plan) -> Self {
         let scenario = plan.scenario();
         let steps: Vec<String> = scenario.step_names().into_iter().map(str::to_owned).collect();
-        let number = |name: &str| steps.iter().position(|step| step == name).expect("step_names names every step");
+        let numbers = |journey: usize, steps: usize| (0..steps).map(|step| plan.step_number(journey, step)).collect();
         Self {
             journeys: scenario
                 .journeys
                 .iter()
-                .map(|journey| (journey.name.clone(), journey.steps.iter().map(|step| number(&step.name)).collect()))
+                .enumerate()
+                .map(|(index, journey)| (journey.name.clone(), numbers(index, journey.steps.len())))
                 .collect(),
             stages: plan
                 .stages()
@@ -54,7 +55,7 @@ impl Shape {
     fn measured_stage(&self, due: Duration) -> Option<usize> {
         let index = self.stages.partition_point(|(_, stage)| stage.end <= due);
         let (_, stage) = self.stages.get(index)?;
-        (due >= stage.measured_from && due >= stage.start).then_some(index)
+        (due >= stage.measured_from).then_some(index)
     }
 }
 
@@ -306,7 +307,7 @@ impl Recorder {
     fn count_failure(&mut self, step: usize, status: Option<u16>, cause: &str) {
         let mut kind = (step, status, cause.to_owned());
         if self.failures.len() >= FAILURE_KINDS_MAX && !self.failures.contains_key(&kind) {
-            kind.2 = "other causes".to_owned();
+            "other causes".clone_into(&mut kind.2);
         }
         *self.failures.entry(kind).or_default() += 1;
     }
@@ -459,7 +460,7 @@ mod tests {
             let due = index * 10 * MS;
             recorder.arrive(0, due);
             let first_of_stall = index == 10_000;
-            let blocked = if index > 10_000 { stall_end - due } else { Duration::ZERO };
+            let blocked = if index > 10_000 { stall_end.saturating_sub(due) } else { Duration::ZERO };
             let flight = flight(0, due, due + blocked, blocked);
             recorder.send(&flight);
             let done =
