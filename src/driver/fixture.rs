@@ -4,7 +4,8 @@
 use super::connection::Connector;
 use super::load::{Load, conduct};
 use super::progress::Progress;
-use super::recorder::{Recorder, Shape};
+use super::recorder::Recorder;
+use super::shape::Shape;
 use super::timer::Timer;
 use super::{DriveError, Options, drive};
 use crate::scenario::{Plan, Scenario};

@@ -5,7 +5,7 @@
 use super::outcome::Outcome;
 use super::series::Series;
 use super::set_up::SetUp;
-use crate::scenario::{Plan, PlannedStage};
+use super::shape::Shape;
 use crate::trial::{Failure, JourneyRecording, Recording, StageRecording, StepRecording, Times};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,51 +13,6 @@ use std::time::Duration;
 /// Kinds of failures told apart; what comes beyond is grouped as one. Causes are few by design, but some hold words of
 /// the scenario.
 const FAILURE_KINDS_MAX: usize = 1000;
-
-/// The parts of a plan that a recording is told by.
-#[derive(Clone, Debug)]
-pub struct Shape {
-    /// Step names, in the order of `Scenario::step_names`.
-    pub steps: Vec<String>,
-    /// Journeys with the indices of their steps into `steps`.
-    pub journeys: Vec<(String, Vec<usize>)>,
-    /// Counter names, in the order of `Scenario::counter_names`.
-    pub counters: Vec<String>,
-    /// Stages with their places in time.
-    pub stages: Vec<(String, PlannedStage)>,
-}
-
-impl Shape {
-    /// The shape of `plan`.
-    #[must_use]
-    pub fn of(plan: &Plan) -> Self {
-        let scenario = plan.scenario();
-        let steps: Vec<String> = scenario.step_names().into_iter().map(str::to_owned).collect();
-        let numbers = |journey: usize, steps: usize| (0..steps).map(|step| plan.step_number(journey, step)).collect();
-        Self {
-            journeys: scenario
-                .journeys
-                .iter()
-                .enumerate()
-                .map(|(index, journey)| (journey.name.clone(), numbers(index, journey.steps.len())))
-                .collect(),
-            stages: plan
-                .stages()
-                .iter()
-                .map(|stage| (scenario.stages[stage.index].name.clone(), stage.clone()))
-                .collect(),
-            counters: scenario.counter_names().into_iter().map(str::to_owned).collect(),
-            steps,
-        }
-    }
-
-    /// The stage that `due` falls into, if it falls into its measured part.
-    fn measured_stage(&self, due: Duration) -> Option<usize> {
-        let index = self.stages.partition_point(|(_, stage)| stage.end <= due);
-        let (_, stage) = self.stages.get(index)?;
-        (due >= stage.measured_from).then_some(index)
-    }
-}
 
 /// A request that was sent and has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -324,6 +279,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::PlannedStage;
     use crate::trial::Books;
     use proptest::prelude::*;
 
