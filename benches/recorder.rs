@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let scenario = Scenario::from_yaml(Path::new("bench.yaml"), SCENARIO)?;
     let plan = Plan::new(Arc::new(scenario), 1, 1.0);
     println!("virtual time       requests   ns/request  intervals  bytes as JSON");
-    for hours in if measuring { [1, 10] } else { [1, 1] } {
+    let hours: &[u64] = if measuring { &[1, 10] } else { &[1] };
+    for hours in hours {
         let requests = hours * 3600 * 100;
         let mut recorder = Recorder::new(Shape::of(&plan));
         let begun = Instant::now();

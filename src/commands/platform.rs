@@ -5,7 +5,7 @@ use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
 use crate::autoscaler::Policy;
-use crate::platform::{Clock, Fleet, FleetOptions, ServeOptions, serve};
+use crate::platform::{Clock, Fleet, FleetOptions, LimiterChoice, LimiterReport, ServeOptions, serve};
 use crate::trial::Limiter;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub struct PlatformOptions {
     /// Port of the APIs on 127.0.0.1; 0 for any free one.
     pub port: u16,
     /// How instances are limited.
-    pub limiter: String,
+    pub limiter: LimiterChoice,
     /// Divides platform times.
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
@@ -46,6 +46,7 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
         time_factor: options.time_factor,
         host_cores_per_vcpu: options.host_cores_per_vcpu,
         launcher: Some(launcher),
+        limiter: options.limiter,
         logs_dir: options.logs.clone(),
     })
     .await?;
@@ -62,7 +63,7 @@ async fn serve_until_told(
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
     let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
-    let ready = Ready { endpoint: format!("http://{address}"), limiter: record_of() };
+    let ready = Ready { endpoint: format!("http://{address}"), limiter: record_of(fleet.limiter_report()) };
     if options.announce {
         let line = serde_json::to_string(&ready).expect("an address and a few texts are always JSON");
         super::print(&format!("{line}\n"))?;
@@ -96,8 +97,8 @@ async fn listen(port: u16) -> Result<TcpListener, CommandError> {
 }
 
 /// The limiter as a study records it.
-fn record_of() -> Limiter {
-    Limiter { kind: "none".to_owned(), note: String::new(), self_test_set_cores: None, self_test_measured_cores: None }
+fn record_of(report: &LimiterReport) -> Limiter {
+    Limiter { kind: report.kind.to_string(), note: report.note.clone(), self_test_set_cores: report.measured_cores.map(|_| report.set_cores), self_test_measured_cores: report.measured_cores }
 }
 
 fn hint(endpoint: &str) -> String {

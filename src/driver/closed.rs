@@ -54,7 +54,7 @@ fn on_from(plan: &Plan, virtual_user: u32, from: Duration) -> Option<Duration> {
     let on = |at: Duration| plan.virtual_users_at(at) > virtual_user;
     for stage in plan.stages().iter().filter(|stage| stage.end > from) {
         let first = stage.start.max(from);
-        let last = stage.end - STEP;
+        let last = stage.end.saturating_sub(STEP);
         if on(first) {
             return Some(first);
         }
@@ -62,8 +62,8 @@ fn on_from(plan: &Plan, virtual_user: u32, from: Duration) -> Option<Duration> {
             continue;
         }
         let (mut off_at, mut on_at) = (first, last);
-        while on_at - off_at > STEP {
-            let middle = off_at + (on_at - off_at) / 2;
+        while on_at.saturating_sub(off_at) > STEP {
+            let middle = off_at + on_at.saturating_sub(off_at) / 2;
             if on(middle) { on_at = middle } else { off_at = middle }
         }
         return Some(on_at);

@@ -4,7 +4,9 @@ use super::connection::Connector;
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
-use super::recorder::{Recorder, Shape};
+use super::recorder::Recorder;
+use super::set_up::SetUp;
+use super::shape::Shape;
 use super::target::Target;
 use super::timer::Timer;
 use super::{host, set_up};
@@ -61,7 +63,7 @@ pub enum DriveError {
 
 /// Sends the set-up steps, then the plan, and records what becomes of every arrival.
 ///
-/// `stop` ends the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
+/// `stop` ends the set-up or the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
 /// recording says that it was interrupted. Dropping the returned future stops the load in the same way.
 ///
 /// # Errors
@@ -75,8 +77,14 @@ pub async fn drive(
 ) -> Result<Recording, DriveError> {
     let target = Target::resolve(&options.base_url).await?;
     let base_url = target.base_url.clone();
+    let mut set_up = SetUp::default();
+    tokio::select! {
+        sent = set_up::send(plan, &base_url, &mut set_up) => sent?,
+        // The load then ends before it began, and the recording says so.
+        () = told(stop.clone()) => {}
+    }
     let mut recorder = Recorder::new(Shape::of(plan));
-    recorder.set_up(&set_up::send(plan, &base_url).await?);
+    recorder.set_up(&set_up);
     let before = observe(plan, &base_url).await?;
     recorder.set_up(&before.sent);
     let mut recording = load(plan.clone(), target, recorder, options.drain, (progress, stop)).await?;
@@ -146,15 +154,17 @@ async fn load(
 }
 
 /// Resolves when the caller says stop or no longer waits for the drive.
-async fn stopped(mut stop: watch::Receiver<bool>, mut abandoned: watch::Receiver<()>) {
-    let told = async {
-        if stop.wait_for(|stop| *stop).await.is_err() {
-            // Nobody is left who could say stop.
-            std::future::pending::<()>().await;
-        }
-    };
+async fn stopped(stop: watch::Receiver<bool>, mut abandoned: watch::Receiver<()>) {
     tokio::select! {
-        () = told => {}
+        () = told(stop) => {}
         _ = abandoned.changed() => {}
+    }
+}
+
+/// Resolves when the caller says stop.
+async fn told(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say it.
+        std::future::pending::<()>().await;
     }
 }

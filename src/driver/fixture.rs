@@ -4,7 +4,8 @@
 use super::connection::Connector;
 use super::load::{Load, conduct};
 use super::progress::Progress;
-use super::recorder::{Recorder, Shape};
+use super::recorder::Recorder;
+use super::shape::Shape;
 use super::timer::Timer;
 use super::{DriveError, Options, drive};
 use crate::scenario::{Plan, Scenario};
@@ -109,11 +110,18 @@ pub(super) async fn in_memory(
         });
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
     };
-    load_over(plan, Connector::Memory(Box::new(accept)), Timer::Coarse, drain).await
+    load_over(plan, Connector::Memory(Box::new(accept)), drain, std::future::pending()).await
 }
 
-/// Runs `plan` on this runtime, over connections of `connector`.
-pub(super) async fn load_over(plan: Plan, connector: Connector, timer: Timer, drain: Duration) -> Recording {
+/// Runs `plan` on this runtime, over connections of `connector`, until its end or until it is `stopped`.
+pub(super) async fn load_over(
+    plan: Plan,
+    connector: Connector,
+    drain: Duration,
+    stopped: impl Future<Output = ()>,
+) -> Recording {
+    // A timerfd knows nothing of the paused clock that loads in memory run under.
+    let timer = if matches!(connector, Connector::Memory(_)) { Timer::Coarse } else { Timer::precise() };
     let load = Arc::new(Load {
         recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
         plan,
@@ -124,7 +132,7 @@ pub(super) async fn load_over(plan: Plan, connector: Connector, timer: Timer, dr
         closing: watch::Sender::new(false),
     });
     let progress = watch::Sender::new(Progress::default());
-    let interrupted = conduct(&load, drain, progress, std::future::pending()).await;
+    let interrupted = conduct(&load, drain, progress, stopped).await;
     load.record(|recorder| recorder.conclude(interrupted))
 }
 

@@ -52,7 +52,7 @@ impl Usage {
     }
 }
 
-/// The first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal. Guest time is
+/// The first line of `/proc/stat` (see `man 5 proc_stat`): user, nice, system, idle, iowait, irq, softirq, steal. Guest time is
 /// part of user time already. Busy is what is neither idle nor stolen.
 fn parse(stat: &str) -> Option<HostTicks> {
     let mut fields = stat.lines().next()?.split_whitespace();

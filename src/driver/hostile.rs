@@ -238,6 +238,33 @@ observe: [{name: stock, get: /, sum: '$[*].left'}]",
 }
 
 #[tokio::test]
+async fn stopping_ends_a_set_up_that_hangs_and_no_load_begins() {
+    let base_url = server(|mut stream| async move {
+        read_request(&mut stream).await?;
+        std::future::pending().await
+    })
+    .await;
+    for load in ["{open: {arrivals: constant, unit: arrivals_per_second}}", "closed"] {
+        let hanging = plan(&format!(
+            "set_up: [{{name: reset, patch: /}}]
+journeys: [{{name: one, steps: [{{name: first, get: /}}]}}]
+load: {load}
+stages: [{{name: steady, hold: 10, duration: 10s}}]"
+        ));
+        let (stop, stopped) = watch::channel(false);
+        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5) };
+        let stopping = async { stop.send(true).unwrap() };
+        let progress = watch::Sender::new(Progress::default());
+        let (recording, ()) = tokio::join!(drive(&hanging, &options, progress, stopped), stopping);
+        let recording = recording.unwrap();
+        assert_balance(&recording);
+        assert!(recording.interrupted);
+        assert_eq!((recording.requests_sent(), recording.arrivals.completed), (0, 0));
+        assert_eq!(recording.arrivals.dropped, hanging.arrivals().count() as u64);
+    }
+}
+
+#[tokio::test]
 async fn a_set_up_step_that_fails_is_an_error_that_names_it() {
     let base_url = answering(b"HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n", false).await;
     let with_set_up = plan(

@@ -44,7 +44,7 @@ impl Load {
 
 /// `duration` after `instant`; as late as the clock can tell when that is beyond it.
 pub(super) fn later(instant: Instant, duration: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    const FAR: Duration = Duration::from_hours(30 * 365 * 24);
     instant.checked_add(duration).unwrap_or_else(|| instant + FAR)
 }
 
@@ -63,8 +63,10 @@ pub(super) async fn conduct(
         LoadModel::Open { max_in_flight, .. } => {
             let mut arrivals = load.plan.arrivals().peekable();
             let interrupted = tokio::select! {
-                () = open::send(load, max_in_flight, &mut arrivals, &mut under_way) => false,
+                // Asked first: what is stopped before it began begins nothing.
+                biased;
                 () = stopped => true,
+                () = open::send(load, max_in_flight, &mut arrivals, &mut under_way) => false,
                 () = tokio::time::sleep_until(end) => false,
             };
             (interrupted, Some(arrivals))
@@ -72,8 +74,9 @@ pub(super) async fn conduct(
         LoadModel::Closed => {
             closed::begin(load, &mut under_way);
             let interrupted = tokio::select! {
-                () = tokio::time::sleep_until(load.end()) => false,
+                biased;
                 () = stopped => true,
+                () = tokio::time::sleep_until(load.end()) => false,
             };
             (interrupted, None)
         }

@@ -21,6 +21,7 @@ mod progress;
 mod recorder;
 mod series;
 mod set_up;
+mod shape;
 mod target;
 mod timer;
 
@@ -36,4 +37,5 @@ mod virtual_time;
 pub use drive::{DriveError, Options, drive};
 pub use outcome::Outcome;
 pub use progress::Progress;
-pub use recorder::{Flight, JourneyEnd, Recorder, Shape};
+pub use recorder::{Flight, JourneyEnd, Recorder};
+pub use shape::Shape;

@@ -5,7 +5,7 @@
 use super::outcome::Outcome;
 use super::series::Series;
 use super::set_up::SetUp;
-use crate::scenario::{Plan, PlannedStage};
+use super::shape::Shape;
 use crate::trial::{Failure, JourneyRecording, Recording, StageRecording, StepRecording, Times};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,50 +13,6 @@ use std::time::Duration;
 /// Kinds of failures told apart; what comes beyond is grouped as one. Causes are few by design, but some hold words of
 /// the scenario.
 const FAILURE_KINDS_MAX: usize = 1000;
-
-/// The parts of a plan that a recording is told by.
-#[derive(Clone, Debug)]
-pub struct Shape {
-    /// Step names, in the order of `Scenario::step_names`.
-    pub steps: Vec<String>,
-    /// Journeys with the indices of their steps into `steps`.
-    pub journeys: Vec<(String, Vec<usize>)>,
-    /// Counter names, in the order of `Scenario::counter_names`.
-    pub counters: Vec<String>,
-    /// Stages with their places in time.
-    pub stages: Vec<(String, PlannedStage)>,
-}
-
-impl Shape {
-    /// The shape of `plan`.
-    #[must_use]
-    pub fn of(plan: &Plan) -> Self {
-        let scenario = plan.scenario();
-        let steps: Vec<String> = scenario.step_names().into_iter().map(str::to_owned).collect();
-        let number = |name: &str| steps.iter().position(|step| step == name).expect("step_names names every step");
-        Self {
-            journeys: scenario
-                .journeys
-                .iter()
-                .map(|journey| (journey.name.clone(), journey.steps.iter().map(|step| number(&step.name)).collect()))
-                .collect(),
-            stages: plan
-                .stages()
-                .iter()
-                .map(|stage| (scenario.stages[stage.index].name.clone(), stage.clone()))
-                .collect(),
-            counters: scenario.counter_names().into_iter().map(str::to_owned).collect(),
-            steps,
-        }
-    }
-
-    /// The stage that `due` falls into, if it falls into its measured part.
-    fn measured_stage(&self, due: Duration) -> Option<usize> {
-        let index = self.stages.partition_point(|(_, stage)| stage.end <= due);
-        let (_, stage) = self.stages.get(index)?;
-        (due >= stage.measured_from && due >= stage.start).then_some(index)
-    }
-}
 
 /// A request that was sent and has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -306,7 +262,7 @@ impl Recorder {
     fn count_failure(&mut self, step: usize, status: Option<u16>, cause: &str) {
         let mut kind = (step, status, cause.to_owned());
         if self.failures.len() >= FAILURE_KINDS_MAX && !self.failures.contains_key(&kind) {
-            kind.2 = "other causes".to_owned();
+            "other causes".clone_into(&mut kind.2);
         }
         *self.failures.entry(kind).or_default() += 1;
     }
@@ -323,6 +279,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::PlannedStage;
     use crate::trial::Books;
     use proptest::prelude::*;
 
@@ -459,7 +416,7 @@ mod tests {
             let due = index * 10 * MS;
             recorder.arrive(0, due);
             let first_of_stall = index == 10_000;
-            let blocked = if index > 10_000 { stall_end - due } else { Duration::ZERO };
+            let blocked = if index > 10_000 { stall_end.saturating_sub(due) } else { Duration::ZERO };
             let flight = flight(0, due, due + blocked, blocked);
             recorder.send(&flight);
             let done =

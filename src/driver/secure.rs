@@ -3,7 +3,6 @@
 use super::connection::Connector;
 use super::fixture::{assert_balance, five_arrivals_of_two_steps, load_over};
 use super::target::Target;
-use super::timer::Timer;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
@@ -63,7 +62,7 @@ async fn a_trusted_server_is_asked_by_its_name_for_http_1_1_over_connections_tha
     let (base_url, certificate) = secure_server(Arc::clone(&seen)).await;
     let target = Target::resolve_with(&base_url, trusting(certificate)).await.unwrap();
     let plan = five_arrivals_of_two_steps();
-    let recording = load_over(plan, Connector::Network(target), Timer::precise(), Duration::from_secs(1)).await;
+    let recording = load_over(plan, Connector::Network(target), Duration::from_secs(1), std::future::pending()).await;
     assert_balance(&recording);
     assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
     let seen = seen.lock().unwrap();
@@ -77,7 +76,7 @@ async fn a_server_whose_certificate_is_not_trusted_is_a_counted_failure_with_its
     let (_, other) = secure_server(Seen::default()).await;
     let target = Target::resolve_with(&base_url, trusting(other)).await.unwrap();
     let plan = five_arrivals_of_two_steps();
-    let recording = load_over(plan, Connector::Network(target), Timer::precise(), Duration::from_secs(1)).await;
+    let recording = load_over(plan, Connector::Network(target), Duration::from_secs(1), std::future::pending()).await;
     assert_balance(&recording);
     assert_eq!(recording.arrivals.failed, 5);
     assert_eq!(recording.failures.len(), 1, "{:?}", recording.failures);

@@ -14,12 +14,11 @@ pub(super) struct SetUp {
     pub(super) service_time: Duration,
 }
 
-/// Sends the set-up steps of `plan` to `base_url`.
-pub(super) async fn send(plan: &Plan, base_url: &str) -> Result<SetUp, DriveError> {
+/// Sends the set-up steps of `plan` to `base_url`. What was sent is in `done` even when this is dropped half-way.
+pub(super) async fn send(plan: &Plan, base_url: &str, done: &mut SetUp) -> Result<(), DriveError> {
     let steps = &plan.scenario().set_up;
-    let mut done = SetUp::default();
     if steps.is_empty() {
-        return Ok(done);
+        return Ok(());
     }
     let client = Client::new(base_url)?;
     let mut session = Session::set_up(plan, base_url);
@@ -32,5 +31,5 @@ pub(super) async fn send(plan: &Plan, base_url: &str) -> Result<SetUp, DriveErro
         session.accept(index, status, &headers, &body).map_err(|failure| failed(failure.to_string()))?;
         tokio::time::sleep(session.think_time(index)).await;
     }
-    Ok(done)
+    Ok(())
 }

@@ -1,10 +1,13 @@
 //! Whole loads under a paused clock, through connections in memory: what the driver does with time, exactly.
 
-use super::fixture::{assert_balance, in_memory, plan};
-use crate::trial::Books;
+use super::connection::Connector;
+use super::fixture::{assert_balance, in_memory, load_over, plan};
+use crate::trial::{Books, Recording};
+use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::Instant;
 
 const MS: Duration = Duration::from_millis(1);
@@ -98,13 +101,124 @@ load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 2}}
 stages: [{name: steady, hold: 10, duration: 10s}]",
     );
     // Two at a time, 400 ms each: five per second, half of what comes.
-    let recording = in_memory(crowded, Duration::from_secs(60), |_| 400 * MS).await;
+    let recording = in_memory(crowded, Duration::from_mins(1), |_| 400 * MS).await;
     assert_balance(&recording);
     assert_eq!(recording.arrivals.completed, 100);
     assert_eq!(recording.overall.service_time.mean(), 400 * MS);
     let (response, service) = (&recording.overall.response_time, &recording.overall.service_time);
-    assert_eq!(response.sum() - service.sum(), recording.blocked.sum() + recording.lateness.sum());
+    assert_eq!(response.sum().saturating_sub(service.sum()), recording.blocked.sum() + recording.lateness.sum());
     assert!(recording.lateness.max() <= 2 * MS, "{:?}", recording.lateness.max());
     // The last of 100 arrivals is due after 9.9 s and begins after 49 rounds of 400 ms.
     assert!(recording.blocked.max().abs_diff(Duration::from_millis(49 * 400 - 9_900)) < 120 * MS);
+}
+
+/// What a server does with one request.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Answer,
+    AnswerAfter(u64),
+    Refuse,
+    Garbage,
+    Half,
+    Close,
+    AnswerAndClose,
+    Hang,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => Just(Deed::Answer),
+        2 => (1u64..3_000).prop_map(Deed::AnswerAfter),
+        1 => Just(Deed::Refuse),
+        1 => Just(Deed::Garbage),
+        1 => Just(Deed::Half),
+        1 => Just(Deed::Close),
+        1 => Just(Deed::AnswerAndClose),
+        1 => Just(Deed::Hang),
+    ]
+}
+
+async fn treat(mut stream: DuplexStream, deeds: Arc<Vec<Deed>>, requests: Arc<AtomicU64>) -> std::io::Result<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        let number = usize::try_from(requests.fetch_add(1, Ordering::Relaxed)).unwrap();
+        let answer = match deeds[number % deeds.len()] {
+            Deed::Answer | Deed::AnswerAndClose => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            Deed::AnswerAfter(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+            }
+            Deed::Refuse => "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n",
+            Deed::Garbage => "\x01\x02\x03\r\n\r\n",
+            Deed::Half => "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf",
+            Deed::Close => return Ok(()),
+            Deed::Hang => std::future::pending().await,
+        };
+        stream.write_all(answer.as_bytes()).await?;
+        if matches!(deeds[number % deeds.len()], Deed::AnswerAndClose | Deed::Half) {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs a load of about 20 s in virtual time against a server that does `deeds` in turn.
+fn run_against(load: &str, deeds: Vec<Deed>, stop_ms: Option<u64>, drain_ms: u64) -> (Recording, u64) {
+    let mixed = plan(&format!(
+        "journeys:
+  - {{name: look, steps: [{{name: list, get: /, timeout: 2s, think: 100ms}}]}}
+  - name: buy
+    steps:
+      - {{name: list, get: /, timeout: 2s, think: exponential 200ms}}
+      - {{name: pay, get: /pay, timeout: 1s}}
+      - {{name: leave, get: /, timeout: 4s}}
+load: {load}
+stages:
+  - {{name: up, ramp: {{from: 0, to: 6}}, duration: 8s, warm_up: 2s}}
+  - {{name: level, hold: 6, duration: 10s}}"
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (deeds, requests) = (Arc::new(deeds), Arc::new(AtomicU64::new(0)));
+        let seen = Arc::clone(&requests);
+        let accept = move |stream| {
+            tokio::spawn(treat(stream, Arc::clone(&deeds), Arc::clone(&seen)));
+        };
+        let stopped = async {
+            match stop_ms {
+                Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let drain = Duration::from_millis(drain_ms);
+        let recording = load_over(mixed, Connector::Memory(Box::new(accept)), drain, stopped).await;
+        (recording, requests.load(Ordering::Relaxed))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn books_balance_for_any_mix_of_answers_resets_timeouts_and_stops(
+        closed in any::<bool>(),
+        room in 1u32..12,
+        deeds in prop::collection::vec(deed(), 1..20),
+        stop_ms in prop::option::of(0u64..15_000),
+        drain_ms in 0u64..6_000,
+    ) {
+        let open = format!("{{open: {{arrivals: poisson, unit: arrivals_per_second, max_in_flight: {room}}}}}");
+        let load = if closed { "closed" } else { open.as_str() };
+        let (recording, reached) = run_against(load, deeds, stop_ms, drain_ms);
+        assert_balance(&recording);
+        prop_assert_eq!(recording.interrupted, stop_ms.is_some());
+        // A request that the server saw was sent; one that it did not see met a connection that was just closed.
+        prop_assert!(recording.requests_sent() >= reached, "{} sent, {reached} seen", recording.requests_sent());
+        let settled: u64 = recording.steps.iter().map(|step| step.books.completed + step.books.failed).sum();
+        prop_assert_eq!(recording.requests_sent(), settled);
+        prop_assert_eq!(recording.lateness.count(), settled);
+        prop_assert!(recording.lateness.max() <= 2 * MS, "{:?}", recording.lateness.max());
+    }
 }
