@@ -172,10 +172,10 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
 fn alternatives(study: &Study) -> Table {
     let chosen = facts::choice(study).map(|choice| choice.candidate);
     let base = chosen.and_then(|candidate| facts::standing(study, candidate)?.cost_per_million_requests);
-    let mut table = Table::new(
-        "Means over valid trials; response time counts from when a request was due.",
-        &["#max concurrency", "#$ per million", "#against the choice", "#p50", "#p95", "#p99", "#errors", "promises"],
-    );
+    let mut titles = vec!["#max concurrency", "#$ per million"];
+    titles.extend(chosen.map(|_| "#against the choice"));
+    titles.extend(["#p50", "#p95", "#p99", "#errors", "promises"]);
+    let mut table = Table::new("Means over valid trials; response time counts from when a request was due.", &titles);
     for standing in facts::standings(study) {
         let is_choice = Some(standing.candidate) == chosen;
         let trusted = standing.trials_valid > 0;
@@ -185,19 +185,17 @@ fn alternatives(study: &Study) -> Table {
             (Some(base), Some(cost)) => difference(cost.0, base.0).unwrap_or_else(|| "–".to_owned()),
             _ => "–".to_owned(),
         };
-        table.rows.push(
-            Row::of([
-                Cell::from(facts::with_remark(standing.candidate)),
-                money(standing.cost_per_million_requests).into(),
-                relative.into(),
-                shown(milliseconds(standing.response_time_p50_ms)),
-                shown(milliseconds(standing.response_time_p95_ms)),
-                shown(milliseconds(standing.response_time_p99_ms)),
-                shown(percent(standing.error_rate)),
-                promises(standing),
-            ])
-            .marked(is_choice),
-        );
+        let mut cells: Vec<Cell> =
+            vec![facts::with_remark(standing.candidate).into(), money(standing.cost_per_million_requests).into()];
+        cells.extend(chosen.map(|_| relative.into()));
+        cells.extend([
+            shown(milliseconds(standing.response_time_p50_ms)),
+            shown(milliseconds(standing.response_time_p95_ms)),
+            shown(milliseconds(standing.response_time_p99_ms)),
+            shown(percent(standing.error_rate)),
+            promises(standing),
+        ]);
+        table.rows.push(Row::of(cells).marked(is_choice));
     }
     table
 }

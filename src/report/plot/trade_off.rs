@@ -1,7 +1,7 @@
 //! Response time against cost: the picture that a decision can be read from.
 
 use super::axis::{self, Axis, Panel};
-use super::label::{Extent, place};
+use super::label::{Around, Extent, place};
 use super::picture::{Anchor, Face, Ink, Picture, Point, Shape, width_of};
 use crate::report::facts;
 use crate::report::number::in_milliseconds;
@@ -157,11 +157,14 @@ fn draw_marks(picture: &mut Picture, marks: &[Mark<'_>], (x, y): (&Axis, &Axis),
             picture.shapes.push(Shape::Ring { at: *at, radius: MARK, ink: Ink::Limit, width: 2.0 });
         }
     }
-    for (mark, at) in marks.iter().zip(&places) {
+    // The choice finds its place first: its label must not be pushed aside by the others.
+    let mut order: Vec<_> = marks.iter().zip(&places).collect();
+    order.sort_by_key(|(mark, _)| !mark.is_choice);
+    for (mark, at) in order {
         let text = mark.standing.candidate.max_concurrency.to_string();
         let size = if mark.is_choice { 17.0 } else { 13.0 };
         let extent = (width_of(&text, size, true) + 4.0, size + 3.0);
-        let label = place(*at, extent, taken, &PANEL);
+        let label = place(*at, extent, &Around { marks: &places, taken, panel: &PANEL });
         if (label.0 - at.0).hypot(label.1 - at.1) > 24.0 + extent.0 / 2.0 {
             picture.line(vec![*at, label], Ink::Muted, 1.0, 0.5);
         }
