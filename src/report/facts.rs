@@ -41,10 +41,20 @@ pub(super) fn cost_per_thousand_checkouts(trial: &TrialResult) -> Option<Usd> {
     (checkouts > 0).then(|| trial_cost(trial).map(|cost| Usd(cost.0 / checkouts as f64 * 1e3)))?
 }
 
-/// What a month's traffic costs at this price per million requests, if the scenario says what a month is.
-pub(super) fn cost_per_month(study: &Study, per_million: Option<Usd>) -> Option<Usd> {
+/// What a month's traffic costs at the candidate's mean cost per request, if the scenario says what a month is.
+pub(super) fn cost_per_month(study: &Study, candidate: Candidate) -> Option<Usd> {
     let traffic = study.scenario.traffic.as_ref()?;
-    per_million.map(|usd| Usd(usd.0 * traffic.requests_per_month / 1e6))
+    let per_million = standing(study, candidate)?.cost_per_million_requests?;
+    Some(Usd(per_million.0 * traffic.requests_per_month / 1e6))
+}
+
+/// Mean over the candidate's valid trials of what a thousand successful check-outs cost.
+pub(super) fn mean_cost_per_thousand_checkouts(study: &Study, candidate: Candidate) -> Option<Usd> {
+    let costs: Option<Vec<f64>> = trials_of(study, candidate)
+        .into_iter()
+        .map(|trial| cost_per_thousand_checkouts(trial).map(|usd| usd.0))
+        .collect();
+    mean(costs?).map(Usd)
 }
 
 /// The chosen candidate with its reason.

@@ -1,17 +1,18 @@
 //! Studies made by hand for the tests of this module: realistic in shape, invented in every number.
 
-use crate::cost::{Cost, PriceBook};
+mod measured;
+
+use crate::cost::PriceBook;
 use crate::scenario::{
     Arrivals, Billing, Body, Candidate, Expectation, Journey, LoadModel, Objective, Scenario, Service, ServiceSource,
     Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
 };
-use crate::stats::Histogram;
 use crate::trial::{
-    Books, Choice, Decision, Failure, Host, Interval, Invalid, JourneyRecording, Limiter, Outcome, Place, Recording,
-    SCHEMA_VERSION, Scale, StageRecording, Standing, StepRecording, StockCheck, Study, Times, TrialResult, Usage,
-    UsageSample, Validity,
+    Choice, Decision, Host, Invalid, Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Standing, Study, TrialResult,
+    Validity,
 };
 use crate::units::{Gib, Usd, Vcpu};
+use measured::trial;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -257,152 +258,6 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
     }
 }
 
-/// `count` durations from an exponential tail above the median, at evenly spaced quantiles: no randomness needed.
-fn histogram(count: u64, median_ms: f64, tail_ms: f64) -> Histogram {
-    let mut histogram = Histogram::default();
-    for index in 0..count {
-        let q = (index as f64 + 0.5) / count as f64;
-        let ms = median_ms - tail_ms * 2.0_f64.ln() - tail_ms * (1.0 - q).ln();
-        histogram.record(Duration::from_secs_f64(ms.max(0.01) / 1000.0));
-    }
-    histogram
-}
-
-fn times(count: u64, median_ms: f64, tail_ms: f64, failed: u64) -> Times {
-    Times {
-        response_time: histogram(count, median_ms, tail_ms),
-        service_time: histogram(count, median_ms * 0.98, tail_ms * 0.8),
-        failed,
-        dropped: 0,
-    }
-}
-
-fn trial(number: u32, block: u32, k: u32, (median, tail, billable_s): (f64, f64, f64)) -> TrialResult {
-    let requests = 1908 + u64::from(number % 2);
-    let revision = format!("shop-t{number:02}");
-    TrialResult {
-        number,
-        candidate: Candidate { max_concurrency: k },
-        block,
-        seed: 4200 + u64::from(block),
-        attempt: 1,
-        revision: revision.clone(),
-        started_at: format!("2026-11-22T10:{number:02}:00Z"),
-        recording: recording(requests, median, tail),
-        usage: Some(usage(revision, requests, (median, billable_s), k)),
-        cost: Some(Cost {
-            cpu: Usd(billable_s * 24e-6),
-            memory: Usd(billable_s * 0.5 * 2.5e-6),
-            idle: Usd(0.0),
-            requests: Usd(requests as f64 * 0.4e-6),
-            request_count: requests,
-        }),
-        stock: Some(StockCheck { sold: 411, fall: 411 }),
-        validity: Validity::Valid,
-    }
-}
-
-fn recording(requests: u64, median: f64, tail: f64) -> Recording {
-    let each = requests / 4;
-    let books = Books { planned: each, completed: each - 1, failed: 1, dropped: 0 };
-    let stage = |name: &str, measured_s: f64, count: u64, slower: f64| StageRecording {
-        name: name.to_owned(),
-        measured_s,
-        times: times(count, median * slower, tail * slower, 0),
-    };
-    Recording {
-        duration_s: 24.2,
-        arrivals: books,
-        overall: times(1640, median, tail, 3),
-        steps: STEPS
-            .iter()
-            .enumerate()
-            .map(|(index, name)| StepRecording {
-                name: (*name).to_owned(),
-                books,
-                times: times(410, median + index as f64, tail, u64::from(index == 3)),
-                answers: if index == 3 {
-                    BTreeMap::from([("200".to_owned(), each - 31), ("400".to_owned(), 30), ("timed out".to_owned(), 1)])
-                } else {
-                    BTreeMap::from([("200".to_owned(), each)])
-                },
-            })
-            .collect(),
-        journeys: vec![JourneyRecording {
-            name: "buy".to_owned(),
-            books,
-            duration: histogram(400, median * 4.0, tail * 3.0),
-        }],
-        stages: vec![stage("usual", 8.0, 480, 0.97), stage("sale", 6.0, 820, 1.06), stage("after", 6.0, 340, 0.98)],
-        lateness: histogram(requests, 0.05, 0.08),
-        blocked: Histogram::default(),
-        intervals: (0..24).map(|second| interval(second, median, tail)).collect(),
-        failures: vec![Failure { step: "checkout".to_owned(), status: None, cause: "timed out".to_owned(), count: 1 }],
-        set_up_requests: 4,
-        service_time_sum_s: requests as f64 * (median + 8.0) / 1000.0,
-        answers: BTreeMap::from([
-            ("200".to_owned(), requests - 31),
-            ("400".to_owned(), 30),
-            ("timed out".to_owned(), 1),
-        ]),
-        driver_cpu_s: 1.84,
-        host_cpu_share: Some(0.61),
-        host_steal_share: Some(0.004),
-        interrupted: false,
-    }
-}
-
-fn interval(second: u32, median: f64, tail: f64) -> Interval {
-    let sale = (12..18).contains(&second);
-    let due = if sale { 138 } else { 60 } + u64::from(second * 13 % 9);
-    let slower =
-        if sale { 1.12 } else { 1.0 } + f64::from(second * 7 % 5) * 0.01 + if second == 12 { 0.3 } else { 0.0 };
-    Interval {
-        start_s: f64::from(second),
-        length_s: 1.0,
-        arrivals: due / 4,
-        requests_due: due,
-        completed: due - u64::from(second % 4 == 1) * 3,
-        failed: 0,
-        in_flight: 8,
-        response_time_p50_ms: median * slower,
-        response_time_p95_ms: (median + tail * 2.3) * slower,
-        response_time_p99_ms: (median + tail * 3.9) * slower,
-        response_time_mean_ms: (median + tail * 0.3) * slower,
-    }
-}
-
-fn usage(revision: String, requests: u64, (median, billable_s): (f64, f64), k: u32) -> Usage {
-    let busy = |sale: bool| (if sale { 24.0 } else { 11.0 } / f64::from(k.min(20)).sqrt()).ceil();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful of instances")]
-    let samples = (0..7)
-        .map(|index| {
-            let sale = (3..5).contains(&index);
-            UsageSample {
-                end_s: f64::from(index) * 5.0 + 3.0,
-                period_s: 5.0,
-                billable_s: billable_s / 7.0,
-                instances_active: if index == 6 { 0 } else { busy(sale) as u64 },
-                instances_idle: if index > 4 { busy(true) as u64 - 1 } else { u64::from(index == 1) },
-                requests: requests / 7,
-                cpu_utilization_mean: Some(if sale { 0.55 } else { 0.31 }),
-                memory_utilization_mean: Some(0.18),
-            }
-        })
-        .collect();
-    Usage {
-        revision,
-        billable_instance_time_s: billable_s,
-        idle_tail_s: 0.0,
-        requests: BTreeMap::from([("200".to_owned(), requests - 30), ("400".to_owned(), 30)]),
-        request_latencies_sum_s: requests as f64 * (median + 6.0) / 1000.0,
-        pending_sum_s: requests as f64 * 1.4 / 1000.0,
-        instance_starts: Some(9),
-        startup_mean_s: Some(0.31),
-        samples,
-    }
-}
-
 fn decision(study: &Study) -> Decision {
     let slo = &study.scenario.slos[0];
     let mut standings: Vec<Standing> =
@@ -437,7 +292,7 @@ fn decision(study: &Study) -> Decision {
     let outcome = chosen.map_or_else(
         || Outcome::Infeasible { reason: "no candidate keeps p95 < 170ms".to_owned() },
         |(candidate, _)| {
-            let reason = "it is the cheapest candidate that keeps every promise.".to_owned();
+            let reason = "it is the cheapest candidate that keeps every promise".to_owned();
             Outcome::Chosen(Choice { candidate, reason })
         },
     );
@@ -456,7 +311,9 @@ fn standing(study: &Study, candidate: Candidate, slo: &Slo) -> Standing {
         candidate,
         trials_valid: number,
         trials: number,
-        cost_per_million_requests: Some(Usd(mean(&|trial| super::facts::cost_per_million_requests(trial).unwrap().0))),
+        cost_per_million_requests: Some(Usd(mean(&|trial| {
+            crate::report::facts::cost_per_million_requests(trial).unwrap().0
+        }))),
         response_time_p50_ms: quantile(0.5),
         response_time_p95_ms: p95,
         response_time_p99_ms: quantile(0.99),

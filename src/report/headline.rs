@@ -1,9 +1,7 @@
 //! The first screen: which setting, why, what it costs and does to response times next to the alternatives, and the line
 //! that applies it.
 
-use crate::scenario::Candidate;
 use crate::trial::{Outcome, Place, Standing, Study};
-use crate::units::Usd;
 
 use super::document::{Cell, Row, Table, Tone};
 use super::facts;
@@ -69,7 +67,7 @@ impl Headline {
             }
             None => (News::Unfinished, "Not decided yet".to_owned(), &String::new()),
         };
-        let reason = if news == News::Unfinished { unfinished(study) } else { reason.clone() };
+        let reason = if news == News::Unfinished { unfinished(study) } else { sentence(reason) };
         let chosen = facts::choice(study).map(|choice| choice.candidate);
         Self {
             news,
@@ -84,6 +82,14 @@ impl Headline {
             place: place(study),
         }
     }
+}
+
+/// A reason as a sentence: with a capital and a full stop.
+fn sentence(reason: &str) -> String {
+    let mut characters = reason.chars();
+    let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if reason.is_empty() || reason.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", characters.as_str())
 }
 
 fn unfinished(study: &Study) -> String {
@@ -115,9 +121,12 @@ fn advice(study: &Study, news: News) -> String {
     }
 }
 
+/// A figure of a candidate.
+type Of = fn(&Standing) -> f64;
+
 fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
     let other = facts::reference(study);
-    let against = |value: f64, of: fn(&Standing) -> f64| {
+    let against = |value: f64, of: Of| {
         let name = other.map(|other| facts::with_remark(other.candidate));
         let text = other.and_then(|other| difference(value, of(other)));
         text.zip(name).map_or_else(String::new, |(text, name)| format!("{text} against {name}"))
@@ -131,14 +140,14 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
             s.cost_per_million_requests.map_or(0.0, |usd| usd.0)
         }),
     });
-    if let (Some(month), Some(traffic)) = (facts::cost_per_month(study, per_million), &study.scenario.traffic) {
+    if let (Some(month), Some(traffic)) = (facts::cost_per_month(study, standing.candidate), &study.scenario.traffic) {
         figures.push(Figure {
             label: "per month".to_owned(),
             value: money(Some(month)),
             note: format!("{} million requests, list price", super::number::plain(traffic.requests_per_month / 1e6)),
         });
     }
-    if let Some(cost) = mean_cost_per_thousand_checkouts(study, standing.candidate) {
+    if let Some(cost) = facts::mean_cost_per_thousand_checkouts(study, standing.candidate) {
         figures.push(Figure {
             label: "per 1,000 check-outs".to_owned(),
             value: money(Some(cost)),
@@ -146,12 +155,13 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
         });
     }
     let limits = facts::overall_limits(study);
-    let times: [(&str, f64, f64, fn(&Standing) -> f64); 3] = [
-        ("p50", 0.50, standing.response_time_p50_ms, |s| s.response_time_p50_ms),
-        ("p95", 0.95, standing.response_time_p95_ms, |s| s.response_time_p95_ms),
-        ("p99", 0.99, standing.response_time_p99_ms, |s| s.response_time_p99_ms),
+    let times: [(&str, f64, Of); 3] = [
+        ("p50", 0.50, |s| s.response_time_p50_ms),
+        ("p95", 0.95, |s| s.response_time_p95_ms),
+        ("p99", 0.99, |s| s.response_time_p99_ms),
     ];
-    for (name, quantile, ms, of) in times {
+    for (name, quantile, of) in times {
+        let ms = of(standing);
         let promise = limits.iter().find(|(_, promised, _)| *promised == quantile);
         let note = promise.map_or_else(|| against(ms, of), |(text, ..)| format!("promise: {text}"));
         figures.push(Figure { label: format!("{name} response time"), value: milliseconds(ms), note });
@@ -159,22 +169,13 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
     figures
 }
 
-/// Mean over the candidate's valid trials.
-pub(super) fn mean_cost_per_thousand_checkouts(study: &Study, candidate: Candidate) -> Option<Usd> {
-    let costs: Option<Vec<f64>> = facts::trials_of(study, candidate)
-        .into_iter()
-        .map(|trial| facts::cost_per_thousand_checkouts(trial).map(|usd| usd.0))
-        .collect();
-    facts::mean(costs?).map(Usd)
-}
-
 fn alternatives(study: &Study) -> Table {
     let chosen = facts::choice(study).map(|choice| choice.candidate);
     let base = chosen.and_then(|candidate| facts::standing(study, candidate)?.cost_per_million_requests);
-    let mut table = Table::new(
-        "Means over valid trials; response time counts from when a request was due.",
-        &["#max concurrency", "#$ per million", "#against the choice", "#p50", "#p95", "#p99", "#errors", "promises"],
-    );
+    let mut titles = vec!["#max concurrency", "#$ per million"];
+    titles.extend(chosen.map(|_| "#against the choice"));
+    titles.extend(["#p50", "#p95", "#p99", "#errors", "promises"]);
+    let mut table = Table::new("Means over valid trials; response time counts from when a request was due.", &titles);
     for standing in facts::standings(study) {
         let is_choice = Some(standing.candidate) == chosen;
         let trusted = standing.trials_valid > 0;
@@ -184,19 +185,17 @@ fn alternatives(study: &Study) -> Table {
             (Some(base), Some(cost)) => difference(cost.0, base.0).unwrap_or_else(|| "–".to_owned()),
             _ => "–".to_owned(),
         };
-        table.rows.push(
-            Row::of([
-                Cell::from(facts::with_remark(standing.candidate)),
-                money(standing.cost_per_million_requests).into(),
-                relative.into(),
-                shown(milliseconds(standing.response_time_p50_ms)),
-                shown(milliseconds(standing.response_time_p95_ms)),
-                shown(milliseconds(standing.response_time_p99_ms)),
-                shown(percent(standing.error_rate)),
-                promises(standing),
-            ])
-            .marked(is_choice),
-        );
+        let mut cells: Vec<Cell> =
+            vec![facts::with_remark(standing.candidate).into(), money(standing.cost_per_million_requests).into()];
+        cells.extend(chosen.map(|_| relative.into()));
+        cells.extend([
+            shown(milliseconds(standing.response_time_p50_ms)),
+            shown(milliseconds(standing.response_time_p95_ms)),
+            shown(milliseconds(standing.response_time_p99_ms)),
+            shown(percent(standing.error_rate)),
+            promises(standing),
+        ]);
+        table.rows.push(Row::of(cells).marked(is_choice));
     }
     table
 }
@@ -221,7 +220,7 @@ mod tests {
     fn the_first_screen_names_the_setting_the_reason_the_cost_and_the_line() {
         let headline = Headline::of(&fixture::study());
         assert_eq!(headline.title, "Set max concurrency to 16");
-        assert!(headline.reason.contains("cheapest"));
+        assert_eq!(headline.reason, "It is the cheapest candidate that keeps every promise.");
         let labels: Vec<_> = headline.figures.iter().map(|figure| figure.label.as_str()).collect();
         assert_eq!(
             labels,

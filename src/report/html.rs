@@ -190,7 +190,7 @@ mod tests {
             }
             let name = tag.trim_start_matches('/').split_whitespace().next().unwrap().to_owned();
             if tag.starts_with('/') {
-                assert_eq!(open.pop().as_deref(), Some(name.as_str()), "closed out of order near {:.80}", rest);
+                assert_eq!(open.pop().as_deref(), Some(name.as_str()), "closed out of order near {rest:.80}");
             } else {
                 open.push(name);
             }

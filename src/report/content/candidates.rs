@@ -2,7 +2,6 @@
 
 use crate::report::document::{Block, Cell, Row, Table, Tone};
 use crate::report::facts;
-use crate::report::headline::mean_cost_per_thousand_checkouts;
 use crate::report::number::{bare_milliseconds, milliseconds, money, percent};
 use crate::report::plot;
 use crate::scenario::SloMetric;
@@ -31,7 +30,7 @@ fn candidates(study: &Study) -> Table {
     let frontier = study.decision.as_ref().map_or(&[][..], |decision| &decision.frontier);
     let month = study.scenario.traffic.is_some();
     let checkouts =
-        facts::standings(study).iter().any(|s| mean_cost_per_thousand_checkouts(study, s.candidate).is_some());
+        facts::standings(study).iter().any(|s| facts::mean_cost_per_thousand_checkouts(study, s.candidate).is_some());
     let mut titles = vec!["#max concurrency", "valid trials", "#$ per million"];
     titles.extend(month.then_some("#$ per month"));
     titles.extend(checkouts.then_some("#$ per thousand check-outs"));
@@ -49,11 +48,15 @@ fn candidates(study: &Study) -> Table {
         };
         let trusted = standing.trials_valid > 0;
         let time = |ms: f64| if trusted { bare_milliseconds(ms) } else { "–".to_owned() };
-        let per_million = standing.cost_per_million_requests;
-        let mut cells: Vec<Cell> =
-            vec![facts::with_remark(standing.candidate).into(), valid_trials(standing), money(per_million).into()];
-        cells.extend(month.then(|| money(facts::cost_per_month(study, per_million)).into()));
-        cells.extend(checkouts.then(|| money(mean_cost_per_thousand_checkouts(study, standing.candidate)).into()));
+        let mut cells: Vec<Cell> = vec![
+            facts::with_remark(standing.candidate).into(),
+            valid_trials(standing),
+            money(standing.cost_per_million_requests).into(),
+        ];
+        cells.extend(month.then(|| money(facts::cost_per_month(study, standing.candidate)).into()));
+        cells.extend(
+            checkouts.then(|| money(facts::mean_cost_per_thousand_checkouts(study, standing.candidate)).into()),
+        );
         cells.extend([
             time(standing.response_time_p50_ms).into(),
             time(standing.response_time_p95_ms).into(),

@@ -30,8 +30,16 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     blocks
 }
 
-const TIMES: [&str; 8] =
-    ["#response p50 ms", "#p95 ms", "#p99 ms", "#longest ms", "#service p50 ms", "#p95 ms", "#p99 ms", "#longest ms"];
+const TIMES: [&str; 8] = [
+    "#response p50 ms",
+    "#response p95 ms",
+    "#response p99 ms",
+    "#response longest ms",
+    "#service p50 ms",
+    "#service p95 ms",
+    "#service p99 ms",
+    "#service longest ms",
+];
 
 /// Quantiles as means over trials, the longest as the longest of all.
 fn times(of_trials: &[&Times]) -> Vec<Cell> {

@@ -162,7 +162,7 @@ fn leaves(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         Value::Null => {}
         Value::String(text) => rows.push((path.to_owned(), text.clone())),
         Value::Number(number) => {
-            rows.push((path.to_owned(), number.as_f64().map_or_else(|| number.to_string(), price)))
+            rows.push((path.to_owned(), number.as_f64().map_or_else(|| number.to_string(), price)));
         }
         Value::Bool(yes) => rows.push((path.to_owned(), if *yes { "yes" } else { "no" }.to_owned())),
     }

@@ -15,6 +15,10 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     blocks.push(Block::List(verdicts(study)));
     blocks.push(Block::part("Each trial"));
     blocks.push(Block::Table(trials(study)));
+    let reasons: Vec<_> = study.trials.iter().filter_map(reasons).collect();
+    if !reasons.is_empty() {
+        blocks.push(Block::List(reasons));
+    }
     blocks.push(Block::part("Two accounts of the same requests"));
     blocks.push(Block::Paragraph(vec![
         "The driver counted what it sent and summed its service times; the platform told ".into(),
@@ -91,7 +95,7 @@ fn trials(study: &Study) -> Table {
             trial.candidate.max_concurrency.to_string().into(),
             trial.block.to_string().into(),
             trial.attempt.to_string().into(),
-            validity(trial),
+            if trial.is_valid() { Cell::verdict(true, "valid") } else { Cell::verdict(false, "INVALID") },
             bare_milliseconds(in_milliseconds(recording.lateness.quantile(0.99))).into(),
             share(recording.host_cpu_share).into(),
             share(recording.host_steal_share).into(),
@@ -103,14 +107,13 @@ fn trials(study: &Study) -> Table {
     table
 }
 
-fn validity(trial: &TrialResult) -> Cell {
-    match &trial.validity {
-        Validity::Valid => Cell::verdict(true, "valid"),
-        Validity::Invalid(reasons) => {
-            let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-            Cell::verdict(false, &format!("INVALID: {}", reasons.join("; ")))
-        }
-    }
+/// Why a trial is no evidence; none when it is.
+fn reasons(trial: &TrialResult) -> Option<Vec<Span>> {
+    let Validity::Invalid(reasons) = &trial.validity else { return None };
+    let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+    let (number, block) = (trial.number, trial.block);
+    let which = format!("Trial {number} ({}, block {block}) is INVALID:", trial.candidate);
+    Some(vec![Span::Strong(which), format!(" {}.", reasons.join("; ").trim_end_matches('.')).into()])
 }
 
 fn accounts(study: &Study) -> Table {
@@ -167,16 +170,16 @@ fn limits(study: &Study) -> Vec<Vec<Span>> {
     let Place::Local(scale) = &study.place else {
         return vec![vec!["Cloud Run itself limited the instances; the driver’s machine is named below.".into()]];
     };
-    let cores = scale.host_cores_per_vcpu;
+    let cores = plain(scale.host_cores_per_vcpu);
     let factor = scale.time_factor;
+    let stands = if scale.limiter.kind == "none" { "was to be" } else { "is" };
     let mut lines = vec![
         vec![
             Span::Strong("A scale model.".to_owned()),
             format!(
-                " One vCPU is {} of a host core here. Compare candidates with each other; absolute times and costs are \
+                " One vCPU {stands} {cores} of a host core here. Compare candidates with each other; absolute times and costs are \
                  those of so small a vCPU. (Cloud Run itself allows only max concurrency 1 below one vCPU: a share \
-                 like this exists only in the model.)",
-                plain(cores)
+                 like this exists only in the model.)"
             )
             .into(),
         ],

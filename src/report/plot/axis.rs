@@ -1,10 +1,12 @@
 //! Axes: from values to places in a picture, and the round numbers beside them.
 
 use super::label::{Extent, along};
-use super::picture::{Anchor, Ink, Picture, width_of};
+use super::picture::{Anchor, Face, Ink, Picture, width_of};
 
-/// Beyond this ratio of largest to smallest value an axis counts in factors instead of steps.
-const LOGARITHMIC_FROM_RATIO: f64 = 8.0;
+/// Beyond this ratio of longest to shortest an axis of times counts in factors instead of steps.
+pub(super) const FACTORS_OF_TIME: f64 = 8.0;
+/// The same for costs. They crowd at the cheap end, where the choice is made: factors give them room there.
+pub(super) const FACTORS_OF_COST: f64 = 2.5;
 /// About how many ticks an axis wants.
 const TICKS: f64 = 6.0;
 
@@ -40,15 +42,17 @@ impl Axis {
         Self::spanning(0.0, if top > 0.0 { top * 1.12 } else { 1.0 }, start, end)
     }
 
-    /// An axis around positive values with some room on both sides; it counts in factors when they spread far.
-    pub(super) fn around(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
+    /// An axis around positive values with some room on both sides; it counts in factors when largest and smallest differ
+    /// by more than `factors`.
+    pub(super) fn around(values: impl IntoIterator<Item = f64>, factors: f64, (start, end): (f64, f64)) -> Self {
         let values = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
         let (low, high) = values.fold((f64::INFINITY, 0.0), |(low, high), value| (value.min(low), value.max(high)));
         if high <= 0.0 {
             return Self::spanning(0.0, 1.0, start, end);
         }
-        if high / low > LOGARITHMIC_FROM_RATIO {
-            return Self { from: low / 1.25, to: high * 1.35, start, end, logarithmic: true };
+        if high / low > factors {
+            let room = (high / low).powf(0.08);
+            return Self { from: low / room, to: high * room, start, end, logarithmic: true };
         }
         let room = if high > low { (high - low) * 0.12 } else { high * 0.1 };
         Self::spanning((low - room).max(0.0), high + room, start, end)
@@ -64,16 +68,15 @@ impl Axis {
         self.start + (self.end - self.start) * share.clamp(0.0, 1.0)
     }
 
-    /// True when it counts in factors.
-    pub(super) fn logarithmic(&self) -> bool {
-        self.logarithmic
-    }
-
     /// Round values along the axis.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if self.logarithmic {
             let decades = (self.to / self.from).log10();
-            let steps: &[f64] = if decades > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+            let steps: &[f64] = match decades {
+                d if d < 1.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+                d if d < 3.0 => &[1.0, 2.0, 5.0],
+                _ => &[1.0],
+            };
             return self
                 .powers_of_ten()
                 .flat_map(|power| steps.iter().map(move |step| step * power))
@@ -110,6 +113,7 @@ fn round_step(step: f64) -> f64 {
 
 /// A tick's number with the digits its step needs.
 pub(super) fn tick_label(value: f64, ticks: &[f64]) -> String {
+    // Ticks at equal factors need the digits of the smallest step; 1.5 is then not shown as 2.
     let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
     let step = if step.is_finite() { step } else { value.abs().max(1.0) };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=6")]
@@ -123,29 +127,34 @@ pub(super) fn draw_vertical(picture: &mut Picture, panel: &Panel, axis: &Axis, t
     for tick in &ticks {
         let y = axis.at(*tick);
         picture.line(vec![(panel.left, y), (panel.right, y)], Ink::Grid, 1.0, 1.0);
-        picture.words((panel.left - 8.0, y), tick_label(*tick, &ticks), 12.0, Ink::Muted, Anchor::End);
+        picture.words((panel.left - 8.0, y), tick_label(*tick, &ticks), Face::plain(12.0, Ink::Muted, Anchor::End));
     }
-    let remark = if axis.logarithmic() { ", logarithmic" } else { "" };
-    picture.words((panel.left, panel.top - 12.0), format!("{title}{remark}"), 12.0, Ink::Main, Anchor::Start);
+    let remark = if axis.logarithmic { ", logarithmic" } else { "" };
+    picture.words(
+        (panel.left, panel.top - 12.0),
+        format!("{title}{remark}"),
+        Face::plain(12.0, Ink::Main, Anchor::Start),
+    );
 }
 
 /// Draws the ticks of the horizontal axis with their numbers and its title below.
 pub(super) fn draw_horizontal(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str, sign: &str) {
+    let remark = if axis.logarithmic { ", logarithmic" } else { "" };
     let ticks = axis.ticks();
     for tick in &ticks {
         let x = axis.at(*tick);
         picture.line(vec![(x, panel.top), (x, panel.bottom)], Ink::Grid, 1.0, 0.6);
         let label = format!("{sign}{}", tick_label(*tick, &ticks));
-        picture.words((x, panel.bottom + 13.0), label, 12.0, Ink::Muted, Anchor::Middle);
+        picture.words((x, panel.bottom + 13.0), label, Face::plain(12.0, Ink::Muted, Anchor::Middle));
     }
-    baseline(picture, panel, title);
+    baseline(picture, panel, &format!("{title}{remark}"));
 }
 
 /// Draws the base line and the title of a horizontal axis.
 pub(super) fn baseline(picture: &mut Picture, panel: &Panel, title: &str) {
     picture.line(vec![(panel.left, panel.bottom), (panel.right, panel.bottom)], Ink::Muted, 1.0, 1.0);
     let middle = f64::midpoint(panel.left, panel.right);
-    picture.words((middle, panel.bottom + 33.0), title, 12.0, Ink::Main, Anchor::Middle);
+    picture.words((middle, panel.bottom + 33.0), title, Face::plain(12.0, Ink::Main, Anchor::Middle));
 }
 
 /// Draws promises as dashed lines with their names, which keep off what is `taken`; the names' places are then taken too.
@@ -165,7 +174,7 @@ pub(super) fn draw_limits(
         let text = format!("promise: {text}");
         let label = along(level, (width_of(&text, 12.0, false) + 8.0, 15.0), taken, panel);
         let at = (label.right - 4.0, f64::midpoint(label.top, label.bottom));
-        picture.words(at, text, 12.0, Ink::Limit, Anchor::End);
+        picture.words(at, text, Face::plain(12.0, Ink::Limit, Anchor::End));
         taken.push(label);
     }
 }
@@ -185,16 +194,16 @@ mod tests {
 
     #[test]
     fn values_that_spread_far_are_counted_in_factors() {
-        let axis = Axis::around([90.0, 2000.0], 100.0, 0.0);
-        assert!(axis.logarithmic());
+        let axis = Axis::around([90.0, 2000.0], FACTORS_OF_TIME, (100.0, 0.0));
+        assert!(axis.logarithmic);
         assert_eq!(axis.ticks(), [100.0, 200.0, 500.0, 1000.0, 2000.0]);
-        assert!(!Axis::around([90.0, 200.0], 0.0, 1.0).logarithmic());
+        assert!(!Axis::around([90.0, 200.0], FACTORS_OF_TIME, (0.0, 1.0)).logarithmic);
     }
 
     proptest! {
         #[test]
-        fn every_value_has_a_place_within_the_axis(values in prop::collection::vec(1e-6f64..1e9, 1..12), probe in -1e9f64..1e9) {
-            let axis = Axis::around(values.clone(), 10.0, 110.0);
+        fn every_value_has_a_place_within_the_axis(values in prop::collection::vec(1e-6f64..1e9, 1..12), probe in -1e9f64..1e9, factors in 2.0f64..10.0) {
+            let axis = Axis::around(values.clone(), factors, (10.0, 110.0));
             for value in values.iter().copied().chain([probe]) {
                 prop_assert!((10.0..=110.0).contains(&axis.at(value)));
             }

@@ -34,11 +34,26 @@ impl Extent {
     }
 }
 
+/// Where a label may lie from its mark, best first.
+const DIRECTIONS: [Point; 8] =
+    [(1.0, -0.6), (1.0, 0.6), (-1.0, -0.6), (-1.0, 0.6), (0.0, -1.0), (0.0, 1.0), (1.0, 0.0), (-1.0, 0.0)];
+
+/// What a label has to mind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    /// Every mark: a label must not seem to belong to another one.
+    pub(super) marks: &'a [Point],
+    /// What is taken.
+    pub(super) taken: &'a [Extent],
+    /// Where labels may be.
+    pub(super) panel: &'a Panel,
+}
+
 /// Finds the place for a label of this size near `mark` that covers least of what is taken: first close by, then farther
 /// off. Gives the label's middle.
-pub(super) fn place(mark: Point, size: (f64, f64), taken: &[Extent], panel: &Panel) -> Point {
-    const DIRECTIONS: [Point; 8] =
-        [(1.0, -0.6), (1.0, 0.6), (-1.0, -0.6), (-1.0, 0.6), (0.0, -1.0), (0.0, 1.0), (1.0, 0.0), (-1.0, 0.0)];
+pub(super) fn place(mark: Point, size: (f64, f64), around: &Around<'_>) -> Point {
+    let Around { marks, taken, panel } = around;
+    let distance = |a: Point, b: Point| (a.0 - b.0).hypot(a.1 - b.1);
     let (half_width, half_height) = (size.0 / 2.0, size.1 / 2.0);
     let within = Extent { left: panel.left, top: panel.top, right: panel.right, bottom: panel.bottom };
     let mut best = (f64::INFINITY, mark);
@@ -52,9 +67,12 @@ pub(super) fn place(mark: Point, size: (f64, f64), taken: &[Extent], panel: &Pan
             let covered: f64 = taken.iter().map(|other| label.overlap(other)).sum();
             let outside = label.area() - label.overlap(&within);
             // A label far from its mark is worse than a near one, but better than one that covers something.
-            let price = covered + outside * 4.0 + gap * 0.05;
+            let at = label.centre();
+            let own = distance(at, mark);
+            let misleading = marks.iter().filter(|other| **other != mark && distance(at, **other) < own).count();
+            let price = covered + outside * 4.0 + gap * 0.05 + misleading as f64 * 12.0;
             if price < best.0 - 1e-9 {
-                best = (price, label.centre());
+                best = (price, at);
             }
         }
     }
@@ -128,7 +146,7 @@ mod tests {
         let mut taken: Vec<Extent> = marks.iter().map(|mark| Extent::around(*mark, 6.0, 6.0)).collect();
         let dots = taken.len();
         for mark in &marks {
-            let at = place(*mark, (18.0, 14.0), &taken, &PANEL);
+            let at = place(*mark, (18.0, 14.0), &Around { marks: &marks, taken: &taken, panel: &PANEL });
             taken.push(Extent::around(at, 9.0, 7.0));
         }
         let labels = &taken[dots..];
@@ -141,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_label_at_the_edge_stays_inside() {
-        let (x, y) = place((799.0, 1.0), (60.0, 14.0), &[], &PANEL);
+        let (x, y) = place((799.0, 1.0), (60.0, 14.0), &Around { marks: &[], taken: &[], panel: &PANEL });
         assert!(x + 30.0 <= 800.0 && y - 7.0 >= 0.0, "{x} {y}");
     }
 

@@ -69,6 +69,31 @@ pub(super) enum Anchor {
     End,
 }
 
+/// How a text looks, and where it hangs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Face {
+    /// The em, in units of the picture.
+    pub(super) size: f64,
+    /// True for bold type.
+    pub(super) bold: bool,
+    /// Colour.
+    pub(super) ink: Ink,
+    /// Where it hangs on its point.
+    pub(super) anchor: Anchor,
+}
+
+impl Face {
+    /// Plain type.
+    pub(super) fn plain(size: f64, ink: Ink, anchor: Anchor) -> Self {
+        Self { size, bold: false, ink, anchor }
+    }
+
+    /// Bold type.
+    pub(super) fn bold(size: f64, ink: Ink, anchor: Anchor) -> Self {
+        Self { size, bold: true, ink, anchor }
+    }
+}
+
 /// A point, in units of the picture, from its upper left corner.
 pub(super) type Point = (f64, f64);
 
@@ -86,7 +111,7 @@ pub(super) enum Shape {
     /// A circle's outline on paper.
     Ring { at: Point, radius: f64, ink: Ink, width: f64 },
     /// A line of text, vertically centred on its point.
-    Words { at: Point, text: String, size: f64, bold: bool, ink: Ink, anchor: Anchor },
+    Words { at: Point, text: String, face: Face },
 }
 
 /// A list of shapes, painted in order.
@@ -165,13 +190,8 @@ impl Picture {
     }
 
     /// Adds a text.
-    pub(super) fn words(&mut self, at: Point, text: impl Into<String>, size: f64, ink: Ink, anchor: Anchor) {
-        self.shapes.push(Shape::Words { at, text: text.into(), size, bold: false, ink, anchor });
-    }
-
-    /// Adds a bold text.
-    pub(super) fn title(&mut self, at: Point, text: impl Into<String>, size: f64, ink: Ink, anchor: Anchor) {
-        self.shapes.push(Shape::Words { at, text: text.into(), size, bold: true, ink, anchor });
+    pub(super) fn words(&mut self, at: Point, text: impl Into<String>, face: Face) {
+        self.shapes.push(Shape::Words { at, text: text.into(), face });
     }
 
     /// The picture as an SVG element of its own, with `description` for those who cannot see it.
@@ -250,15 +270,15 @@ fn paint<DB: DrawingBackend>(
             area.draw(&Circle::new(pixel(*at), stroke(*radius), fill(*ink, 1.0)))?;
             area.draw(&Circle::new(pixel(*at), stroke(*radius - *width), fill(Ink::Paper, 1.0)))
         }
-        Shape::Words { at, text, size, bold, ink, anchor } => {
-            let hang = match anchor {
+        Shape::Words { at, text, face } => {
+            let hang = match face.anchor {
                 Anchor::Start => HPos::Left,
                 Anchor::Middle => HPos::Center,
                 Anchor::End => HPos::Right,
             };
-            let font = font(size * medium.size_of_em * FINENESS, *bold);
-            let at = (at.0, at.1 + size * medium.drop);
-            let colour = ink.colour();
+            let font = font(face.size * medium.size_of_em * FINENESS, face.bold);
+            let at = (at.0, at.1 + face.size * medium.drop);
+            let colour = face.ink.colour();
             let style = TextStyle::from(font).color(&colour).pos(Pos::new(hang, VPos::Center));
             area.draw(&Text::new(text.clone(), pixel(at), style))
         }
@@ -280,7 +300,7 @@ mod tests {
     #[test]
     fn the_description_and_the_texts_cannot_break_out_of_the_svg() {
         let mut picture = Picture::new(100.0, 50.0);
-        picture.words((10.0, 10.0), "<script>alert(1)</script>&", 12.0, Ink::Main, Anchor::Start);
+        picture.words((10.0, 10.0), "<script>alert(1)</script>&", Face::plain(12.0, Ink::Main, Anchor::Start));
         let svg = picture.svg("\"><script>").unwrap();
         let document = roxmltree::Document::parse(&svg).unwrap();
         assert!(document.descendants().all(|node| node.tag_name().name() != "script"));

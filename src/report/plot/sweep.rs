@@ -3,7 +3,7 @@
 
 use super::axis::{self, Axis, Panel};
 use super::label::{spread, trail};
-use super::picture::{Anchor, Ink, Picture, Point, Shape};
+use super::picture::{Anchor, Face, Ink, Picture, Point, Shape};
 use crate::report::facts;
 use crate::report::number::in_milliseconds;
 use crate::scenario::Candidate;
@@ -43,7 +43,7 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
         .collect();
     let mut picture = Picture::new(960.0, 600.0);
     let title = "Response time and billable time against max concurrency";
-    picture.title((20.0, 22.0), title, 16.0, Ink::Main, Anchor::Start);
+    picture.words((20.0, 22.0), title, Face::bold(16.0, Ink::Main, Anchor::Start));
     let half = (x.at(1.0) - x.at(0.0)) / 2.0;
     highlight(&mut picture, study, &places, half.min(60.0));
     response_times(&mut picture, study, &places);
@@ -57,7 +57,7 @@ fn highlight(picture: &mut Picture, study: &Study, places: &[Place<'_>], half: f
         let from = (place.x - half, TIMES.top);
         let to = (place.x + half, BILLED.bottom);
         picture.shapes.push(Shape::Bar { from, to, ink: Ink::Choice, alpha: 0.08 });
-        picture.words((place.x, TIMES.top - 12.0), "the choice", 12.0, Ink::Choice, Anchor::Middle);
+        picture.words((place.x, TIMES.top - 12.0), "the choice", Face::plain(12.0, Ink::Choice, Anchor::Middle));
     }
 }
 
@@ -72,7 +72,7 @@ fn response_times(picture: &mut Picture, study: &Study, places: &[Place<'_>]) {
         .flat_map(|place| &place.trials)
         .flat_map(|trial| CURVES.map(|(_, q, ..)| quantile(trial, q)))
         .chain(limits.iter().map(|limit| limit.2));
-    let y = Axis::around(values, TIMES.bottom, TIMES.top);
+    let y = Axis::around(values, axis::FACTORS_OF_TIME, (TIMES.bottom, TIMES.top));
     axis::draw_vertical(picture, &TIMES, &y, "response time, ms");
     picture.line(vec![(TIMES.left, TIMES.bottom), (TIMES.right, TIMES.bottom)], Ink::Muted, 1.0, 1.0);
     let mut ends = Vec::new();
@@ -103,7 +103,7 @@ fn response_times(picture: &mut Picture, study: &Study, places: &[Place<'_>]) {
     axis::draw_limits(picture, &TIMES, &y, &limits, &mut taken);
     let last = places.last().map_or(TIMES.right, |place| place.x);
     for ((name, _, ink, _), y) in CURVES.iter().zip(spread(&ends, 16.0, TIMES.top, TIMES.bottom)) {
-        picture.title((last + 14.0, y), *name, 13.0, *ink, Anchor::Start);
+        picture.words((last + 14.0, y), *name, Face::bold(13.0, *ink, Anchor::Start));
     }
 }
 
@@ -126,7 +126,7 @@ fn billable_time(picture: &mut Picture, study: &Study, places: &[Place<'_>], hal
             picture.shapes.push(Shape::Bar { from, to, ink, alpha: 0.75 });
             let label = if mean < 99.95 { format!("{mean:.1}") } else { format!("{mean:.0}") };
             let highest = seconds.iter().copied().fold(mean, f64::max);
-            picture.words((place.x, y.at(highest) - 11.0), label, 12.0, Ink::Main, Anchor::Middle);
+            picture.words((place.x, y.at(highest) - 11.0), label, Face::plain(12.0, Ink::Main, Anchor::Middle));
         }
         for s in seconds {
             picture.shapes.push(Shape::Dot { at: (place.x, y.at(s)), radius: 3.0, ink: Ink::Main, alpha: 0.7 });
@@ -134,9 +134,9 @@ fn billable_time(picture: &mut Picture, study: &Study, places: &[Place<'_>], hal
         let label = place.candidate.max_concurrency.to_string();
         let at = (place.x, BILLED.bottom + 14.0);
         if is_choice {
-            picture.title(at, label, 13.0, Ink::Choice, Anchor::Middle);
+            picture.words(at, label, Face::bold(13.0, Ink::Choice, Anchor::Middle));
         } else {
-            picture.words(at, label, 13.0, Ink::Main, Anchor::Middle);
+            picture.words(at, label, Face::plain(13.0, Ink::Main, Anchor::Middle));
         }
     }
     axis::baseline(picture, &BILLED, "max concurrency");

@@ -2,7 +2,7 @@
 
 use super::axis::{self, Axis, Panel};
 use super::label::trail;
-use super::picture::{Anchor, Ink, Picture, Point, Shape, width_of};
+use super::picture::{Anchor, Face, Ink, Picture, Point, Shape, width_of};
 use crate::report::facts;
 use crate::trial::{Interval, Study, TrialResult, UsageSample};
 
@@ -21,7 +21,7 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
         facts::trials_of(study, candidate).into_iter().filter(|trial| !trial.recording.intervals.is_empty()).collect();
     let end = trials
         .iter()
-        .flat_map(|trial| trial.recording.intervals.last())
+        .filter_map(|trial| trial.recording.intervals.last())
         .map(|interval| interval.start_s + interval.length_s)
         .fold(0.0, f64::max);
     if trials.is_empty() || end <= 0.0 {
@@ -30,7 +30,7 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
     let x = Axis::spanning(0.0, end, LEFT, RIGHT);
     let mut picture = Picture::new(960.0, 640.0);
     let title = format!("Max concurrency {} over time", candidate.max_concurrency);
-    picture.title((20.0, 22.0), title, 16.0, Ink::Main, Anchor::Start);
+    picture.words((20.0, 22.0), title, Face::bold(16.0, Ink::Main, Anchor::Start));
     stages(&mut picture, study, &x, end);
     rates(&mut picture, &trials, &x);
     times(&mut picture, study, &trials, &x);
@@ -59,7 +59,7 @@ fn stages(picture: &mut Picture, study: &Study, x: &Axis, end: f64) {
         }
         let middle = f64::midpoint(x.at(start), x.at(stop));
         if width_of(&stage.name, 12.0, false) + 6.0 < x.at(stop) - x.at(start) {
-            picture.words((middle, 52.0), stage.name.as_str(), 12.0, Ink::Muted, Anchor::Middle);
+            picture.words((middle, 52.0), stage.name.as_str(), Face::plain(12.0, Ink::Muted, Anchor::Middle));
         }
         start = stop;
     }
@@ -70,7 +70,7 @@ fn legend(picture: &mut Picture, panel: &Panel, entries: &[(&str, Ink)]) {
     let mut x = panel.right;
     for (text, ink) in entries.iter().rev() {
         let y = panel.top - 12.0;
-        picture.words((x, y), *text, 12.0, Ink::Muted, Anchor::End);
+        picture.words((x, y), *text, Face::plain(12.0, Ink::Muted, Anchor::End));
         x -= width_of(text, 12.0, false) + 6.0;
         picture.line(vec![(x - 18.0, y), (x, y)], *ink, 3.0, 1.0);
         x -= 36.0;
@@ -119,7 +119,7 @@ fn times(picture: &mut Picture, study: &Study, trials: &[&TrialResult], x: &Axis
     let series: Vec<Vec<Interval>> =
         trials.iter().map(|trial| trial.recording.intervals.iter().filter(answered).cloned().collect()).collect();
     let all = series.iter().flatten().flat_map(|i| [p50(i), p95(i)]).chain(limits.iter().map(|limit| limit.2));
-    let y = Axis::around(all, TIMES.bottom, TIMES.top);
+    let y = Axis::around(all, axis::FACTORS_OF_TIME, (TIMES.bottom, TIMES.top));
     axis::draw_vertical(picture, &TIMES, &y, "response time, ms");
     legend(picture, &TIMES, &[("p95", Ink::Choice), ("p50", Ink::Median)]);
     let mut taken = Vec::new();

@@ -1,8 +1,8 @@
 //! Response time against cost: the picture that a decision can be read from.
 
 use super::axis::{self, Axis, Panel};
-use super::label::{Extent, place};
-use super::picture::{Anchor, Ink, Picture, Point, Shape, width_of};
+use super::label::{Around, Extent, place};
+use super::picture::{Anchor, Face, Ink, Picture, Point, Shape, width_of};
 use crate::report::facts;
 use crate::report::number::in_milliseconds;
 use crate::scenario::Candidate;
@@ -39,8 +39,8 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
     let limits = facts::overall_limits(study);
     let x = Axis::around(
         marks.iter().map(|mark| mark.cost).chain(dots.iter().map(|dot| dot.1)),
-        PANEL.left + 16.0,
-        PANEL.right - 16.0,
+        axis::FACTORS_OF_COST,
+        (PANEL.left + 16.0, PANEL.right - 16.0),
     );
     let times = |mark: &Mark<'_>| {
         let standing = mark.standing;
@@ -48,10 +48,14 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
     };
     let values =
         marks.iter().flat_map(times).chain(dots.iter().map(|dot| dot.2)).chain(limits.iter().map(|limit| limit.2));
-    let y = Axis::around(values, PANEL.bottom, PANEL.top);
+    let y = Axis::around(values, axis::FACTORS_OF_TIME, (PANEL.bottom, PANEL.top));
 
     let mut picture = Picture::new(960.0, 540.0);
-    picture.title((20.0, 22.0), "Response time against cost, by max concurrency", 16.0, Ink::Main, Anchor::Start);
+    picture.words(
+        (20.0, 22.0),
+        "Response time against cost, by max concurrency",
+        Face::bold(16.0, Ink::Main, Anchor::Start),
+    );
     legend(&mut picture);
     axis::draw_vertical(&mut picture, &PANEL, &y, "response time, ms");
     axis::draw_horizontal(&mut picture, &PANEL, &x, "cost per million requests, US dollars", "$");
@@ -106,7 +110,7 @@ fn legend(picture: &mut Picture) {
             4 => picture.shapes.push(Shape::Dot { at: (x + 6.0, y), radius: 2.5, ink: Ink::Muted, alpha: 0.55 }),
             _ => picture.line(vec![(x - 4.0, y), (x + 14.0, y)], Ink::Choice, 3.0, 0.35),
         }
-        picture.words((x + 19.0, y), text, 12.0, Ink::Muted, Anchor::Start);
+        picture.words((x + 19.0, y), text, Face::plain(12.0, Ink::Muted, Anchor::Start));
         x += 19.0 + width_of(text, 12.0, false) + 24.0;
     }
 }
@@ -153,16 +157,19 @@ fn draw_marks(picture: &mut Picture, marks: &[Mark<'_>], (x, y): (&Axis, &Axis),
             picture.shapes.push(Shape::Ring { at: *at, radius: MARK, ink: Ink::Limit, width: 2.0 });
         }
     }
-    for (mark, at) in marks.iter().zip(&places) {
+    // The choice finds its place first: its label must not be pushed aside by the others.
+    let mut order: Vec<_> = marks.iter().zip(&places).collect();
+    order.sort_by_key(|(mark, _)| !mark.is_choice);
+    for (mark, at) in order {
         let text = mark.standing.candidate.max_concurrency.to_string();
         let size = if mark.is_choice { 17.0 } else { 13.0 };
         let extent = (width_of(&text, size, true) + 4.0, size + 3.0);
-        let label = place(*at, extent, taken, &PANEL);
-        if (label.0 - at.0).hypot(label.1 - at.1) > 32.0 + extent.0 / 2.0 {
+        let label = place(*at, extent, &Around { marks: &places, taken, panel: &PANEL });
+        if (label.0 - at.0).hypot(label.1 - at.1) > 24.0 + extent.0 / 2.0 {
             picture.line(vec![*at, label], Ink::Muted, 1.0, 0.5);
         }
         let ink = if mark.is_choice { Ink::Choice } else { Ink::Main };
-        picture.title(label, text, size, ink, Anchor::Middle);
+        picture.words(label, text, Face::bold(size, ink, Anchor::Middle));
         taken.push(Extent::around(label, extent.0 / 2.0, extent.1 / 2.0));
     }
 }
@@ -177,8 +184,8 @@ mod tests {
             .shapes
             .iter()
             .filter_map(|shape| match shape {
-                Shape::Words { at, text, size, bold: true, anchor: Anchor::Middle, .. } => {
-                    Some(Extent::around(*at, width_of(text, *size, true) / 2.0, size / 2.0))
+                Shape::Words { at, text, face } if face.bold && face.anchor == Anchor::Middle => {
+                    Some(Extent::around(*at, width_of(text, face.size, true) / 2.0, face.size / 2.0))
                 }
                 _ => None,
             })
