@@ -1,6 +1,8 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
-use crate::commands::{self, CloudTarget, CommandError, ExitStatus, PlatformOptions, RunOptions, TuneOptions};
+use crate::commands::{
+    self, CloudTarget, CommandError, ExitStatus, LimiterChoice, PlatformOptions, RunOptions, TuneOptions,
+};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -232,6 +234,8 @@ impl From<RunArgs> for RunOptions {
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
         let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
+        // The parser has accepted these names only.
+        let limiter = LimiterChoice::from_name(&limiter).unwrap_or_default();
         Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce }
     }
 }

@@ -13,6 +13,7 @@ mod run;
 mod scenario;
 mod tune;
 
+pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};

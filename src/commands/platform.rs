@@ -98,7 +98,12 @@ async fn listen(port: u16) -> Result<TcpListener, CommandError> {
 
 /// The limiter as a study records it.
 fn record_of(report: &LimiterReport) -> Limiter {
-    Limiter { kind: report.kind.to_string(), note: report.note.clone(), self_test_set_cores: report.measured_cores.map(|_| report.set_cores), self_test_measured_cores: report.measured_cores }
+    Limiter {
+        kind: report.kind.to_string(),
+        note: report.note.clone(),
+        self_test_set_cores: report.measured_cores.map(|_| report.set_cores),
+        self_test_measured_cores: report.measured_cores,
+    }
 }
 
 fn hint(endpoint: &str) -> String {
