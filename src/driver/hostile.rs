@@ -2,8 +2,9 @@
 //! balance.
 
 use super::fixture::{answering, assert_balance, drive_to, five_arrivals_of_two_steps, plan, read_request, server};
-use super::{DriveError, Options, Progress, drive, observe};
-use crate::trial::{Books, Recording};
+use super::observe::observe;
+use super::{DriveError, Options, Progress, drive};
+use crate::trial::{Books, Observed, Recording};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -227,10 +228,12 @@ observe: [{name: stock, get: /, sum: '$[*].left'}]",
     );
     let recording = drive_to(&counting, &base_url).await.unwrap();
     assert_eq!(recording.counters, BTreeMap::from([("left".to_owned(), 205), ("sold".to_owned(), 10)]));
-    assert_eq!((recording.set_up_requests, recording.requests_sent()), (1, 6));
+    // One set-up step, and a round of observations before and after the load.
+    assert_eq!((recording.set_up_requests, recording.requests_sent()), (3, 8));
+    assert_eq!(recording.observed, BTreeMap::from([("stock".to_owned(), Observed { before: 41, after: 41 })]));
     let observations = observe(&counting, &base_url).await.unwrap();
     assert_eq!(observations.numbers, BTreeMap::from([("stock".to_owned(), 41)]));
-    assert_eq!(observations.requests, 1);
+    assert_eq!(observations.sent.statuses, [200]);
 
     let no_json = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno", false).await;
     let failure = observe(&counting, &no_json).await.unwrap_err().to_string();

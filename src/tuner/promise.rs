@@ -132,7 +132,7 @@ mod tests {
     /// What is measured against `slo` over trials whose requests took these milliseconds.
     fn told(slo: &Slo, response_times_ms: &[f64]) -> Option<String> {
         let trials: Vec<_> = response_times_ms.iter().map(|ms| trial(1, 8, 10.0, *ms)).collect();
-        breach(slo, &trials.iter().collect::<Vec<_>>()).map(|breach| breach.measured)
+        breach(slo, &trials.iter().map(|trial| &trial.recording).collect::<Vec<_>>()).map(|breach| breach.measured)
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         let mut trial = trial(1, 8, 10.0, 100.0);
         trial.recording.overall.failed = 2;
         trial.recording.overall.dropped = 25;
-        let of = |limit| breach(&slo(None, SloMetric::ErrorRate { limit }), &[&trial]);
+        let of = |limit| breach(&slo(None, SloMetric::ErrorRate { limit }), &[&trial.recording]);
         let Breach { measured, excess } = of(0.2).unwrap();
         assert_eq!(measured, "error rate was 21.6 %, 8.0 % over");
         assert!((excess - 0.08).abs() < 1e-9);
@@ -168,14 +168,14 @@ mod tests {
     fn quick_failures_are_no_service() {
         let mut trial = trial(1, 8, 10.0, 100.0);
         trial.recording.overall.failed = 5;
-        assert_eq!(breach(&p95(150), &[&trial]), None, "a p95 may leave out five of a hundred");
+        assert_eq!(breach(&p95(150), &[&trial.recording]), None, "a p95 may leave out five of a hundred");
         trial.recording.overall.failed = 6;
         assert_eq!(
-            breach(&p95(150), &[&trial]).unwrap().measured,
+            breach(&p95(150), &[&trial.recording]).unwrap().measured,
             "6 % of its requests failed or were dropped, and a p95 may leave out 5 %"
         );
         trial.recording.overall = Times { dropped: 100, ..times(0, 1.0) };
-        assert_eq!(breach(&p95(150), &[&trial]).unwrap().measured, "every request was dropped");
+        assert_eq!(breach(&p95(150), &[&trial.recording]).unwrap().measured, "every request was dropped");
     }
 
     #[test]
