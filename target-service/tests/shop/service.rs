@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Service {
     child: Child,
-    lines: Receiver<String>,
+    /// In a lock so that several buyers can share the service.
+    lines: Mutex<Receiver<String>>,
     pub(crate) address: String,
 }
 
@@ -35,7 +37,7 @@ impl Service {
                 }
             }
         });
-        let mut service = Self { child, lines, address: String::new() };
+        let mut service = Self { child, lines: Mutex::new(lines), address: String::new() };
         let ready = service.log_line(|line| line["message"] == "ready");
         ready["process"]["address"].as_str().expect("an address").clone_into(&mut service.address);
         service
@@ -48,7 +50,7 @@ impl Service {
     /// The next log line for which `wanted` holds; those before it are passed over.
     pub(crate) fn log_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("the wanted line is logged");
+            let line = self.lines.lock().unwrap().recv_timeout(PATIENCE).expect("the wanted line is logged");
             let line: Value = serde_json::from_str(&line).expect("each line is JSON");
             if wanted(&line) {
                 return line;

@@ -1,6 +1,8 @@
 //! Stock under concurrency: several processes on one file sell exactly what the stock falls by.
 
 use crate::service::{Service, checkout, client, stock, token};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::Connection;
@@ -62,6 +64,59 @@ async fn the_last_unit_is_sold_once() {
     assert_eq!(stock(&client, &services[3], 4).await, 20);
 }
 
+/// What one buyer took of each product, by carts of every shape.
+async fn shop_at_random(service: std::sync::Arc<Service>, seed: u64) -> [i64; 5] {
+    let client = client();
+    let token = token(&client, &service).await;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut bought = [0; 5];
+    for _ in 0..15 {
+        if rng.random_ratio(1, 5) {
+            let product = rng.random_range(1..=4);
+            let url = service.url(&format!("/api/products/{product}/purchase/"));
+            bought[product] += i64::from(client.get(url).send().await.unwrap().status() == 200);
+            continue;
+        }
+        let lines = rng.random_range(0..=4);
+        let lines: Vec<_> = (0..lines).map(|_| (rng.random_range(1..=4), rng.random_range(-1_i64..=4))).collect();
+        let items: Vec<_> = lines.iter().map(|(id, count)| json!({"id": id, "countRequested": count})).collect();
+        let body = json!({"customer": {"email": "a@b.cd"}, "payment": {"method": "collect"}, "items": items});
+        let response = checkout(&client, &service, &token, body.to_string()).send().await.unwrap();
+        match response.status().as_u16() {
+            200 => lines.iter().for_each(|(id, count): &(usize, i64)| bought[*id] += count),
+            status => assert_eq!(status, 400),
+        }
+    }
+    bought
+}
+
+#[tokio::test]
+async fn carts_of_every_shape_keep_the_books() {
+    let folder = tempfile::tempdir().unwrap();
+    let services: Vec<_> = (0..3).map(|_| std::sync::Arc::new(Service::start(folder.path(), &[]))).collect();
+    let client = client();
+    let mut before = [0; 5];
+    for (product, stock_before) in (1..=4).zip(&mut before[1..]) {
+        set_stock(&services[0], product, 60).await;
+        *stock_before = stock(&client, &services[0], product).await;
+    }
+    let buyers = (0..9).map(|seed| shop_at_random(std::sync::Arc::clone(&services[seed % 3]), seed as u64));
+    let taken = buyers.collect::<tokio::task::JoinSet<_>>().join_all().await;
+    let mut database = connect(&folder).await;
+    for product in 1..=4_u32 {
+        let sum: i64 = taken.iter().map(|taken| taken[product as usize]).sum();
+        assert!(sum > 0, "something was sold of {product}");
+        let after = stock(&client, &services[1], product).await;
+        assert_eq!(before[product as usize] - after, sum, "product {product}");
+        let sold: i64 = sqlx::query_scalar("SELECT units_sold FROM product WHERE id = $1")
+            .bind(product)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+        assert_eq!(sold, sum, "the counter of product {product}");
+    }
+}
+
 #[tokio::test]
 async fn several_processes_set_one_database_up() {
     let folder = tempfile::tempdir().unwrap();
@@ -82,10 +137,14 @@ async fn several_processes_set_one_database_up() {
 const ONE_STAR: &str =
     r#"{"customer":{"email":"a@b.cd"},"payment":{"method":"collect"},"items":[{"id":3,"countRequested":1}]}"#;
 
-/// A foreign transaction on the file, which holds the write lock until it is dropped.
-async fn lock(folder: &tempfile::TempDir) -> sqlx::SqliteConnection {
+async fn connect(folder: &tempfile::TempDir) -> sqlx::SqliteConnection {
     let url = format!("sqlite://{}", folder.path().join("shop.db").display());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    sqlx::SqliteConnection::connect(&url).await.unwrap()
+}
+
+/// A foreign transaction on the file, which holds the write lock until it is closed.
+async fn lock(folder: &tempfile::TempDir) -> sqlx::SqliteConnection {
+    let mut connection = connect(folder).await;
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
     connection
 }
