@@ -18,7 +18,7 @@ const MAX_CONCURRENCY_MOST: u32 = 1000;
 const MAX_CONCURRENCY_DEFAULT: u32 = 80;
 const MAX_INSTANCES_DEFAULT: u32 = 100;
 const TIMEOUT_DEFAULT: &str = "300s";
-const TIMEOUT_MOST: Duration = Duration::from_secs(3600);
+const TIMEOUT_MOST: Duration = Duration::from_hours(1);
 const CPU_DEFAULT: &str = "1000m";
 const MEMORY_DEFAULT: &str = "512Mi";
 /// Target utilisation of both scaling drivers unless configured otherwise.
@@ -251,7 +251,7 @@ mod tests {
         let spec = spec("shop", "shop-1", &filled(container(json!({})))).unwrap();
         assert_eq!((spec.max_concurrency, spec.vcpu, spec.memory), (80, Vcpu(1.0), Gib(0.5)));
         assert_eq!((spec.min_instances, spec.max_instances), (0, 100));
-        assert_eq!((spec.billing, spec.request_timeout), (Billing::Instance, Duration::from_secs(300)));
+        assert_eq!((spec.billing, spec.request_timeout), (Billing::Instance, Duration::from_mins(5)));
     }
 
     #[test]
