@@ -41,7 +41,8 @@ pub enum ServeError {
 }
 
 /// Serves Admin v2 and Monitoring v3 of `operate` on `listener` until `shutdown` completes; answers under way are
-/// finished first, for five seconds at most. Any project and any region is accepted. Samples `operate` once per sample period all the while.
+/// finished first, for five seconds at most. Any project and any region is accepted. Samples `operate` once per sample
+/// period all the while.
 pub async fn serve<O: Operate>(
     listener: TcpListener,
     operate: Arc<O>,

@@ -14,7 +14,7 @@ use std::time::Duration;
 type Answer = Result<Json<Value>, Status>;
 
 /// `:wait` answers after this long at the latest, done or not.
-const WAIT_MOST: Duration = Duration::from_secs(60);
+const WAIT_MOST: Duration = Duration::from_mins(1);
 
 const PAGE_MOST: usize = 100;
 

@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(memory("2Gi"), Some(Gib(2.0)));
         assert_eq!(memory("1073741824"), Some(Gib(1.0)));
         assert_eq!(memory("1G"), Some(Gib(1e9 / 1_073_741_824.0)));
-        assert_eq!(duration("300s"), Some(Duration::from_secs(300)));
+        assert_eq!(duration("300s"), Some(Duration::from_mins(5)));
         assert_eq!(duration("1.5s"), Some(Duration::from_millis(1500)));
         for wrong in ["", "m", "-1", "1e3", "NaN", "inf", "1.2.3", "٣"] {
             assert_eq!((vcpu(wrong), memory(wrong), duration(wrong)), (None, None, None), "{wrong}");

@@ -133,7 +133,7 @@ impl Service {
     fn check_revision_name(&self, name: &str) -> Result<(), Status> {
         const FIELD: &str = "template.revision";
         let prefix = format!("{}-", self.name);
-        if !name.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty()) || !is_label(name) {
+        if name.strip_prefix(&prefix).is_none_or(str::is_empty) || !is_label(name) {
             let why = format!("{name:?} must begin with {prefix:?} and hold small letters, digits and dashes only");
             return Err(Status::field(FIELD, why));
         }

@@ -18,7 +18,7 @@ const MAX_CONCURRENCY_MOST: u32 = 1000;
 const MAX_CONCURRENCY_DEFAULT: u32 = 80;
 const MAX_INSTANCES_DEFAULT: u32 = 100;
 const TIMEOUT_DEFAULT: &str = "300s";
-const TIMEOUT_MOST: Duration = Duration::from_secs(3600);
+const TIMEOUT_MOST: Duration = Duration::from_hours(1);
 const CPU_DEFAULT: &str = "1000m";
 const MEMORY_DEFAULT: &str = "512Mi";
 /// Target utilisation of both scaling drivers unless configured otherwise.
@@ -240,7 +240,7 @@ mod tests {
         spec("shop", "shop-1", &filled(template)).unwrap_err().message
     }
 
-    fn container(fields: Value) -> Value {
+    fn container(fields: &Value) -> Value {
         let mut container = json!({"image": COMMAND_IMAGE, "command": ["shop"]});
         container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         json!({"containers": [container]})
@@ -248,19 +248,19 @@ mod tests {
 
     #[test]
     fn an_empty_template_means_googles_defaults() {
-        let spec = spec("shop", "shop-1", &filled(container(json!({})))).unwrap();
+        let spec = spec("shop", "shop-1", &filled(container(&json!({})))).unwrap();
         assert_eq!((spec.max_concurrency, spec.vcpu, spec.memory), (80, Vcpu(1.0), Gib(0.5)));
         assert_eq!((spec.min_instances, spec.max_instances), (0, 100));
-        assert_eq!((spec.billing, spec.request_timeout), (Billing::Instance, Duration::from_secs(300)));
+        assert_eq!((spec.billing, spec.request_timeout), (Billing::Instance, Duration::from_mins(5)));
     }
 
     #[test]
     fn less_than_one_vcpu_means_one_request_at_once_and_billing_by_request() {
         let half = |idle| json!({"resources": {"limits": {"cpu": "500m"}, "cpuIdle": idle}});
-        let half_spec = spec("shop", "shop-1", &filled(container(half(true)))).unwrap();
+        let half_spec = spec("shop", "shop-1", &filled(container(&half(true)))).unwrap();
         assert_eq!((half_spec.max_concurrency, half_spec.billing), (1, Billing::Request));
-        assert!(refusal(container(half(false))).contains("cpuIdle"));
-        let mut two = container(half(true));
+        assert!(refusal(container(&half(false))).contains("cpuIdle"));
+        let mut two = container(&half(true));
         two["maxInstanceRequestConcurrency"] = json!(2);
         assert!(refusal(two).contains("must be 1, not 2"));
     }
@@ -276,13 +276,13 @@ mod tests {
         let cases = [
             (json!({}), "template.containers"),
             (json!({"containers": [1]}), "template.containers[0]"),
-            (container(json!({"command": []})), "command"),
-            (container(json!({"command": ["a", 1]})), "command: an array of strings is expected, not 1"),
-            (container(json!({"env": [{"name": "PORT"}]})), "env[0].name: PORT is reserved"),
-            (container(json!({"env": [{"name": "A"}, {"name": "A"}]})), "env[1].name: A is set twice"),
-            (container(json!({"resources": {"limits": {"cpu": "3"}}})), "limits.cpu"),
-            (container(json!({"resources": {"limits": {"memory": "5Gi"}}})), "0 to 4 GiB"),
-            (container(json!({"resources": {"limits": {"nvidia.com/gpu": "1"}}})), "nvidia.com/gpu"),
+            (container(&json!({"command": []})), "command"),
+            (container(&json!({"command": ["a", 1]})), "command: an array of strings is expected, not 1"),
+            (container(&json!({"env": [{"name": "PORT"}]})), "env[0].name: PORT is reserved"),
+            (container(&json!({"env": [{"name": "A"}, {"name": "A"}]})), "env[1].name: A is set twice"),
+            (container(&json!({"resources": {"limits": {"cpu": "3"}}})), "limits.cpu"),
+            (container(&json!({"resources": {"limits": {"memory": "5Gi"}}})), "0 to 4 GiB"),
+            (container(&json!({"resources": {"limits": {"nvidia.com/gpu": "1"}}})), "nvidia.com/gpu"),
         ];
         for (template, expected) in cases {
             let refused = refusal(template);
@@ -296,7 +296,7 @@ mod tests {
             ("scaling", json!({"concurrencyUtilization": 0.9})),
             ("sessionAffinity", json!(true)),
         ] {
-            let mut template = container(json!({}));
+            let mut template = container(&json!({}));
             template[field] = value;
             assert!(refusal(template).contains(field));
         }

@@ -22,7 +22,9 @@ fn at(seconds: i64) -> wkt::Timestamp {
 
 fn sample(revision: &str, billable: f64) -> RevisionSample {
     let mut times = Distribution::default();
-    [25.0, 50.0, 75.0].into_iter().for_each(|time| times.record(time));
+    for time in [25.0, 50.0, 75.0] {
+        times.record(time);
+    }
     RevisionSample {
         service: "shop".into(),
         revision: revision.into(),

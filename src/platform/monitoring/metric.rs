@@ -1,5 +1,5 @@
 //! The metrics of Cloud Run that the local platform writes, as Google describes them
-//! (docs.cloud.google.com/monitoring/api/metrics_gcp_p_z, read 2026-11-22).
+//! (`docs.cloud.google.com/monitoring/api/metrics_gcp_p_z`, read 2026-11-22).
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_json_does() {
-        assert_eq!(seconds(Duration::from_secs(60)), "60s");
+        assert_eq!(seconds(Duration::from_mins(1)), "60s");
         assert_eq!(seconds(Duration::from_millis(7500)), "7.5s");
         assert_eq!(seconds(Duration::from_nanos(1)), "0.000000001s");
     }

@@ -32,12 +32,12 @@ use store::{Period, Store};
 type Answer = Result<Json<Value>, Status>;
 
 /// Cloud Run samples every 60 s and shows a point up to 120 s later
-/// (docs.cloud.google.com/monitoring/api/metrics_gcp_p_z, read 2026-11-22).
-const SAMPLE_PERIOD: Duration = Duration::from_secs(60);
-const INGEST_DELAY: Duration = Duration::from_secs(120);
+/// (`docs.cloud.google.com/monitoring/api/metrics_gcp_p_z`, read 2026-11-22).
+const SAMPLE_PERIOD: Duration = Duration::from_mins(1);
+const INGEST_DELAY: Duration = Duration::from_mins(2);
 
 /// A series without a new point for so long is forgotten.
-const RETENTION: Duration = Duration::from_secs(24 * 3600);
+const RETENTION: Duration = Duration::from_hours(24);
 
 /// The Monitoring API of one platform.
 pub(super) struct Monitoring {

@@ -14,7 +14,7 @@ use std::time::Duration;
 const PAGE_MOST: usize = 100_000;
 
 /// Aggregations longer than this are refused, as Google does (104 weeks).
-const PERIOD_MOST: Duration = Duration::from_secs(104 * 7 * 24 * 3600);
+const PERIOD_MOST: Duration = Duration::from_hours(104 * 7 * 24);
 
 const KNOWN: [&str; 15] = [
     "filter",

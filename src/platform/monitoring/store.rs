@@ -7,7 +7,7 @@ use super::metric::{self, Kind, Metric};
 use super::series::{Labels, Point, Series};
 use super::value::{Value, trimmed};
 use crate::platform::place::Place;
-use crate::platform::sample::{Distribution, RevisionSample};
+use crate::platform::sample::RevisionSample;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -63,14 +63,18 @@ impl Store {
                 add(metric, &response(status).each(), Value::Distribution(trimmed(times)));
             }
         }
-        let of_instances: [(&'static Metric, &[(&str, &str)], Distribution); 4] = [
-            (&metric::STARTUP_LATENCIES, &[], sample.startup_latencies_ms),
-            (&metric::CPU_UTILIZATIONS, &[], sample.cpu_utilizations),
-            (&metric::MEMORY_UTILIZATIONS, &[], sample.memory_utilizations),
-            (&metric::MAX_REQUEST_CONCURRENCIES, &[("state", "active")], sample.max_request_concurrencies),
-        ];
-        for (metric, labels, values) in of_instances.into_iter().filter(|(_, _, values)| values.count > 0) {
-            add(metric, labels, Value::Distribution(trimmed(values)));
+        for (metric, values) in [
+            (&metric::STARTUP_LATENCIES, sample.startup_latencies_ms),
+            (&metric::CPU_UTILIZATIONS, sample.cpu_utilizations),
+            (&metric::MEMORY_UTILIZATIONS, sample.memory_utilizations),
+            (&metric::MAX_REQUEST_CONCURRENCIES, sample.max_request_concurrencies),
+        ] {
+            // Only the last of them tells states apart, and instances that were idle throughout held nothing.
+            let active = [("state", "active")];
+            let labels = if metric.labels.is_empty() { &active[..0] } else { &active };
+            if values.count > 0 {
+                add(metric, labels, Value::Distribution(trimmed(values)));
+            }
         }
     }
 
