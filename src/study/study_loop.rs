@@ -35,6 +35,7 @@ type Readings = JoinSet<(Proposal, u32, Result<Usage, CloudError>)>;
 pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>) -> Result<(), StudyError> {
     let mut search = resume(study);
     let mut readings = Readings::new();
+    let mut failure = None;
     loop {
         while let Some(read) = readings.try_join_next() {
             conclude_read(study, &mut search, context, read)?;
@@ -44,7 +45,13 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
         }
         match search.propose() {
             Some(proposal) => {
-                let driven = drive(&site, study, &search, proposal, context).await?;
+                let driven = match drive(&site, study, &search, proposal, context).await {
+                    Ok(driven) => driven,
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
+                    }
+                };
                 let trial = conclude::driven(&plan_of(study, proposal, context), driven.clone());
                 search.record(proposal, !conclude::spoiled(&trial));
                 context.watch.trial_driven(&trial);
@@ -65,6 +72,13 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
     }
     if *context.stop.borrow() {
         return Ok(());
+    }
+    if let Some(error) = failure {
+        // The trials before the one that failed are whole: what they were billed is still read.
+        while let Some(read) = readings.join_next().await {
+            conclude_read(study, &mut search, context, read)?;
+        }
+        return Err(error);
     }
     study.decision = Some(decide(&study.candidates, &study.scenario.slos, &study.trials));
     study.save(context.dir)?;
@@ -122,4 +136,145 @@ fn conclude_read(
     context.watch.trial_concluded(trial);
     study.save(context.dir)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::site::Silent;
+    use super::*;
+    use crate::driver::DriveError;
+    use crate::scenario::Candidate;
+    use crate::trial::{Invalid, Outcome, Recording, Validity, fixtures};
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    /// A place where a trial takes no time: its requests all take 10 ms per max concurrency and are billed less, the
+    /// higher it is.
+    #[derive(Default)]
+    struct Fake {
+        /// Trials, by number, whose usage cannot be read.
+        unreadable: Vec<u32>,
+        /// The trial that cannot be driven.
+        broken: Option<u32>,
+        /// Stops the study while this trial is driven.
+        stops_at: Option<(u32, watch::Sender<bool>)>,
+        driven: Mutex<Vec<(u32, Proposal)>>,
+    }
+
+    impl Site for Fake {
+        async fn drive(
+            &self,
+            number: u32,
+            proposal: Proposal,
+            _: watch::Sender<Progress>,
+            _: watch::Receiver<bool>,
+        ) -> Result<Driven, StudyError> {
+            if self.broken == Some(number) {
+                let (url, cause) = ("nowhere".to_owned(), "it is nowhere".to_owned());
+                return Err(StudyError::Drive(DriveError::Address { url, cause }));
+            }
+            self.driven.lock().unwrap().push((number, proposal));
+            let mut recording = Recording::default();
+            let times = fixtures::times(100, f64::from(10 * proposal.candidate.max_concurrency));
+            recording.overall = times;
+            recording.arrivals.planned = 100;
+            recording.arrivals.completed = 100;
+            recording.answers = BTreeMap::from([("200".to_owned(), 100)]);
+            if let Some((at, sender)) = &self.stops_at
+                && *at == number
+            {
+                recording.interrupted = true;
+                sender.send(true).unwrap();
+            }
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            let revision = format!("revision-{number}");
+            Ok(Driven { number, proposal, revision, deployed_at: now, started_at: now, ended_at: now, recording })
+        }
+
+        async fn usage(&self, driven: &Driven) -> Result<Usage, CloudError> {
+            if self.unreadable.contains(&driven.number) {
+                return Err(CloudError::NoPoints {
+                    revision: driven.revision.clone(),
+                    waited: std::time::Duration::ZERO,
+                });
+            }
+            Ok(fixtures::usage(&[(100, 100.0 / f64::from(driven.proposal.candidate.max_concurrency))]))
+        }
+    }
+
+    fn study_of(max_concurrencies: &[u32], blocks: u32) -> Study {
+        let mut study = fixtures::study(Vec::new());
+        study.candidates =
+            max_concurrencies.iter().map(|max_concurrency| Candidate { max_concurrency: *max_concurrency }).collect();
+        study.blocks = blocks;
+        study
+    }
+
+    async fn run_on(site: Arc<Fake>, study: &mut Study, dir: &Path) -> Result<(), StudyError> {
+        let (_keep, stop) = watch::channel(false);
+        run(site, study, &Context { dir, time_factor: 12.0, watch: &Silent, stop }).await
+    }
+
+    #[tokio::test]
+    async fn every_candidate_is_tried_in_every_block_saved_and_decided() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1, 2, 4], 2);
+        run_on(Arc::default(), &mut study, dir.path()).await.unwrap();
+        assert_eq!(study.trials.len(), 6);
+        assert!(study.trials.iter().all(|trial| trial.is_valid() && trial.cost.is_some()));
+        let Outcome::Chosen(choice) = &study.decision.as_ref().unwrap().outcome else { panic!("{study:?}") };
+        assert_eq!(choice.candidate.max_concurrency, 4, "the cheapest that keeps every promise");
+        assert_eq!(Study::load(dir.path()).unwrap(), study);
+    }
+
+    #[tokio::test]
+    async fn a_trial_whose_usage_is_missing_is_repeated_and_never_evidence() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1, 2], 1);
+        run_on(Arc::new(Fake { unreadable: vec![1], ..Fake::default() }), &mut study, dir.path()).await.unwrap();
+        assert_eq!(study.trials.len(), 3);
+        assert!(
+            matches!(&study.trials[0].validity, Validity::Invalid(reasons) if matches!(reasons[..], [Invalid::UsageMissing { .. }]))
+        );
+        assert_eq!((study.trials[2].candidate, study.trials[2].attempt), (study.trials[0].candidate, 2));
+        assert!(matches!(study.decision.unwrap().outcome, Outcome::Chosen(_)));
+    }
+
+    #[tokio::test]
+    async fn there_is_no_verdict_when_a_candidate_has_no_valid_trial() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1], 1);
+        run_on(Arc::new(Fake { unreadable: vec![1, 2], ..Fake::default() }), &mut study, dir.path()).await.unwrap();
+        assert_eq!(study.trials.len(), 2);
+        assert!(matches!(study.decision.unwrap().outcome, Outcome::Untrusted { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_failure_loses_nothing_and_the_study_goes_on_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1, 2, 4], 1);
+        let failing = Arc::new(Fake { broken: Some(3), ..Fake::default() });
+        run_on(failing, &mut study, dir.path()).await.unwrap_err();
+        let mut saved = Study::load(dir.path()).unwrap();
+        assert_eq!(saved.trials.iter().filter(|trial| trial.is_valid()).count(), 2);
+
+        let site = Arc::new(Fake::default());
+        run_on(Arc::clone(&site), &mut saved, dir.path()).await.unwrap();
+        assert_eq!(site.driven.lock().unwrap().len(), 1, "only what was missing is tried");
+        assert_eq!(saved.trials.len(), 3);
+        assert!(saved.decision.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_stop_saves_what_was_measured_and_decides_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1, 2, 4], 1);
+        let (sender, stop) = watch::channel(false);
+        let site = Arc::new(Fake { stops_at: Some((2, sender)), ..Fake::default() });
+        let context = Context { dir: dir.path(), time_factor: 12.0, watch: &Silent, stop };
+        run(site, &mut study, &context).await.unwrap();
+        let saved = Study::load(dir.path()).unwrap();
+        assert_eq!((saved.trials.len(), saved.decision.is_none()), (2, true));
+        assert!(saved.trials[1].invalid_reasons().contains("interrupted"));
+    }
 }

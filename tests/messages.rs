@@ -1,0 +1,133 @@
+//! The mistakes that users make, and what the program says: what is wrong, where, how to mend it; the right exit code, no
+//! panic.
+
+mod tidegate;
+
+use std::fs;
+use std::path::Path;
+use tidegate::{repository, told};
+
+/// Runs the program; every failure of it is a message of its own, never a panic.
+fn run(dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = tidegate::tidegate(dir).args(arguments).output().unwrap();
+    let (code, _, error) = told(&output);
+    assert!(!error.contains("panicked"), "{arguments:?}: {error}");
+    (code, error)
+}
+
+/// A copy of the shopping scenario with one thing changed.
+fn scenario_with(dir: &Path, from: &str, to: &str) -> String {
+    let text = fs::read_to_string(repository("scenarios/shopping.yaml")).unwrap();
+    assert!(text.contains(from), "{from}");
+    let path = dir.join("mine.yaml");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_scenario_that_is_not_valid_is_refused_with_its_line_and_the_mend() {
+    let dir = tempfile::tempdir().unwrap();
+    for (from, to, words) in [
+        ("max_in_flight: 500", "max_inflight: 500", &["mine.yaml:", "max_inflight", "max_in_flight"][..]),
+        ("weight: 6", "weight: six", &["mine.yaml:", "weight"][..]),
+        ("get: /api/products/${product}/", "get: /api/products/${produkt}/", &["mine.yaml:", "produkt", "product"][..]),
+        ("p95 < 170ms", "p101 < 170ms", &["mine.yaml:", "p101"][..]),
+        ("candidates: [1, 2, 4, 8, 16, 80]", "candidates: []", &["mine.yaml:", "candidate"][..]),
+    ] {
+        let path = scenario_with(dir.path(), from, to);
+        for command in [&["scenario", "check", &path][..], &["tune", &path][..]] {
+            let (code, error) = run(dir.path(), command);
+            assert_eq!(code, Some(2), "{command:?}: {error}");
+            for word in words {
+                assert!(error.contains(word), "{to}: {word:?} is not in: {error}");
+            }
+        }
+    }
+    assert!(!dir.path().join("reports").exists(), "a refused study leaves nothing behind");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, error) = run(dir.path(), &["tune", "nowhere.yaml"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("nowhere.yaml"), "{error}");
+    let (code, error) = run(dir.path(), &["report", "nowhere"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("nowhere/study.json"), "{error}");
+}
+
+#[test]
+fn a_price_file_without_the_region_is_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = scenario_with(dir.path(), "region: us-central1", "region: us-central");
+    let (code, error) = run(dir.path(), &["tune", &path]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("us-central1"), "the likely region is named: {error}");
+}
+
+#[test]
+fn candidates_of_the_command_line_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    for wrong in ["0", "1001", "4,4"] {
+        let (code, error) = run(dir.path(), &["tune", &path, "--candidates", wrong]);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("hint:"), "{error}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_mend() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, error) = run(dir.path(), &["platform", "--port", &port, "--limiter", "none"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains(&port) && error.contains("--port"), "{error}");
+}
+
+#[test]
+fn a_target_that_refuses_is_a_failed_set_up_and_no_address_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let path = repository("scenarios/shopping.yaml").display().to_string();
+    let (code, error) = run(dir.path(), &["run", &path, "--target", &format!("http://{free}")]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("restock_pineapple"), "{error}");
+    let (code, error) = run(dir.path(), &["run", &path, "--target", "shop"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("http://host:port"), "{error}");
+}
+
+#[test]
+fn a_folder_that_holds_a_study_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("old")).unwrap();
+    fs::write(dir.path().join("old/study.json"), "precious").unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    let (code, error) = run(dir.path(), &["tune", &path, "--out", "old"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--resume"), "{error}");
+    assert_eq!(fs::read_to_string(dir.path().join("old/study.json")).unwrap(), "precious");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_a_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    let (code, error) = run(dir.path(), &["tune", &path, "--out", "/proc/self/study"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("/proc/self/study"), "{error}");
+}
+
+#[test]
+fn help_names_every_command_and_the_exit_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = tidegate::tidegate(dir.path()).arg("--help").output().unwrap();
+    let (code, text, _) = told(&output);
+    assert_eq!(code, Some(0));
+    for word in ["tune", "run", "report", "scenario", "platform", "Exit codes"] {
+        assert!(text.contains(word), "{word}");
+    }
+}
