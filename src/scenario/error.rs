@@ -153,6 +153,10 @@ pub(super) fn from_yaml_reader(error: &serde_saphyr::Error) -> Problem {
         Error::UnknownAnchor { .. } => {
             ("this alias has no anchor".to_owned(), "write `&name` where the value first stands".to_owned())
         }
+        Error::Budget { .. } => (
+            "the file is too large, or its aliases make it so".to_owned(),
+            "write fewer or smaller aliases: each stands for all it refers to".to_owned(),
+        ),
         Error::Eof { .. } => ("the file is empty".to_owned(), "start from scenarios/minimal.yaml".to_owned()),
         other => (
             serde_saphyr::DefaultMessageFormatter.format_message(other).into_owned(),
