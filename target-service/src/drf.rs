@@ -57,7 +57,10 @@ impl View {
         }
         serde_json::from_slice(&call.body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            let text = format!("JSON parse error - Expecting value: line {line} column {column}");
+            let lines_before: usize =
+                call.body.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+            let at = lines_before + column.saturating_sub(1);
+            let text = format!("JSON parse error - Expecting value: line {line} column {column} (char {at})");
             Box::new(self.detail(StatusCode::BAD_REQUEST, &text))
         })
     }

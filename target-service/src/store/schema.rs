@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row, raw_sql};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::database::{Database, is_locked};
 use super::seeds;
@@ -55,15 +55,14 @@ const SETUP_WAIT: Duration = Duration::from_secs(20);
 /// Brings the database to the current schema. Safely repeated, and safely done by several processes at once: the
 /// first to get the write lock sets up, the others find it done.
 pub(super) async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
-    let options = database.options(SETUP_WAIT);
-    let mut tries = 0_u32;
+    // Two processes that switch a file to WAL each hold what the other waits for. So nobody waits inside the engine:
+    // whoever meets a lock lets go of everything and comes back, each process after a pause of its own.
+    let options = database.options(Duration::ZERO);
+    let pause = Duration::from_millis(10 + u64::from(std::process::id() % 23));
+    let begin = Instant::now();
     loop {
         match migrate_once(&options).await {
-            // Switching the file to WAL fails at once when another process holds any lock on it.
-            Err(error) if is_locked(&error) && tries < 400 => {
-                tries += 1;
-                sleep(Duration::from_millis(50)).await;
-            }
+            Err(error) if is_locked(&error) && begin.elapsed() < SETUP_WAIT => sleep(pause).await,
             result => return result,
         }
     }
@@ -72,8 +71,8 @@ pub(super) async fn migrate(database: &Database) -> Result<(), sqlx::Error> {
 async fn migrate_once(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
     let mut connection = options.connect().await?;
     let result = set_up(&mut connection).await;
-    connection.close().await?;
-    result
+    let closed = connection.close().await;
+    result.and(closed)
 }
 
 async fn set_up(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {

@@ -134,6 +134,22 @@ async fn several_processes_set_one_database_up() {
     assert_eq!(stock(&client(), &service, 2).await, 99, "what is there stays");
 }
 
+#[tokio::test]
+async fn several_shops_start_on_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let services: Vec<Service> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..5).map(|_| scope.spawn(|| Service::start(folder.path(), &[]))).collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    set_stock(&services[0], 2, 9).await;
+    for service in &services {
+        assert_eq!(stock(&client(), service, 2).await, 9, "all have the same one");
+        let url = service.url("/api/testimonials/");
+        let testimonials: Vec<serde_json::Value> = client().get(url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(testimonials.len(), 20, "seeded once");
+    }
+}
+
 const ONE_STAR: &str =
     r#"{"customer":{"email":"a@b.cd"},"payment":{"method":"collect"},"items":[{"id":3,"countRequested":1}]}"#;
 
