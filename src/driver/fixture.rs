@@ -30,24 +30,29 @@ pub(super) fn plan(parts: &str) -> Plan {
     Plan::new(Arc::new(scenario), 7, 1.0)
 }
 
-/// Twenty arrivals per second for 250 ms, each of two steps with a timeout of 150 ms.
-pub(super) fn five_arrivals_of_two_steps() -> Plan {
-    plan(
+/// Twenty arrivals per second for 250 ms, each of two steps with this timeout.
+pub(super) fn five_arrivals_of_two_steps(timeout: &str) -> Plan {
+    plan(&format!(
         "journeys:
   - name: both
     steps:
-      - {name: first, get: /first, timeout: 150ms}
-      - {name: second, get: /second, timeout: 150ms}
+      - {{name: first, get: /first, timeout: {timeout}}}
+      - {{name: second, get: /second, timeout: {timeout}}}
 load:
-  open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 50}
+  open: {{arrivals: constant, unit: arrivals_per_second, max_in_flight: 50}}
 stages:
-  - {name: steady, hold: 20, duration: 250ms}",
-    )
+  - {{name: steady, hold: 20, duration: 250ms}}"
+    ))
 }
 
-/// Drives `plan` against `base_url`, with a short drain.
+/// Drives `plan` against `base_url`, with a drain that is not reached even on a busy machine.
 pub(super) async fn drive_to(plan: &Plan, base_url: &str) -> Result<Recording, DriveError> {
-    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_millis(400) };
+    drive_and_drain(plan, base_url, Duration::from_secs(30)).await
+}
+
+/// Drives `plan` against `base_url`, and waits for `drain` after its end.
+pub(super) async fn drive_and_drain(plan: &Plan, base_url: &str, drain: Duration) -> Result<Recording, DriveError> {
+    let options = Options { base_url: base_url.to_owned(), drain };
     let (_stop, stopped) = watch::channel(false);
     drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
 }

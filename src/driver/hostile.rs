@@ -1,7 +1,9 @@
 //! Servers that misbehave, on real sockets: each is a counted failure with its cause, never a panic, and the books
 //! balance.
 
-use super::fixture::{answering, assert_balance, drive_to, five_arrivals_of_two_steps, plan, read_request, server};
+use super::fixture::{
+    answering, assert_balance, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request, server,
+};
 use super::observe::observe;
 use super::{DriveError, Options, Progress, drive};
 use crate::trial::{Books, Observed, Recording};
@@ -32,7 +34,7 @@ fn assert_all_completed(recording: &Recording) {
 }
 
 async fn outcome_of(base_url: &str) -> Recording {
-    drive_to(&five_arrivals_of_two_steps(), base_url).await.unwrap()
+    drive_to(&five_arrivals_of_two_steps("20s"), base_url).await.unwrap()
 }
 
 /// The same with pauses between the steps, in which an idle connection is found closed.
@@ -62,7 +64,7 @@ async fn a_server_that_hangs_times_out_and_the_timeout_is_in_the_tail() {
         std::future::pending().await
     })
     .await;
-    let recording = outcome_of(&base_url).await;
+    let recording = drive_to(&five_arrivals_of_two_steps("150ms"), &base_url).await.unwrap();
     assert_all_failed(&recording, "timed out", "no whole answer within the step's timeout");
     assert!(recording.overall.response_time.quantile(0.0) >= Duration::from_millis(149));
 }
@@ -176,7 +178,7 @@ async fn the_end_of_the_drain_cuts_what_is_under_way_and_the_books_still_balance
 load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 2}}
 stages: [{name: steady, hold: 20, duration: 250ms}]",
     );
-    let recording = drive_to(&patient, &base_url).await.unwrap();
+    let recording = drive_and_drain(&patient, &base_url, Duration::from_millis(400)).await.unwrap();
     assert_balance(&recording);
     assert_eq!(recording.arrivals, Books { planned: 5, failed: 2, dropped: 3, ..Books::default() });
     assert_eq!(recording.steps[1].books, Books { planned: 5, dropped: 5, ..Books::default() });
