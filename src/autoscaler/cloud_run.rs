@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_ten_minute_window_holds_instances_back() {
-        let policy = Policy { long_concurrency_window: Some(Duration::from_secs(600)), ..Policy::cloud_run() };
+        let policy = Policy { long_concurrency_window: Some(Duration::from_mins(10)), ..Policy::cloud_run() };
         let changes = drive(policy, golden_load, 1000);
         // At 300 s the long average is (120 × 960 + 120 × 96) / 301 = 421: 9 instances; the short one would say 0.
         let at = |t: u64| changes.iter().rev().find(|(changed, ..)| *changed <= t).map(|(_, desired, _)| *desired);

@@ -58,20 +58,20 @@ impl Policy {
         Self {
             tick: Duration::from_secs(5),
             bucket: Duration::from_secs(1),
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
             long_concurrency_window: None,
             cpu_target: 0.6,
             concurrency_target: 0.6,
-            idle_timeout: Duration::from_secs(15 * 60),
+            idle_timeout: Duration::from_mins(15),
             pending_min: Duration::from_secs(10),
             pending_startups: 3.5,
             startups_remembered: 20,
             queue_capacity: 10_000,
             on_demand_starts_per_tick: None,
-            startup_limit: Duration::from_secs(4 * 60),
+            startup_limit: Duration::from_mins(4),
             shutdown_grace: Duration::from_secs(10),
             billing_slice: Duration::from_millis(100),
-            billing_instance_min: Duration::from_secs(60),
+            billing_instance_min: Duration::from_mins(1),
         }
     }
 
@@ -125,12 +125,12 @@ mod tests {
 
     #[test]
     fn the_time_factor_divides_platform_times_and_nothing_else() {
-        let real = Policy { long_concurrency_window: Some(Duration::from_secs(600)), ..Policy::cloud_run() };
+        let real = Policy { long_concurrency_window: Some(Duration::from_mins(10)), ..Policy::cloud_run() };
         let fast = real.clone().scaled(10.0);
         assert_eq!(fast.tick, Duration::from_millis(500));
         assert_eq!(fast.bucket, Duration::from_millis(100));
         assert_eq!(fast.window, Duration::from_secs(6));
-        assert_eq!(fast.long_concurrency_window, Some(Duration::from_secs(60)));
+        assert_eq!(fast.long_concurrency_window, Some(Duration::from_mins(1)));
         assert_eq!(fast.idle_timeout, Duration::from_secs(90));
         assert_eq!(fast.pending_min, Duration::from_secs(1));
         assert_eq!(fast.startup_limit, real.startup_limit);

@@ -101,7 +101,7 @@ impl Fleet {
             launcher: options.launcher,
             limiter,
             logs_dir,
-            host_cores_per_vcpu: options.host_cores_per_vcpu,
+            cores_per_vcpu: options.host_cores_per_vcpu,
             ports: Mutex::default(),
         };
         let shared = Shared {
@@ -133,6 +133,19 @@ impl Fleet {
         }
     }
 
+    /// A new revision without instances; `None` if there is one of this name.
+    fn add(&self, spec: RevisionSpec) -> Option<Arc<Revision>> {
+        let mut revisions = lock(&self.shared.revisions);
+        let taken =
+            revisions.iter().any(|other| other.spec.service == spec.service && other.spec.revision == spec.revision);
+        if taken {
+            return None;
+        }
+        let revision = Revision::new(spec, self.shared.policy.clone(), Arc::clone(&self.shared.host));
+        revisions.push(Arc::clone(&revision));
+        Some(revision)
+    }
+
     fn revision(&self, service: &str, revision: &str) -> Option<Arc<Revision>> {
         let is_it = |other: &&Arc<Revision>| other.spec.service == service && other.spec.revision == revision;
         lock(&self.shared.revisions).iter().find(is_it).cloned()
@@ -141,17 +154,13 @@ impl Fleet {
 
 impl Operate for Fleet {
     async fn create_revision(&self, spec: RevisionSpec) -> Result<(), OperateError> {
-        if self.revision(&spec.service, &spec.revision).is_some() {
-            return Err(OperateError::Host(format!("revision {:?} already exists", spec.revision)));
-        }
         if spec.command.is_empty() || spec.max_concurrency == 0 || spec.max_instances == 0 {
             let text = "a revision needs a command, a max concurrency of at least 1 and at least 1 max instance";
             return Err(OperateError::Host(text.to_owned()));
         }
         self.shared.host.check_fits(&spec).map_err(OperateError::Host)?;
         let name = spec.revision.clone();
-        let revision = Revision::new(spec, self.shared.policy.clone(), Arc::clone(&self.shared.host));
-        lock(&self.shared.revisions).push(Arc::clone(&revision));
+        let revision = self.add(spec).ok_or_else(|| OperateError::Host(format!("revision {name:?} already exists")))?;
         if let Err(cause) = revision.deploy().await {
             revision.delete().await;
             lock(&self.shared.revisions).retain(|other| !Arc::ptr_eq(other, &revision));
@@ -227,14 +236,19 @@ async fn stop(revisions: &[Arc<Revision>]) {
     while stopping.join_next().await.is_some() {}
 }
 
-/// Each request holds two sockets here: the soft limit of open files is raised as far as the hard one allows.
+/// Each request holds two sockets here: the soft limit of open files is raised, as far as the hard one allows, to what
+/// serves 32,000 requests at once. No further: some programs close every descriptor they might have.
 fn raise_file_limit() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        const WANTED: u64 = 65_536;
         let limit = getrlimit(Resource::Nofile);
-        // If it cannot be raised, connections beyond it are refused one by one.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+        let reachable = limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
+        if limit.current.is_some_and(|current| current < reachable) {
+            // If it cannot be raised, connections beyond it are refused one by one.
+            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
+        }
     }
 }
 

@@ -47,16 +47,12 @@ pub(super) async fn forward(mut slot: Slot, request: Request<Incoming>, deadline
         None => (None, Some(request)),
     };
     if let Some(request) = request.take() {
-        match Wire::connect(slot.instance().address()).await {
-            Ok(mut fresh) => {
-                let result = fresh.send(request, deadline).await;
-                wire = Some((fresh, result));
-            }
-            Err(_) => {
-                slot.unreached();
-                return page(StatusCode::SERVICE_UNAVAILABLE);
-            }
-        }
+        let Ok(mut fresh) = Wire::connect(slot.instance().address()).await else {
+            slot.unreached();
+            return page(StatusCode::SERVICE_UNAVAILABLE);
+        };
+        let result = fresh.send(request, deadline).await;
+        wire = Some((fresh, result));
     }
     let Some((wire, result)) = wire else { return page(StatusCode::SERVICE_UNAVAILABLE) };
     let failure = match result {

@@ -163,12 +163,15 @@ fn mark(headers: &mut HeaderMap, peer: IpAddr, trace: (u64, u64)) {
     if !headers.contains_key(&X_FORWARDED_PROTO) {
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    let has_cloud = headers.contains_key(&X_CLOUD_TRACE_CONTEXT);
-    let given = headers.get(&TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(trace_of);
-    let has_parent = headers.contains_key(&TRACEPARENT);
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let (cloud, parent) = (text(&X_CLOUD_TRACE_CONTEXT), text(&TRACEPARENT));
+    let (has_cloud, has_parent) = (cloud.is_some(), parent.is_some());
     if has_cloud && has_parent {
         return;
     }
+    // The header that is there names the trace for the one that is not.
+    let given = cloud.and_then(|text| trace_id(text.split('/').next()));
+    let given = given.or_else(|| parent.and_then(|text| trace_id(text.split('-').nth(1))));
     // A span id must not be zero.
     let (high, span) = (trace.0, trace.1 + 1);
     let id = given.unwrap_or_else(|| format!("{high:016x}{span:016x}"));
@@ -180,8 +183,44 @@ fn mark(headers: &mut HeaderMap, peer: IpAddr, trace: (u64, u64)) {
     }
 }
 
-/// The trace id in a `traceparent`, if it has that header's form.
-fn trace_of(traceparent: &str) -> Option<String> {
-    let id = traceparent.split('-').nth(1)?;
+/// A trace id: 32 hexadecimal digits.
+fn trace_id(text: Option<&str>) -> Option<String> {
+    let id = text?;
     (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        mark(&mut headers, IpAddr::V4(Ipv4Addr::LOCALHOST), (0xabc, 6));
+        headers
+    }
+
+    #[test]
+    fn a_request_without_a_trace_gets_one_in_both_forms() {
+        let headers = marked(&[]);
+        assert_eq!(headers["x-forwarded-for"], "127.0.0.1");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-cloud-trace-context"], "0000000000000abc0000000000000007/7;o=1");
+        assert_eq!(headers["traceparent"], "00-0000000000000abc0000000000000007-0000000000000007-01");
+    }
+
+    #[test]
+    fn a_trace_that_is_there_is_kept_and_said_in_the_other_form() {
+        let id = "105445aa7843bc8bf206b12000100000";
+        let from_cloud = marked(&[("x-cloud-trace-context", "105445aa7843bc8bf206b12000100000/1;o=1")]);
+        assert!(from_cloud["traceparent"].to_str().unwrap().contains(id));
+        let from_parent = marked(&[("traceparent", "00-105445aa7843bc8bf206b12000100000-00000000000000aa-01")]);
+        assert_eq!(from_parent["traceparent"], "00-105445aa7843bc8bf206b12000100000-00000000000000aa-01");
+        assert!(from_parent["x-cloud-trace-context"].to_str().unwrap().starts_with(id));
+        let appended = marked(&[("x-forwarded-for", "10.0.0.9"), ("x-forwarded-proto", "https")]);
+        assert_eq!(appended["x-forwarded-for"], "10.0.0.9, 127.0.0.1");
+        assert_eq!(appended["x-forwarded-proto"], "https");
+    }
 }

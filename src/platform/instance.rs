@@ -32,7 +32,7 @@ pub(super) struct Host {
     /// Where instances write what they print.
     pub(super) logs_dir: PathBuf,
     /// What one vCPU stands for.
-    pub(super) host_cores_per_vcpu: f64,
+    pub(super) cores_per_vcpu: f64,
     /// Ports given to instances that may still use them.
     pub(super) ports: Mutex<BTreeSet<u16>>,
 }
@@ -40,6 +40,7 @@ pub(super) struct Host {
 /// How a request reaches an instance.
 pub(super) struct Instance {
     address: SocketAddr,
+    #[expect(clippy::vec_box, reason = "a connection is large, and moves at every request")]
     idle: Mutex<Vec<Box<Wire>>>,
 }
 
@@ -86,7 +87,7 @@ impl Host {
     ) -> Result<Process, StartError> {
         let log = self.logs_dir.join(format!("{}-{id}.log", spec.revision));
         let name = format!("{}-{id}", spec.revision);
-        let cores = spec.vcpu.0 * self.host_cores_per_vcpu;
+        let cores = spec.vcpu.0 * self.cores_per_vcpu;
         let group =
             self.limiter.group(&name, cores, spec.memory).map_err(|error| StartError::Failed(error.to_string()))?;
         let group = group.map(Arc::new);
@@ -142,6 +143,9 @@ impl Host {
             instance.keep(wire);
         }
         let gauge = Gauge { pid, group: group.cloned(), bucket: Counter::default(), sample: Counter::default() };
+        // The CPU of the start-up is no load that more instances would share.
+        gauge.cpu_since_bucket();
+        gauge.cpu_since_sample();
         Ok(Process { child, port, instance: Arc::new(instance), gauge: Arc::new(gauge) })
     }
 
@@ -157,7 +161,7 @@ impl Host {
     /// driver and the system need: their quotas would promise what nobody can keep.
     pub(super) fn check_fits(&self, spec: &RevisionSpec) -> Result<(), String> {
         let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-        if self.limiter.limits() { fits(spec, self.host_cores_per_vcpu, cores) } else { Ok(()) }
+        if self.limiter.limits() { fits(spec, self.cores_per_vcpu, cores) } else { Ok(()) }
     }
 
     /// A port that nobody listens on and that no other instance was given. Somebody may take it before the instance

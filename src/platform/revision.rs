@@ -76,7 +76,7 @@ impl Revision {
     pub(super) async fn deploy(self: &Arc<Self>) -> Result<(), String> {
         let (sender, listening) = oneshot::channel();
         *lock(&self.first) = Some(sender);
-        self.change(|state, now, actions| state.start_first(now, actions));
+        self.change(State::start_first);
         listening.await.unwrap_or_else(|_| Err("it was deleted while it started".to_owned()))
     }
 
@@ -87,7 +87,7 @@ impl Revision {
 
     /// Stops every instance and waits until they are gone.
     pub(super) async fn delete(self: &Arc<Self>) {
-        self.change(|state, now, actions| state.stop_all(now, actions));
+        self.change(State::stop_all);
         loop {
             let emptied = self.emptied.notified();
             if lock(&self.state).is_empty() {
@@ -142,7 +142,7 @@ impl Revision {
         if empty && sample == RevisionSample::default() {
             return None;
         }
-        let vcpus = self.spec.vcpu.0 * self.host.host_cores_per_vcpu;
+        let vcpus = self.spec.vcpu.0 * self.host.cores_per_vcpu;
         let memory = self.spec.memory.0 * f64::from(1_u32 << 30);
         let gauges: Vec<_> = lock(&self.gauges).values().cloned().collect();
         for gauge in gauges {
@@ -215,7 +215,7 @@ impl Revision {
     fn cpu_used(&self, elapsed: Micros) -> f64 {
         let gauges: Vec<_> = lock(&self.gauges).values().cloned().collect();
         let used: f64 = gauges.iter().filter_map(|gauge| gauge.cpu_since_bucket()).map(|used| used.as_secs_f64()).sum();
-        used / elapsed.seconds().max(1e-6) / self.host.host_cores_per_vcpu
+        used / elapsed.seconds().max(1e-6) / self.host.cores_per_vcpu
     }
 }
 

@@ -262,7 +262,7 @@ impl<T: World> State<T> {
             member.peak = member.in_flight;
         }
         let slice = Micros::of(self.autoscaler.policy().billing_slice);
-        sample.billable_instance_time_s = reading.slices as f64 * slice.seconds();
+        sample.billable_instance_time_s = Micros(reading.slices * slice.0).seconds();
         sample.busy_instance_time_s = reading.engaged.seconds();
         sample.instances_active = self.roster.count_if(|member| member.in_flight > 0).into();
         sample.instances_idle =
@@ -372,3 +372,6 @@ impl<T: World> State<T> {
         self.load.advance(now, u64::from(self.in_flight) + self.queue.len() as u64);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{ConnectInfo, Path};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +14,7 @@ use std::time::Duration;
 /// Not a test: what an instance runs when a test starts this binary again.
 #[tokio::test]
 #[ignore = "the instance of the other tests"]
+#[expect(clippy::exit, reason = "it plays a program that dies")]
 async fn serve_as_instance() {
     static IN_FLIGHT: AtomicU32 = AtomicU32::new(0);
     static MOST: AtomicU32 = AtomicU32::new(0);
@@ -37,11 +38,13 @@ async fn serve_as_instance() {
         .route("/most", get(|| async { MOST.load(Ordering::SeqCst).to_string() }))
         .route("/headers", get(|headers: HeaderMap| async move { format!("{headers:?}") }))
         .route("/echo", post(|body: Body| async move { body }))
+        .route("/peer", get(|ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>| async move { peer.to_string() }))
         .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
         .route("/die", get(|| async { std::process::exit(9) as StatusCode }));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
-    axum::serve(listener, router).with_graceful_shutdown(async move { drop(term.recv().await) }).await.unwrap();
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(async move { term.recv().await.unwrap() }).await.unwrap();
 }
 
 /// Not a test: what a launcher runs when a test starts this binary through a script.
@@ -191,6 +194,43 @@ async fn a_client_that_goes_away_frees_its_slot_and_is_counted() {
     assert_eq!(get_text(&url).await.0, 200);
     let sample = fleet.sample().await.remove(0);
     assert_eq!(sample.requests, BTreeMap::from([(200, 1), (499, 1)]));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_leaves_the_queue() {
+    let (fleet, url) = one(spec("shop-1", 1, 1)).await;
+    let slow = tokio::spawn({
+        let url = format!("{url}/sleep/1500");
+        async move { get_text(&url).await.0 }
+    });
+    while fleet.sample().await[0].instances_active == 0 {
+        tokio::task::yield_now().await;
+    }
+    let client = reqwest::Client::builder().timeout(Duration::from_millis(200)).build().unwrap();
+    assert!(client.get(&url).send().await.is_err());
+    while fleet.sample().await[0].pending_requests > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(slow.await.unwrap(), 200);
+    let sample = fleet.sample().await.remove(0);
+    assert_eq!(sample.requests, BTreeMap::from([(200, 1)]), "the one that left never reached an instance");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_an_instance_are_kept_alive() {
+    let (fleet, url) = one(spec("shop-1", 4, 1)).await;
+    let mut peers = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        // A client of its own each time: only the connection behind the ingress can be the same.
+        let client = reqwest::Client::new();
+        let echoed = client.post(format!("{url}/echo")).body("x".repeat(100_000)).send().await.unwrap();
+        assert_eq!(echoed.bytes().await.unwrap().len(), 100_000);
+        assert_eq!(client.head(format!("{url}/teapot")).send().await.unwrap().status(), 418);
+        peers.insert(client.get(format!("{url}/peer")).send().await.unwrap().text().await.unwrap());
+    }
+    assert_eq!(peers.len(), 1, "{peers:?}");
     fleet.shutdown().await;
 }
 

@@ -50,7 +50,9 @@ impl Group {
         for place in &places {
             if !made.contains(place) {
                 if let Err(error) = std::fs::create_dir(place) {
-                    made.iter().for_each(|place| drop(std::fs::remove_dir(place)));
+                    for place in &made {
+                        drop(std::fs::remove_dir(place));
+                    }
                     return Err(named(&error, place));
                 }
                 made.push(place.clone());

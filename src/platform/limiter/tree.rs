@@ -53,7 +53,9 @@ impl Tree {
 
     fn new(version: Version, own: [PathBuf; 3], unique: &str) -> Self {
         let prefix = format!("{PREFIX}{}-{unique}", std::process::id());
-        own.iter().for_each(|own| remove_leftovers(own));
+        for own in &own {
+            remove_leftovers(own);
+        }
         Self { version, own, prefix, moved: None }
     }
 
