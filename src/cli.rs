@@ -106,7 +106,7 @@ struct CloudArgs {
 struct RunArgs {
     /// The scenario file
     scenario: PathBuf,
-    /// Where requests go, such as http://127.0.0.1:8080
+    /// Where requests go, such as `http://127.0.0.1:8080`
     #[arg(long, value_name = "URL")]
     target: String,
     /// Seed of arrivals and draws: the same seed sends the same load

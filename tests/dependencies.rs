@@ -1,5 +1,6 @@
 //! What may be depended on, read from `.deny.toml` and held on every run of the tests: licences, sources and banned
 //! crates. `cargo deny check` reads the same file and adds advisories where its database can be fetched.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use serde_json::Value;
 use std::path::Path;

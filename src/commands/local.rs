@@ -25,10 +25,10 @@ impl Ready {
         let Limiter { kind, note, self_test_set_cores, self_test_measured_cores } = &self.limiter;
         let mut text = format!("platform at {}, limiter {kind}", self.endpoint);
         if let (Some(set), Some(measured)) = (self_test_set_cores, self_test_measured_cores) {
-            text.push_str(&format!(", self-test: set to {set:.3} cores, measured {measured:.3}"));
+            text = format!("{text}, self-test: set to {set:.3} cores, measured {measured:.3}");
         }
         if !note.is_empty() {
-            text.push_str(&format!(" ({note})"));
+            text = format!("{text} ({note})");
         }
         text
     }

@@ -12,6 +12,7 @@ mod render;
 mod run;
 mod scenario;
 mod tune;
+mod tuning;
 
 pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;

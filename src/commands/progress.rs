@@ -82,7 +82,7 @@ impl Progress {
 
     /// Begins the live line of a single run.
     pub(super) fn begin(&self, title: &str) {
-        self.lock().title = title.to_owned();
+        title.clone_into(&mut self.lock().title);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
@@ -122,7 +122,7 @@ fn load_length(scenario: &Scenario, factor: f64) -> Duration {
 
 /// After the last load its usage is awaited: two empty samples and the delay until they can be read.
 fn usage_tail(factor: f64) -> Duration {
-    Duration::from_secs(60 * 3 + 180).div_f64(factor)
+    Duration::from_mins(6).div_f64(factor)
 }
 
 /// `45 s` below two minutes, else `5 min`.

@@ -12,7 +12,7 @@ use std::path::Path;
 /// When the record cannot be loaded or the report cannot be written.
 pub fn render(dir: &Path) -> Result<ExitStatus, CommandError> {
     let study = Study::load(dir)?;
-    report::render(&study, dir)?;
-    super::print(&report::summary(&study))?;
+    let rendered = report::render(&study, dir)?;
+    super::print(&report::summary(&study, &rendered.page))?;
     Ok(ExitStatus::Success)
 }

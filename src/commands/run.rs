@@ -68,7 +68,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let mut text = report::run_summary(&recording, &scenario);
     let broken = tuner::broken_slos(&scenario.slos, &recording);
     for (slo, measured) in &broken {
-        text.push_str(&format!("SLO not met: {}: {measured}\n", slo.text));
+        text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
     }
     super::print(&text)?;
     if let Some(status) = interrupt.status() {

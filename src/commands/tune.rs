@@ -1,21 +1,17 @@
-//! `tidegate tune`: one command finds the best max-concurrency setting, on the local platform or on Cloud Run.
+//! `tidegate tune`: one command finds the best max-concurrency setting, on the local platform or on Cloud Run. This is
+//! its beginning and its end: the question, the record, the report; `tuning` is what lies between.
 
-use super::bundled;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::host;
 use super::interrupt::Interrupt;
-use super::local::{LocalOptions, LocalPlatform};
 use super::progress::Progress;
-use crate::cloud::{Clock, Cloud, Endpoint, Original, SteadyClock};
+use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
 use crate::report;
-use crate::scenario::{Candidate, Scenario, Service, ServiceSource, Tune};
-use crate::study::{self, CloudSite, Context, SiteOptions};
+use crate::scenario::{Candidate, Scenario, Service, Tune};
 use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, STUDY_FILE, Scale, Study};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// What `tune` is asked.
 #[derive(Clone, Debug)]
@@ -57,8 +53,8 @@ pub struct CloudTarget {
     pub endpoint: Option<String>,
 }
 
-/// Answers under way at the end of a plan are awaited this long: longer than any SLO worth having, shorter than a night.
-const DRAIN: Duration = Duration::from_secs(10);
+/// What the user is told at the first Ctrl-C.
+const STOPPING: &str = "stopping: what was measured is saved, what was changed is put back (again to end at once)";
 
 /// Runs or goes on with a study, and renders its report.
 ///
@@ -75,19 +71,19 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();
-        move |_| {
-            progress.say("stopping: what was measured is saved, what was changed is put back (again to end at once)")
-        }
+        move |_| progress.say(STOPPING)
     })
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
 
     progress.announce(&study, &dir);
+    let mut tuning =
+        Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt };
     let ran = match &options.cloud {
-        None => tune_locally(&options, &service, &mut study, &dir, &progress, &interrupt).await,
-        Some(target) => tune_in_cloud(target, &service, &mut study, &dir, &progress, &interrupt).await,
+        None => tuning.locally(&options.limiter).await,
+        Some(target) => tuning.in_cloud(target).await,
     };
     progress.clear();
-    study.finished_at = Some(jiff::Timestamp::now().to_string());
+    study.finished_at = study.decision.is_some().then(|| jiff::Timestamp::now().to_string());
     // Whatever ended the study, what was measured is saved and rendered before the error is told.
     study.save(&dir)?;
     if !study.trials.is_empty() {
@@ -102,8 +98,15 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
         ));
         return Ok(status);
     }
-    progress.say(&report::summary(&study));
+    progress.say(&report::summary(&study, &page(&dir)));
     Ok(status_of(&study))
+}
+
+/// The report's page, from the working directory when it is below it.
+fn page(dir: &Path) -> PathBuf {
+    let page = dir.join(report::PAGE);
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
+    page.strip_prefix(here).map(Path::to_owned).unwrap_or(page)
 }
 
 /// How a study that ran to its end ends the command.
@@ -233,157 +236,4 @@ fn resume_study(dir: &Path, study: &mut Study) -> Result<(), CommandError> {
     }
     *study = saved;
     Ok(())
-}
-
-/// Runs the study on a local platform that is started for it and ended with it.
-async fn tune_locally(
-    options: &TuneOptions,
-    service: &Service,
-    study: &mut Study,
-    dir: &Path,
-    progress: &Progress,
-    interrupt: &Interrupt,
-) -> Result<(), CommandError> {
-    let tidegate = std::env::current_exe()
-        .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
-    let mut env = service.env.clone();
-    if matches!(service.source, ServiceSource::Bundled(_)) {
-        prepare_database(&tidegate, dir, &mut env).await?;
-    }
-    let logs = dir.join("logs");
-    let local = LocalOptions {
-        limiter: &options.limiter,
-        time_factor: service.time_factor,
-        host_cores_per_vcpu: service.host_cores_per_vcpu,
-        logs: &logs,
-    };
-    let platform = LocalPlatform::start(&tidegate, &local).await?;
-    progress.say(&platform.ready.describe());
-    if let Place::Local(scale) = &mut study.place {
-        scale.limiter = platform.ready.limiter.clone();
-    }
-    let endpoint = Endpoint {
-        local: Some(platform.ready.endpoint.clone()),
-        project: "local".to_owned(),
-        region: service.region.clone(),
-        service: service_name(study),
-    };
-    let command = bundled::command_of(&service.source, &tidegate);
-    let ran = async {
-        let cloud = Arc::new(Cloud::connect(endpoint, clock()).await?);
-        cloud.create(service, &command, &env).await?;
-        run_study(&cloud, service, service.time_factor, study, dir, (progress, interrupt)).await
-    }
-    .await;
-    let stopped = platform.stop().await;
-    ran?;
-    stopped
-}
-
-/// The service that is tuned: locally it is named like the scenario.
-fn service_name(study: &Study) -> String {
-    match &study.place {
-        Place::Local(_) => study.scenario.name.clone(),
-        Place::CloudRun { service, .. } => service.clone(),
-    }
-}
-
-/// The host's clock, for a client of the APIs.
-fn clock() -> Arc<dyn Clock> {
-    Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()))
-}
-
-/// One fresh database for the study, migrated before the first instance starts.
-async fn prepare_database(
-    tidegate: &Path,
-    dir: &Path,
-    env: &mut std::collections::BTreeMap<String, String>,
-) -> Result<(), CommandError> {
-    if env.contains_key("DATABASE_URL") {
-        return Ok(());
-    }
-    let file = dir.join("shop.db");
-    for leftover in ["shop.db", "shop.db-wal", "shop.db-shm"] {
-        // A resumed study starts with a fresh database too; a file that is not there need not be removed.
-        let _ = std::fs::remove_file(dir.join(leftover));
-    }
-    let database_url = format!("sqlite://{}", file.display());
-    bundled::migrate(tidegate, &database_url)
-        .await
-        .map_err(|cause| CommandError::Migrate { database_url: database_url.clone(), cause })?;
-    env.insert("DATABASE_URL".to_owned(), database_url);
-    Ok(())
-}
-
-/// Runs the study on a service of Cloud Run.
-async fn tune_in_cloud(
-    target: &CloudTarget,
-    service: &Service,
-    study: &mut Study,
-    dir: &Path,
-    progress: &Progress,
-    interrupt: &Interrupt,
-) -> Result<(), CommandError> {
-    let endpoint = Endpoint {
-        local: target.endpoint.clone(),
-        project: target.project.clone(),
-        region: target.region.clone(),
-        service: target.service.clone(),
-    };
-    let cloud = Arc::new(Cloud::connect(endpoint, clock()).await?);
-    run_study(&cloud, service, 1.0, study, dir, (progress, interrupt)).await
-}
-
-/// Takes the service over, runs the study, and puts back what was changed, whatever happened.
-async fn run_study(
-    cloud: &Arc<Cloud>,
-    service: &Service,
-    time_factor: f64,
-    study: &mut Study,
-    dir: &Path,
-    (progress, interrupt): (&Progress, &Interrupt),
-) -> Result<(), CommandError> {
-    let original = take_over(cloud, dir).await?;
-    let stamp = stamp_of(&study.started_at, study.trials.len());
-    let site_options = SiteOptions {
-        scenario: Arc::new(study.scenario.clone()),
-        time_factor,
-        service: service_name(study),
-        billing: service.billing,
-        stamp,
-        drain: DRAIN,
-    };
-    let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), site_options));
-    let context = Context { dir, time_factor, watch: progress, stop: interrupt.stop() };
-    let ran = study::run(site, study, &context).await;
-    let undone = cloud.undo(&original).await;
-    ran?;
-    undone?;
-    // Only now is nothing left to put back.
-    let _ = std::fs::remove_file(dir.join(ORIGINAL));
-    Ok(())
-}
-
-/// What the service was, kept beside the study until it is put back: a crash in between can then be mended.
-const ORIGINAL: &str = "original-service.json";
-
-async fn take_over(cloud: &Cloud, dir: &Path) -> Result<Original, CommandError> {
-    let path = dir.join(ORIGINAL);
-    if let Ok(text) = std::fs::read_to_string(&path)
-        && let Ok(original) = serde_json::from_str::<Original>(&text)
-    {
-        // An earlier session of this study died before it could put the service back.
-        cloud.undo(&original).await?;
-    }
-    let original = cloud.take_over().await?;
-    let text = serde_json::to_string_pretty(&original)
-        .map_err(|error| CommandError::Usage(format!("the service cannot be remembered: {error}")))?;
-    std::fs::write(&path, text).map_err(|cause| CommandError::File { action: "write", path, cause })?;
-    Ok(original)
-}
-
-/// A letter, then letters and digits, that tell this session's revisions from any other's.
-fn stamp_of(started_at: &str, trials: usize) -> String {
-    let seconds = started_at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
-    format!("s{:x}{}", seconds & 0x00ff_ffff, if trials == 0 { String::new() } else { format!("r{trials}") })
 }

@@ -10,19 +10,12 @@ use super::number::in_milliseconds;
 /// Google's default max concurrency (a service with at least 1 vCPU, Admin API; read 2026-11-22).
 const GOOGLES_DEFAULT: Candidate = Candidate { max_concurrency: 80 };
 
-/// What the whole trial cost.
-pub(super) fn trial_cost(trial: &TrialResult) -> Option<Usd> {
-    trial.cost.map(|cost| cost.cpu + cost.memory + cost.idle + cost.requests)
-}
-
-/// What the trial cost for each million of requests that reached an instance.
-pub(super) fn cost_per_million_requests(trial: &TrialResult) -> Option<Usd> {
-    let requests = trial.cost?.request_count;
-    (requests > 0).then(|| trial_cost(trial).map(|cost| Usd(cost.0 / requests as f64 * 1e6)))?
-}
-
-/// Successful check-outs: answers 200 to 299 of steps that have `checkout` in their name, warm-up included.
-pub(super) fn checkouts(recording: &Recording) -> u64 {
+/// Successful check-outs: the scenario's counter `checkouts` if it has one, else the answers 200 to 299 of steps that
+/// have `checkout` in their name; warm-up included.
+fn checkouts(recording: &Recording) -> u64 {
+    if let Some(counted) = recording.counters.get("checkouts") {
+        return u64::try_from(*counted).unwrap_or(0);
+    }
     let of_checkout = |name: &str| name.to_ascii_lowercase().replace(['-', '_', ' '], "").contains("checkout");
     let successful = |answer: &str| answer.parse::<u16>().is_ok_and(|status| (200..300).contains(&status));
     recording
@@ -37,15 +30,7 @@ pub(super) fn checkouts(recording: &Recording) -> u64 {
 
 /// What the trial cost for each thousand of successful check-outs; none when there were none.
 pub(super) fn cost_per_thousand_checkouts(trial: &TrialResult) -> Option<Usd> {
-    let checkouts = checkouts(&trial.recording);
-    (checkouts > 0).then(|| trial_cost(trial).map(|cost| Usd(cost.0 / checkouts as f64 * 1e3)))?
-}
-
-/// What a month's traffic costs at the candidate's mean cost per request, if the scenario says what a month is.
-pub(super) fn cost_per_month(study: &Study, candidate: Candidate) -> Option<Usd> {
-    let traffic = study.scenario.traffic.as_ref()?;
-    let per_million = standing(study, candidate)?.cost_per_million_requests?;
-    Some(Usd(per_million.0 * traffic.requests_per_month / 1e6))
+    trial.cost?.per_thousand(checkouts(&trial.recording))
 }
 
 /// Mean over the candidate's valid trials of what a thousand successful check-outs cost.

@@ -2,7 +2,7 @@
 
 mod measured;
 
-use crate::cost::PriceBook;
+use crate::cost::{InstanceShape, PriceBook};
 use crate::scenario::{
     Arrivals, Billing, Body, Candidate, Expectation, Journey, LoadModel, Objective, Scenario, Service, ServiceSource,
     Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
@@ -82,17 +82,13 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
             cores: 2,
             memory_mib: 7936,
         },
-        prices: prices(),
+        prices: PriceBook::embedded().prices("us-central1").unwrap(),
+        shape: InstanceShape { vcpu: Vcpu(1.0), memory: Gib(0.5), billing: Billing::Request },
         trials,
         decision: None,
     };
     study.decision = Some(decision(&study));
     study
-}
-
-/// The price list of the fixture: the one place to change when a price list gains a field.
-fn prices() -> PriceBook {
-    PriceBook { dated: "2025-08-19".to_owned() }
 }
 
 /// On Cloud Run.
@@ -197,6 +193,7 @@ fn step(name: &str) -> Step {
         body: Body::Empty,
         expect: Expectation { statuses: vec![200] },
         extract: BTreeMap::new(),
+        counts: BTreeMap::new(),
         think: ThinkTime::Exponential(Duration::from_millis(200)),
         timeout: Duration::from_secs(10),
     }
@@ -221,6 +218,8 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
             .to_owned(),
         variables: BTreeMap::new(),
         set_up: Vec::new(),
+        observations: Vec::new(),
+        conservation: Vec::new(),
         journeys: vec![Journey { name: "buy".to_owned(), weight: 1.0, steps: STEPS.map(step).to_vec() }],
         load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 512 },
         stages: vec![
@@ -311,9 +310,7 @@ fn standing(study: &Study, candidate: Candidate, slo: &Slo) -> Standing {
         candidate,
         trials_valid: number,
         trials: number,
-        cost_per_million_requests: Some(Usd(mean(&|trial| {
-            crate::report::facts::cost_per_million_requests(trial).unwrap().0
-        }))),
+        cost_per_million_requests: Some(Usd(mean(&|trial| trial.cost_per_million_requests().unwrap().0))),
         response_time_p50_ms: quantile(0.5),
         response_time_p95_ms: p95,
         response_time_p99_ms: quantile(0.99),

@@ -140,11 +140,11 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
             s.cost_per_million_requests.map_or(0.0, |usd| usd.0)
         }),
     });
-    if let (Some(month), Some(traffic)) = (facts::cost_per_month(study, standing.candidate), &study.scenario.traffic) {
+    if let (Some(month), Some(traffic)) = (study.month_mean(standing.candidate), &study.scenario.traffic) {
         figures.push(Figure {
             label: "per month".to_owned(),
             value: money(Some(month)),
-            note: format!("{} million requests, list price", super::number::plain(traffic.requests_per_month / 1e6)),
+            note: format!("{} million requests, free tier off", super::number::plain(traffic.requests_per_month / 1e6)),
         });
     }
     if let Some(cost) = facts::mean_cost_per_thousand_checkouts(study, standing.candidate) {

@@ -16,5 +16,5 @@ mod trials_csv;
 #[cfg(test)]
 mod fixture;
 
-pub use render::{Rendered, ReportError, render};
+pub use render::{PAGE, Rendered, ReportError, render};
 pub use terminal::{run_summary, summary};

@@ -40,6 +40,9 @@ pub enum ReportError {
     Table(#[from] csv::Error),
 }
 
+/// Name of the page in a study's folder.
+pub const PAGE: &str = "index.html";
+
 /// Writes `index.html`, `report.md`, `trials.csv` and the plots of `study` into `dir`, which is created if need be.
 /// The same study always gives the same bytes.
 ///
@@ -58,7 +61,7 @@ pub fn render(study: &Study, dir: &Path) -> Result<Rendered, ReportError> {
     Ok(Rendered {
         trials: write(dir, "trials.csv", &trials_csv::render(study)?)?,
         markdown: write(dir, "report.md", markdown::render(study, &headline, &sections).as_bytes())?,
-        page: write(dir, "index.html", html::render(study, &headline, &sections, &plots).as_bytes())?,
+        page: write(dir, PAGE, html::render(study, &headline, &sections, &plots).as_bytes())?,
         plots: painted,
     })
 }

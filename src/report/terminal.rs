@@ -6,11 +6,12 @@ use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per
 use crate::scenario::{Scenario, SloMetric};
 use crate::trial::{Books, Recording, Study, Times};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// What a study concluded, in a few lines: the choice, why, its figures, the line that applies it, and where the report
-/// is. Ends with a line break; without colours.
+/// is (`page`). Ends with a line break; without colours.
 #[must_use]
-pub fn summary(study: &Study) -> String {
+pub fn summary(study: &Study, page: &Path) -> String {
     let headline = Headline::of(study);
     let mut text = format!("{}\n  {}\n", headline.title, headline.reason);
     if !headline.figures.is_empty() {
@@ -24,7 +25,7 @@ pub fn summary(study: &Study) -> String {
     if let Some(command) = &headline.command {
         let _ = write!(text, "\n  {command}\n");
     }
-    let _ = write!(text, "\n{}\n\nreport: reports/{}/index.html\n", headline.advice, study.name);
+    let _ = write!(text, "\n{}\n\nreport: {}\n", headline.advice, page.display());
     text
 }
 
@@ -133,15 +134,17 @@ mod tests {
     use super::*;
     use crate::report::fixture;
 
+    const PAGE: &str = "reports/shopping-example/index.html";
+
     #[test]
     fn the_summary_of_a_study_is_this() {
-        insta::assert_snapshot!(summary(&fixture::study()));
+        insta::assert_snapshot!(summary(&fixture::study(), Path::new(PAGE)));
     }
 
     #[test]
     fn the_summary_without_a_choice_says_what_to_do_instead() {
-        insta::assert_snapshot!(summary(&fixture::infeasible_study()));
-        let text = summary(&fixture::untrusted_study());
+        insta::assert_snapshot!(summary(&fixture::infeasible_study(), Path::new(PAGE)));
+        let text = summary(&fixture::untrusted_study(), Path::new(PAGE));
         assert!(text.starts_with("No verdict: the measurement cannot be trusted\n"));
         assert!(!text.contains("gcloud"));
     }

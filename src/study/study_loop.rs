@@ -43,32 +43,29 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
         if *context.stop.borrow() {
             break;
         }
-        match search.propose() {
-            Some(proposal) => {
-                let driven = match drive(&site, study, &search, proposal, context).await {
-                    Ok(driven) => driven,
-                    Err(error) => {
-                        failure = Some(error);
-                        break;
-                    }
-                };
-                let trial = conclude::driven(&plan_of(study, proposal, context), driven.clone());
-                search.record(proposal, !conclude::spoiled(&trial));
-                context.watch.trial_driven(&trial);
-                study.trials.push(trial);
-                study.save(context.dir)?;
-                let site = Arc::clone(&site);
-                readings.spawn(async move {
-                    let usage = site.usage(&driven).await;
-                    (driven.proposal, driven.number, usage)
-                });
+        let Some(proposal) = search.propose() else {
+            context.watch.reading_usage(readings.len());
+            let Some(read) = readings.join_next().await else { break };
+            conclude_read(study, &mut search, context, read)?;
+            continue;
+        };
+        let driven = match drive(&site, study, &search, proposal, context).await {
+            Ok(driven) => driven,
+            Err(error) => {
+                failure = Some(error);
+                break;
             }
-            None => {
-                context.watch.reading_usage(readings.len());
-                let Some(read) = readings.join_next().await else { break };
-                conclude_read(study, &mut search, context, read)?;
-            }
-        }
+        };
+        let trial = conclude::driven(&plan_of(study, proposal, context), driven.clone());
+        search.record(proposal, !conclude::spoiled(&trial));
+        context.watch.trial_driven(&trial);
+        study.trials.push(trial);
+        study.save(context.dir)?;
+        let site = Arc::clone(&site);
+        readings.spawn(async move {
+            let usage = site.usage(&driven).await;
+            (driven.proposal, driven.number, usage)
+        });
     }
     if *context.stop.borrow() {
         return Ok(());

@@ -15,6 +15,7 @@ const HOST_CPU_SHARE_MAX: f64 = 0.97;
 const BOOKS_SHARE_MAX: f64 = 0.005;
 
 /// Everything that speaks against trusting `recording`, as far as the driver alone can know.
+#[must_use]
 pub fn distrust(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
     let mut reasons = Vec::new();
     if recording.interrupted {
@@ -63,7 +64,7 @@ fn late(recording: &Recording) -> Option<Invalid> {
     let p99 = recording.lateness.quantile(0.99);
     let p50 = recording.overall.response_time.quantile(0.5);
     let bound = LATENESS_P99_MAX.max(p50.mul_f64(LATENESS_SHARE_OF_P50));
-    (p99 > bound).then(|| Invalid::Late { p99_ms: p99.as_secs_f64() * 1e3, bound_ms: bound.as_secs_f64() * 1e3 })
+    (p99 > bound).then_some(Invalid::Late { p99_ms: p99.as_secs_f64() * 1e3, bound_ms: bound.as_secs_f64() * 1e3 })
 }
 
 fn saturated(recording: &Recording) -> Option<Invalid> {
@@ -94,7 +95,7 @@ fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
             let series: Vec<f64> = recording
                 .intervals
                 .iter()
-                .filter(|bin| measured.contains(&bin.start_s) && measured.contains(&(bin.start_s + bin.length_s)))
+                .filter(|bin| bin.requests_due > 0 && measured.contains(&bin.start_s) && measured.contains(&(bin.start_s + bin.length_s)))
                 .map(|bin| bin.response_time_mean_ms)
                 .collect();
             let steadiness = steady_state(&series);

@@ -53,7 +53,7 @@ fn candidates(study: &Study) -> Table {
             valid_trials(standing),
             money(standing.cost_per_million_requests).into(),
         ];
-        cells.extend(month.then(|| money(facts::cost_per_month(study, standing.candidate)).into()));
+        cells.extend(month.then(|| money(study.month_mean(standing.candidate)).into()));
         cells.extend(
             checkouts.then(|| money(facts::mean_cost_per_thousand_checkouts(study, standing.candidate)).into()),
         );

@@ -103,12 +103,13 @@ fn shape(service: &Service) -> Table {
 
 fn assumptions(study: &Study) -> Vec<Vec<Span>> {
     let mut lines: Vec<&str> = vec![
-        "Costs are list prices before the free tier and before committed-use discounts; network egress and everything \
-         outside Cloud Run are left out.",
+        "Costs per million and per thousand are list prices before the free tier; network egress and everything outside \
+         Cloud Run are left out.",
         "Cost is divided by every request that reached an instance, warm-up and set-up included; percentiles leave the \
          warm-up out.",
-        "A month is priced as so many requests at this study’s mean cost per request.",
-        "A thousand check-outs cost what the whole trial cost, divided by the answers 200 to 299 of the check-out steps.",
+        "A month mixes the stages as the scenario’s shares say, each at its own billable time per request where the \
+         samples can tell the stages apart, else at the trial’s mean; the free tier is taken off once.",
+        "A thousand check-outs cost what the whole trial cost, divided by its successful check-outs.",
         "The unit of statistics is the trial: figures of a candidate are means over its valid trials.",
     ];
     if matches!(study.place, Place::Local(_)) {

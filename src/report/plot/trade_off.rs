@@ -91,7 +91,7 @@ fn dots(study: &Study) -> Vec<Dot> {
         .iter()
         .filter(|trial| trial.is_valid())
         .filter_map(|trial| {
-            let cost = facts::cost_per_million_requests(trial)?.0;
+            let cost = trial.cost_per_million_requests()?.0;
             Some((trial.candidate, cost, in_milliseconds(trial.recording.overall.response_time.quantile(0.95))))
         })
         .collect()

@@ -1,0 +1,173 @@
+//! What lies between the question and the report of `tidegate tune`: the platform, the take-over of the service, the
+//! trials, and putting back what was changed.
+
+use super::bundled;
+use super::error::CommandError;
+use super::interrupt::Interrupt;
+use super::local::{LocalOptions, LocalPlatform};
+use super::progress::Progress;
+use super::tune::CloudTarget;
+use crate::cloud::{Cloud, Endpoint, Original, SteadyClock};
+use crate::scenario::{Service, ServiceSource};
+use crate::study::{self, CloudSite, Context, SiteOptions};
+use crate::trial::{Place, Study};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A study under way.
+pub(super) struct Tuning<'a> {
+    pub(super) service: &'a Service,
+    pub(super) study: &'a mut Study,
+    /// The study's folder, absolute.
+    pub(super) dir: &'a Path,
+    pub(super) progress: &'a Progress,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Answers under way at the end of a plan are awaited this long: longer than any SLO worth having, shorter than a night.
+const DRAIN: Duration = Duration::from_secs(10);
+/// What the service was, kept beside the study until it is put back: a crash in between can then be mended.
+const ORIGINAL: &str = "original-service.json";
+/// The service's name on a local platform that serves nothing else is the scenario's.
+const LOCAL_PROJECT: &str = "local";
+
+impl Tuning<'_> {
+    /// Runs the study on a local platform that is started for it and ended with it.
+    pub(super) async fn locally(&mut self, limiter: &str) -> Result<(), CommandError> {
+        let tidegate = std::env::current_exe()
+            .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
+        let mut env = self.service.env.clone();
+        if matches!(self.service.source, ServiceSource::Bundled(_)) {
+            prepare_database(&tidegate, self.dir, &mut env).await?;
+        }
+        let time_factor = self.service.time_factor;
+        let local = LocalOptions {
+            limiter,
+            time_factor,
+            host_cores_per_vcpu: self.service.host_cores_per_vcpu,
+            logs: &self.dir.join("logs"),
+        };
+        let platform = LocalPlatform::start(&tidegate, &local).await?;
+        self.progress.say(&platform.ready.describe());
+        if let Place::Local(scale) = &mut self.study.place {
+            scale.limiter = platform.ready.limiter.clone();
+        }
+        let endpoint = Endpoint {
+            local: Some(platform.ready.endpoint.clone()),
+            project: LOCAL_PROJECT.to_owned(),
+            region: self.service.region.clone(),
+            service: self.study.scenario.name.clone(),
+        };
+        let command = bundled::command_of(&self.service.source, &tidegate);
+        let ran = async {
+            let cloud = connect(endpoint).await?;
+            cloud.create(self.service, &command, &env).await?;
+            // Nothing is left to put back on a platform that ends with the study.
+            let original = cloud.take_over().await?;
+            self.trials(&cloud, &original, time_factor).await
+        }
+        .await;
+        let stopped = platform.stop().await;
+        ran?;
+        stopped
+    }
+
+    /// Runs the study on a service of Cloud Run, and puts back what was changed, whatever happened.
+    pub(super) async fn in_cloud(&mut self, target: &CloudTarget) -> Result<(), CommandError> {
+        let endpoint = Endpoint {
+            local: target.endpoint.clone(),
+            project: target.project.clone(),
+            region: target.region.clone(),
+            service: target.service.clone(),
+        };
+        let cloud = connect(endpoint).await?;
+        let original = self.remember(&cloud).await?;
+        cloud.pin(&original).await?;
+        let ran = self.trials(&cloud, &original, 1.0).await;
+        let undone = cloud.undo(&original).await;
+        ran?;
+        undone?;
+        let path = self.dir.join(ORIGINAL);
+        std::fs::remove_file(&path).map_err(|cause| CommandError::File { action: "remove", path, cause })
+    }
+
+    /// Writes down what the service is before anything is changed. When an earlier session of this study died before it
+    /// could put the service back, that is done first.
+    async fn remember(&self, cloud: &Cloud) -> Result<Original, CommandError> {
+        let path = self.dir.join(ORIGINAL);
+        if let Ok(text) = std::fs::read_to_string(&path)
+            && let Ok(original) = serde_json::from_str::<Original>(&text)
+        {
+            self.progress.say("putting back what an earlier session left changed");
+            cloud.undo(&original).await?;
+        }
+        let original = cloud.original().await?;
+        let text = serde_json::to_string_pretty(&original).expect("what was read as JSON can be written as JSON");
+        write_privately(&path, &text).map_err(|cause| CommandError::File { action: "write", path, cause })?;
+        Ok(original)
+    }
+
+    async fn trials(&mut self, cloud: &Arc<Cloud>, original: &Original, time_factor: f64) -> Result<(), CommandError> {
+        let options = SiteOptions {
+            scenario: Arc::new(self.study.scenario.clone()),
+            time_factor,
+            billing: self.service.billing,
+            service: self.service_name(),
+            stamp: stamp_of(&self.study.started_at, self.study.trials.len()),
+            drain: DRAIN,
+        };
+        let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), options));
+        let context = Context { dir: self.dir, time_factor, watch: self.progress, stop: self.interrupt.stop() };
+        study::run(site, self.study, &context).await.map_err(CommandError::from)
+    }
+
+    fn service_name(&self) -> String {
+        match &self.study.place {
+            Place::Local(_) => self.study.scenario.name.clone(),
+            Place::CloudRun { service, .. } => service.clone(),
+        }
+    }
+}
+
+async fn connect(endpoint: Endpoint) -> Result<Arc<Cloud>, CommandError> {
+    let clock = Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()));
+    Ok(Arc::new(Cloud::connect(endpoint, clock).await?))
+}
+
+/// A service's template may hold secrets in its environment: only the user may read it.
+fn write_privately(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// One fresh database for the study, migrated before the first instance starts.
+async fn prepare_database(tidegate: &Path, dir: &Path, env: &mut BTreeMap<String, String>) -> Result<(), CommandError> {
+    if env.contains_key("DATABASE_URL") {
+        return Ok(());
+    }
+    for leftover in ["shop.db", "shop.db-wal", "shop.db-shm"] {
+        // A resumed study starts with a fresh database too; a file that is not there need not be removed.
+        let _ = std::fs::remove_file(dir.join(leftover));
+    }
+    let database_url = format!("sqlite://{}", dir.join("shop.db").display());
+    bundled::migrate(tidegate, &database_url)
+        .await
+        .map_err(|cause| CommandError::Migrate { database_url: database_url.clone(), cause })?;
+    env.insert("DATABASE_URL".to_owned(), database_url);
+    Ok(())
+}
+
+/// A letter, then letters and digits, that tell this session's revisions from any other's.
+fn stamp_of(started_at: &str, trials: usize) -> String {
+    let seconds = started_at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
+    let resumed = if trials == 0 { String::new() } else { format!("r{trials}") };
+    format!("s{:x}{resumed}", seconds & 0x00ff_ffff)
+}
