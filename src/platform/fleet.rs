@@ -1,7 +1,7 @@
 //! The running platform: its services, their revisions and their ports.
 
+use super::host::Host;
 use super::ingress::Entry;
-use super::instance::Host;
 use super::limiter::{Limiter, LimiterChoice, LimiterError, LimiterReport};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;

@@ -3,6 +3,7 @@
 
 mod fleet;
 mod forward;
+mod host;
 mod ingress;
 mod instance;
 pub mod launch;
