@@ -188,7 +188,8 @@ impl Operate for Fleet {
                 entries.tags.insert(tag.clone(), Entry::open().await.map_err(no_port)?);
             }
         }
-        // A revision is told that it is routed before the first request can come, and that it no longer is after the last.
+        // A revision is told that it is routed before the first request can come, and that it no longer is after the
+        // last.
         for (_, revision) in &targets {
             revision.set_routed(true);
         }

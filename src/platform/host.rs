@@ -1,5 +1,5 @@
-//! What starts instances: chooses a port, opens the log, launches the program with nothing of the platform's environment
-//! but the basics, and waits until it listens.
+//! What starts instances: chooses a port, opens the log, launches the program with nothing of the platform's
+//! environment but the basics, and waits until it listens.
 
 use super::instance::{Gauge, Instance, Process, describe_exit, terminate};
 use super::limiter::{Group, Limiter};
@@ -128,8 +128,8 @@ impl Host {
         }
     }
 
-    /// Refuses a revision whose instances together could ask for more CPU than the host has beside what the platform, the
-    /// driver and the system need: their quotas would promise what nobody can keep.
+    /// Refuses a revision whose instances together could ask for more CPU than the host has beside what the platform,
+    /// the driver and the system need: their quotas would promise what nobody can keep.
     pub(super) fn check_fits(&self, spec: &RevisionSpec) -> Result<(), String> {
         let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
         if self.limiter.limits() { fits(spec, self.cores_per_vcpu, cores) } else { Ok(()) }

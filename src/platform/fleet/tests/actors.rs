@@ -1,5 +1,5 @@
-//! Whom the tests start: this binary again, in another role. None of them is a test; each returns at once when it is not
-//! started by one.
+//! Whom the tests start: this binary again, in another role. None of them is a test; each returns at once when it is
+//! not started by one.
 
 use super::{get_text, spec, to};
 use crate::autoscaler::Policy;
