@@ -1,5 +1,5 @@
-//! Cloud Run's two mechanisms: the metrics drivers, evaluated at every tick, and on-demand starts for requests that find
-//! no room.
+//! Cloud Run's two mechanisms: the metrics drivers, evaluated at every tick, and on-demand starts for requests that
+//! find no room.
 
 use super::micros::Micros;
 use super::policy::Policy;
@@ -79,7 +79,8 @@ pub struct Autoscaler {
     started_since_tick: u32,
 }
 
-/// A quotient may miss a whole number by its rounding error: 0.6 × 80 × 20 concurrent requests are 20 instances, not 21.
+/// A quotient may miss a whole number by its rounding error: 0.6 × 80 × 20 concurrent requests are 20 instances, not
+/// 21.
 const ROUNDING: f64 = 1e-9;
 
 impl Autoscaler {
@@ -188,7 +189,7 @@ impl Autoscaler {
 /// The whole number of instances that carries a load of `quotient` instances.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
 fn instances(quotient: f64) -> u32 {
-    // A division by a zero target or by no vCPU asks for nothing rather than for everything: NaN clamps to NaN, which casts to 0.
+    // A division by a zero target or by no vCPU asks for nothing rather than for everything.
     if quotient.is_finite() { (quotient - ROUNDING).ceil().clamp(0.0, f64::from(u32::MAX)) as u32 } else { 0 }
 }
 
@@ -328,7 +329,8 @@ mod tests {
         for bucket in 0..60 {
             autoscaler.observe(bucket, if bucket == 0 { 60.0 * 48.0 } else { 0.0 }, 0.0);
         }
-        // One bucket of sixty: the average is 48, which is one instance at 0.6 × 80; a window of 59 would have forgotten it.
+        // One bucket of sixty: the average is 48, which is one instance at 0.6 × 80; a window of 59 would have
+        // forgotten it.
         assert_eq!(autoscaler.tick(Micros(5_000_000), &Snapshot::default()).by_concurrency, 1);
         autoscaler.observe(60, 0.0, 0.0);
         assert_eq!(autoscaler.tick(Micros(5_083_334), &Snapshot::default()).by_concurrency, 0);

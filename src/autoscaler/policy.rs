@@ -6,21 +6,24 @@ use std::time::Duration;
 /// The constants of Cloud Run's autoscaler and of its life cycle, as read on 2026-11-22.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// How often the metrics drivers are evaluated. 5 s in an older copy of "About instance autoscaling" (docs.cloud.google.com/run/docs/about-instance-autoscaling);
-    /// the page of 2026-11-22 says only "periodically": an assumption.
+    /// How often the metrics drivers are evaluated. 5 s in an older copy of "About instance autoscaling"
+    /// (docs.cloud.google.com/run/docs/about-instance-autoscaling); the page of 2026-11-22 says only "periodically": an
+    /// assumption.
     pub tick: Duration,
-    /// Length of one observation. Knative's metric bucket (knative/serving @98e5ef90, `config.BucketSize`, 1 s); Cloud Run's is not public: an assumption.
+    /// Length of one observation. Knative's metric bucket (knative/serving @98e5ef90, `config.BucketSize`, 1 s); Cloud
+    /// Run's is not public: an assumption.
     pub bucket: Duration,
     /// Window of both drivers' averages: 1 minute ("About instance autoscaling", 2026-11-22).
     pub window: Duration,
-    /// Second, longer window of the concurrency driver, of which the larger answer wins. Google names 10 minutes beside the 1 minute; off (`None`) by default,
-    /// because a study shorter than the window would measure only its filling.
+    /// Second, longer window of the concurrency driver, of which the larger answer wins. Google names 10 minutes beside
+    /// the 1 minute; off (`None`) by default, because a study shorter than the window would measure only its filling.
     pub long_concurrency_window: Option<Duration>,
     /// Share of an instance's vCPUs the CPU driver aims at: 0.6 ("About instance autoscaling", 2026-11-22).
     pub cpu_target: f64,
     /// Share of max concurrency the concurrency driver aims at: 0.6 (same page and date).
     pub concurrency_target: f64,
-    /// How long an instance may be idle before it may be stopped: 15 minutes ("Container runtime contract", 2026-11-22).
+    /// How long an instance may be idle before it may be stopped: 15 minutes ("Container runtime contract",
+    /// 2026-11-22).
     pub idle_timeout: Duration,
     /// A pending request waits at least this long before its 429: 10 s ("About maximum instances", 2026-11-22).
     pub pending_min: Duration,
@@ -28,17 +31,20 @@ pub struct Policy {
     pub pending_startups: f64,
     /// Of how many latest start-ups that mean is taken: 20. Not public: an assumption.
     pub startups_remembered: usize,
-    /// Requests that may wait at once; one more is answered 429. 10,000, Knative's activator (@98e5ef90); Cloud Run's is not public: an assumption.
+    /// Requests that may wait at once; one more is answered 429. 10,000, Knative's activator (@98e5ef90); Cloud Run's
+    /// is not public: an assumption.
     pub queue_capacity: usize,
     /// On-demand starts allowed between two ticks. Google publishes no limit: `None`, an assumption.
     pub on_demand_starts_per_tick: Option<u32>,
-    /// How long a new instance may take until it listens: 4 minutes ("Container runtime contract", 2026-11-22). Never scaled: a start-up is real.
+    /// How long a new instance may take until it listens: 4 minutes ("Container runtime contract", 2026-11-22). Never
+    /// scaled: a start-up is real.
     pub startup_limit: Duration,
     /// Between SIGTERM and SIGKILL: 10 s ("Container runtime contract", 2026-11-22). Never scaled: a shutdown is real.
     pub shutdown_grace: Duration,
     /// Length of a billed slice: 100 ms (cloud.google.com/run/pricing, 2025-08-19). A billing constant, never scaled.
     pub billing_slice: Duration,
-    /// Shortest life an instance is billed for under instance-based billing: 1 minute (same page). A billing constant, never scaled.
+    /// Shortest life an instance is billed for under instance-based billing: 1 minute (same page). A billing constant,
+    /// never scaled.
     pub billing_instance_min: Duration,
 }
 

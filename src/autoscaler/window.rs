@@ -1,5 +1,6 @@
-//! The average of a metric over the last buckets: the sum over what was observed divided by the buckets that have passed
-//! since the first one, at most the window. A gap counts as zero; after a whole window of silence it starts anew.
+//! The average of a metric over the last buckets: the sum over what was observed divided by the buckets that have
+//! passed since the first one, at most the window. A gap counts as zero; after a whole window of silence it starts
+//! anew.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
 //! The running platform: its services, their revisions and their ports.
 
+use super::host::Host;
 use super::ingress::Entry;
-use super::instance::Host;
 use super::limiter::{Limiter, LimiterChoice, LimiterError, LimiterReport};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;
@@ -188,7 +188,8 @@ impl Operate for Fleet {
                 entries.tags.insert(tag.clone(), Entry::open().await.map_err(no_port)?);
             }
         }
-        // A revision is told that it is routed before the first request can come, and that it no longer is after the last.
+        // A revision is told that it is routed before the first request can come, and that it no longer is after the
+        // last.
         for (_, revision) in &targets {
             revision.set_routed(true);
         }

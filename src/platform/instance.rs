@@ -1,41 +1,18 @@
-//! An instance: a process with a port. Started through the launcher, given nothing of the platform's environment but the
-//! basics, watched from its first moment to its last.
+//! An instance: a process with a port, watched until its end.
 
-use super::limiter::{Group, Limiter};
+use super::limiter::Group;
 use super::revision::lock;
-use super::spawner::Spawner;
-use super::spec::RevisionSpec;
 use super::usage::{self, Counter};
 use super::wire::Wire;
-use super::world::InstanceId;
-use crate::autoscaler::Policy;
-use std::collections::BTreeSet;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::Notify;
-
-/// What all instances of a platform share.
-pub(super) struct Host {
-    /// The thread that forks.
-    pub(super) spawner: Spawner,
-    /// The program that launches, or none: then the instance's program is executed directly and not limited.
-    pub(super) launcher: Option<PathBuf>,
-    /// Limits CPU and memory.
-    pub(super) limiter: Limiter,
-    /// Where instances write what they print.
-    pub(super) logs_dir: PathBuf,
-    /// What one vCPU stands for.
-    pub(super) cores_per_vcpu: f64,
-    /// Ports given to instances that may still use them.
-    pub(super) ports: Mutex<BTreeSet<u16>>,
-}
 
 /// How a request reaches an instance.
 pub(super) struct Instance {
@@ -54,167 +31,12 @@ pub(super) struct Gauge {
 
 /// A process that listens.
 pub(super) struct Process {
-    child: Child,
-    port: u16,
+    pub(super) child: Child,
+    pub(super) port: u16,
     /// How requests reach it.
     pub(super) instance: Arc<Instance>,
     /// What it uses.
     pub(super) gauge: Arc<Gauge>,
-}
-
-/// Why an instance never listened.
-pub(super) enum StartError {
-    /// It was told to stop before.
-    Stopped,
-    /// It exited, could not be started, or took too long.
-    Failed(String),
-}
-
-/// Between two looks at whether an instance listens. Each costs some ten microseconds of CPU.
-const PROBE_EVERY: Duration = Duration::from_millis(4);
-/// How often a start is repeated on another port when somebody took the port meanwhile.
-const PORT_ATTEMPTS: usize = 4;
-/// What an instance inherits from the platform's environment.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH"];
-
-impl Host {
-    /// Starts an instance and waits until it listens, exits or takes too long.
-    pub(super) async fn start(
-        &self,
-        spec: &RevisionSpec,
-        policy: &Policy,
-        (id, stop): (InstanceId, &Notify),
-    ) -> Result<Process, StartError> {
-        let log = self.logs_dir.join(format!("{}-{id}.log", spec.revision));
-        let name = format!("{}-{id}", spec.revision);
-        let cores = spec.vcpu.0 * self.cores_per_vcpu;
-        let group =
-            self.limiter.group(&name, cores, spec.memory).map_err(|error| StartError::Failed(error.to_string()))?;
-        let group = group.map(Arc::new);
-        let mut attempt = 1;
-        loop {
-            let port = self.choose_port().await.map_err(failed("no free port"))?;
-            let started = self.start_on(port, spec, policy, (&log, group.as_ref(), stop)).await;
-            let error = match started {
-                Ok(process) => return Ok(process),
-                Err(error) => error,
-            };
-            lock(&self.ports).remove(&port);
-            let taken = matches!(&error, StartError::Failed(cause) if is_port_taken(cause));
-            if !taken || attempt == PORT_ATTEMPTS {
-                if let Some(group) = group {
-                    group.remove().await;
-                }
-                return Err(error);
-            }
-            attempt += 1;
-        }
-    }
-
-    async fn start_on(
-        &self,
-        port: u16,
-        spec: &RevisionSpec,
-        policy: &Policy,
-        (log, group, stop): (&Path, Option<&Arc<Group>>, &Notify),
-    ) -> Result<Process, StartError> {
-        let command = self.command(port, spec, (log, group)).map_err(failed("its log could not be opened"))?;
-        let mut child = self.spawner.spawn(command).await.map_err(failed("its program could not be started"))?;
-        let pid = child.id().unwrap_or_default();
-        let outcome = tokio::select! {
-            biased;
-            status = child.wait() => Err(StartError::Failed(describe_exit(status, log))),
-            () = stop.notified() => Err(StartError::Stopped),
-            stream = listening(port) => Ok(stream),
-            () = tokio::time::sleep(policy.startup_limit) => Err(StartError::Failed(format!(
-                "it did not listen on port {port} within {} s; it must take the port from PORT",
-                policy.startup_limit.as_secs()
-            ))),
-        };
-        let stream = match outcome {
-            Ok(stream) => stream,
-            Err(error) => {
-                terminate(&mut child, policy.shutdown_grace).await;
-                return Err(error);
-            }
-        };
-        let instance = Instance { address: (Ipv4Addr::LOCALHOST, port).into(), idle: Mutex::default() };
-        if let Ok(wire) = Wire::over(stream).await {
-            instance.keep(wire);
-        }
-        let gauge = Gauge { pid, group: group.cloned(), bucket: Counter::default(), sample: Counter::default() };
-        // The CPU of the start-up is no load that more instances would share.
-        gauge.cpu_since_bucket();
-        gauge.cpu_since_sample();
-        Ok(Process { child, port, instance: Arc::new(instance), gauge: Arc::new(gauge) })
-    }
-
-    /// Removes what a process that has ended leaves behind.
-    pub(super) async fn bury(&self, process: Process) {
-        lock(&self.ports).remove(&process.port);
-        if let Some(group) = &process.gauge.group {
-            group.remove().await;
-        }
-    }
-
-    /// Refuses a revision whose instances together could ask for more CPU than the host has beside what the platform, the
-    /// driver and the system need: their quotas would promise what nobody can keep.
-    pub(super) fn check_fits(&self, spec: &RevisionSpec) -> Result<(), String> {
-        let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-        if self.limiter.limits() { fits(spec, self.cores_per_vcpu, cores) } else { Ok(()) }
-    }
-
-    /// A port that nobody listens on and that no other instance was given. Somebody may take it before the instance
-    /// does: then the start is repeated.
-    async fn choose_port(&self) -> io::Result<u16> {
-        loop {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port();
-            if lock(&self.ports).insert(port) {
-                return Ok(port);
-            }
-        }
-    }
-
-    fn command(
-        &self,
-        port: u16,
-        spec: &RevisionSpec,
-        (log, group): (&Path, Option<&Arc<Group>>),
-    ) -> io::Result<Command> {
-        let (program, args) = spec.command.split_first().ok_or_else(|| io::Error::other("its command is empty"))?;
-        let mut command = match &self.launcher {
-            Some(launcher) => {
-                let mut command = Command::new(launcher);
-                command.arg("launch").arg("--parent").arg(std::process::id().to_string());
-                for path in group.iter().flat_map(|group| group.procs_files()) {
-                    command.arg("--cgroup").arg(path);
-                }
-                command.arg("--").arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
-        // A file never blocks its writer, as a pipe that nobody reads would.
-        let out = std::fs::File::options().create(true).append(true).open(log)?;
-        let inherited = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        command
-            .args(args)
-            .env_clear()
-            .envs(inherited)
-            .envs(&spec.env)
-            .env("PORT", port.to_string())
-            .env("HOST", "127.0.0.1")
-            .env("K_SERVICE", &spec.service)
-            .env("K_REVISION", &spec.revision)
-            .env("K_CONFIGURATION", &spec.service)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out);
-        // A group of its own: Ctrl-C at the terminal is for tidegate, which then stops its instances in order.
-        #[cfg(unix)]
-        command.process_group(0);
-        Ok(command)
-    }
 }
 
 impl Process {
@@ -241,6 +63,11 @@ impl Process {
 }
 
 impl Instance {
+    /// Reached at this address.
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, idle: Mutex::default() }
+    }
+
     /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
@@ -263,6 +90,19 @@ impl Instance {
 }
 
 impl Gauge {
+    /// Measures this process. The CPU of its start-up is not counted: it is no load that more instances would share.
+    pub(super) fn new(pid: u32, group: Option<Arc<Group>>) -> Self {
+        let gauge = Self { pid, group, bucket: Counter::default(), sample: Counter::default() };
+        gauge.cpu_since_bucket();
+        gauge.cpu_since_sample();
+        gauge
+    }
+
+    /// The limits it runs under.
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.group.as_deref()
+    }
+
     /// CPU time used since the last call from the bucket's observer.
     pub(super) fn cpu_since_bucket(&self) -> Option<Duration> {
         self.cpu().map(|total| self.bucket.advance(total))
@@ -283,59 +123,8 @@ impl Gauge {
     }
 }
 
-/// Host cores that stay free of instances' quotas.
-const RESERVED_CORES: f64 = 0.5;
-
-fn fits(spec: &RevisionSpec, host_cores_per_vcpu: f64, cores: f64) -> Result<(), String> {
-    let share = spec.vcpu.0 * host_cores_per_vcpu;
-    let (sum, room) = (f64::from(spec.max_instances) * share, cores - RESERVED_CORES);
-    // 30 × 0.05 is 1.5 on paper and a little more in binary.
-    if sum <= room + 1e-9 {
-        return Ok(());
-    }
-    Err(format!(
-        "{} instances of {share} host cores would need {sum:.2} cores, but this host has {cores} of which {RESERVED_CORES} stay \
-         free: at most {} max instances fit, or at most {:.3} host cores per vCPU",
-        spec.max_instances,
-        ((room + 1e-9) / share).floor().max(0.0),
-        (room / f64::from(spec.max_instances) / spec.vcpu.0).max(0.0),
-    ))
-}
-
-fn failed(what: &'static str) -> impl Fn(io::Error) -> StartError {
-    move |error| StartError::Failed(format!("{what}: {error}"))
-}
-
-/// Returns as soon as something listens on the port.
-async fn listening(port: u16) -> TcpStream {
-    loop {
-        if let Ok(stream) = probe(port).await {
-            return stream;
-        }
-        tokio::time::sleep(PROBE_EVERY).await;
-    }
-}
-
-/// A connection from 127.0.0.1 to a port of the ephemeral range on which nobody listens may be given that very port as
-/// its own, and then connects to itself. It cannot from another address.
-async fn probe(port: u16) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    if cfg!(target_os = "linux") {
-        socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into())?;
-    }
-    let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(io::Error::other("connected to itself"));
-    }
-    Ok(stream)
-}
-
-fn is_port_taken(cause: &str) -> bool {
-    let cause = cause.to_ascii_lowercase();
-    cause.contains("address already in use") || cause.contains("eaddrinuse") || cause.contains("address in use")
-}
-
-fn describe_exit(status: io::Result<ExitStatus>, log: &Path) -> String {
+/// How a process ended before it listened, with its last words.
+pub(super) fn describe_exit(status: io::Result<ExitStatus>, log: &Path) -> String {
     let how = status
         .map_or_else(|error| format!("it could not be waited for: {error}"), |status| format!("it exited ({status})"));
     let words = last_words(log);
@@ -355,7 +144,7 @@ fn last_words(log: &Path) -> String {
 }
 
 /// SIGTERM, and SIGKILL when the grace is over.
-async fn terminate(child: &mut Child, grace: Duration) {
+pub(super) async fn terminate(child: &mut Child, grace: Duration) {
     let Some(pid) = child.id() else { return };
     #[cfg(unix)]
     if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
@@ -380,36 +169,6 @@ fn end_group_of(leader: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Billing;
-    use crate::units::{Gib, Vcpu};
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn quotas_must_leave_half_a_core_and_the_refusal_says_what_fits() {
-        let spec = |max_instances| RevisionSpec {
-            service: String::new(),
-            revision: String::new(),
-            max_concurrency: 1,
-            vcpu: Vcpu(1.0),
-            memory: Gib(0.5),
-            min_instances: 0,
-            max_instances,
-            billing: Billing::Request,
-            command: Vec::new(),
-            env: BTreeMap::new(),
-            request_timeout: Duration::ZERO,
-        };
-        assert_eq!(fits(&spec(30), 0.05, 2.0), Ok(()));
-        let refusal = fits(&spec(31), 0.05, 2.0).unwrap_err();
-        assert!(refusal.contains("at most 30 max instances fit"), "{refusal}");
-        assert!(refusal.contains("0.048 host cores per vCPU"), "{refusal}");
-    }
-
-    #[test]
-    fn a_taken_port_is_recognised_in_the_last_words() {
-        assert!(is_port_taken("it exited: Error: listen EADDRINUSE: address already in use :::8080"));
-        assert!(!is_port_taken("it exited: no database"));
-    }
 
     #[test]
     fn the_last_words_are_the_last_lines() {

@@ -1,8 +1,9 @@
 //! The launcher: what stands between the platform and an instance's program. It joins the instance's cgroups, ties its
 //! life to the platform's and becomes the program (`exec`), so that not one instruction of it runs unlimited.
 //!
-//! `tidegate launch [--parent PID] [--cgroup PROCS_FILE]... -- PROGRAM ARGS…`, or `--spin-ms N` in place of the program: the
-//! limiter's self-test, which spins for so long and prints the microseconds of CPU and of wall time that it took.
+//! `tidegate launch [--parent PID] [--cgroup PROCS_FILE]... -- PROGRAM ARGS…`, or `--spin-ms N` in place of the
+//! program: the limiter's self-test, which spins for so long and prints the microseconds of CPU and of wall time that
+//! it took.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -52,8 +53,8 @@ struct Launch {
     command: Vec<OsString>,
 }
 
-/// Launches: `args` is what follows `tidegate launch`. Returns only after a self-test (`Ok`) or when it failed; otherwise
-/// this process has become the program.
+/// Launches: `args` is what follows `tidegate launch`. Returns only after a self-test (`Ok`) or when it failed;
+/// otherwise this process has become the program.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), LaunchError> {
     let launch = parse(args)?;
     for path in &launch.cgroups {

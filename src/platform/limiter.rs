@@ -110,7 +110,8 @@ impl fmt::Display for LimiterKind {
 }
 
 impl Limiter {
-    /// Finds a limiter that passes the self-test with the share of one vCPU. `unique` tells platforms of one process apart.
+    /// Finds a limiter that passes the self-test with the share of one vCPU. `unique` tells platforms of one process
+    /// apart.
     pub(super) async fn probe(
         choice: LimiterChoice,
         (launcher, spawner): (Option<&Path>, &Spawner),

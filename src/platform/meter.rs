@@ -199,8 +199,8 @@ mod tests {
         }
     }
 
-    /// Feeds Poisson arrivals with hyperexponential service of mean 1 s (squared coefficient of variation 4) to a meter;
-    /// returns (end, raw integral, busy periods).
+    /// Feeds Poisson arrivals with hyperexponential service of mean 1 s (squared coefficient of variation 4) to a
+    /// meter; returns (end, raw integral, busy periods).
     fn m_g_infinity(rate: f64, arrivals: usize, seed: u64) -> (f64, f64, u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut exponential = move |mean: f64| -> f64 { -mean * (1.0 - rng.random::<f64>()).ln() };

@@ -7,6 +7,7 @@ mod clock;
 mod conformance;
 mod fleet;
 mod forward;
+mod host;
 mod ingress;
 mod instance;
 pub mod launch;

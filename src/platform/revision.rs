@@ -4,7 +4,8 @@
 //! An instance keeps its CPU between requests under request-based billing too: Cloud Run would throttle it to nearly
 //! nothing. Background work of a service therefore runs faster here, and is not billed.
 
-use super::instance::{Gauge, Host, Instance, StartError};
+use super::host::{Host, StartError};
+use super::instance::{Gauge, Instance};
 use super::sample::RevisionSample;
 use super::spec::RevisionSpec;
 use super::state::State;

@@ -1,6 +1,6 @@
-//! One revision as a pure state machine: its instances, its queue of pending requests, and who gets a slot. Time is passed
-//! in and is the revision's own (zero when it was created). Nothing here waits, spawns or reads a clock; what has to be
-//! done outside comes back as [`Action`]s, to be performed after the lock is released.
+//! One revision as a pure state machine: its instances, its queue of pending requests, and who gets a slot. Time is
+//! passed in and is the revision's own (zero when it was created). Nothing here waits, spawns or reads a clock; what
+//! has to be done outside comes back as [`Action`]s, to be performed after the lock is released.
 
 use super::load::Load;
 use super::meter::Reading;
@@ -38,8 +38,8 @@ pub(super) struct State<T: World> {
     tally: RevisionSample,
 }
 
-/// After an instance failed to start, nothing is started on demand for this long: a program that dies at once must not be
-/// started thousands of times per second.
+/// After an instance failed to start, nothing is started on demand for this long: a program that dies at once must not
+/// be started thousands of times per second.
 const START_PAUSE: Micros = Micros(1_000_000);
 
 impl<T: World> State<T> {

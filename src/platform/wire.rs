@@ -1,6 +1,6 @@
 //! A kept-alive connection to an instance, driven by the task of the request that uses it: no task of its own, and no
-//! hand-over between threads. Dropping it closes the connection at once, so that a slot is never free while the instance
-//! may still hold the request.
+//! hand-over between threads. Dropping it closes the connection at once, so that a slot is never free while the
+//! instance may still hold the request.
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -1,78 +1,45 @@
-//! The platform with real processes: the test binary itself plays the service.
+//! The platform with real processes: the test binary itself plays the service and the launcher.
+
+mod actors;
 
 use super::*;
 use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Path};
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post};
-use std::sync::atomic::{AtomicU32, Ordering};
+use actors::launcher;
 use std::time::Duration;
 
-/// Not a test: what an instance runs when a test starts this binary again.
-#[tokio::test]
-#[ignore = "the instance of the other tests"]
-#[expect(clippy::exit, reason = "it plays a program that dies")]
-async fn serve_as_instance() {
-    static IN_FLIGHT: AtomicU32 = AtomicU32::new(0);
-    static MOST: AtomicU32 = AtomicU32::new(0);
-    let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
-    if let Ok(words) = std::env::var("LAST_WORDS") {
-        eprintln!("{words}");
-        std::process::exit(3);
-    }
-    let router = Router::new()
-        .route("/", get(|| async { std::env::var("K_REVISION").unwrap() }))
-        .route("/env", get(|| async { std::env::vars().map(|(name, _)| name + "\n").collect::<String>() }))
-        .route(
-            "/sleep/{ms}",
-            get(|Path(ms): Path<u64>| async move {
-                MOST.fetch_max(IN_FLIGHT.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(ms)).await;
-                IN_FLIGHT.fetch_sub(1, Ordering::SeqCst);
-                std::process::id().to_string()
-            }),
-        )
-        .route("/most", get(|| async { MOST.load(Ordering::SeqCst).to_string() }))
-        .route("/headers", get(|headers: HeaderMap| async move { format!("{headers:?}") }))
-        .route("/echo", post(|body: Body| async move { body }))
-        .route("/peer", get(|ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>| async move { peer.to_string() }))
-        .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
-        .route("/die", get(|| async { std::process::exit(9) as StatusCode }));
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
-    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(async move { term.recv().await.unwrap() }).await.unwrap();
-}
-
-/// Not a test: what a launcher runs when a test starts this binary through a script.
+#[cfg(target_os = "linux")]
 #[test]
-#[ignore = "the launcher of the other tests"]
-fn launch_from_environment() {
-    let args = std::env::var("LAUNCH_ARGS").unwrap();
-    crate::platform::launch::run(args.lines().map(std::ffi::OsString::from)).unwrap();
-}
-
-/// A program that understands `launch …` as the tidegate binary does.
-fn launcher(directory: &std::path::Path) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
-    let path = directory.join("launcher");
-    let binary = std::env::current_exe().unwrap();
-    let script = format!(
-        "#!/bin/sh\nshift\nLAUNCH_ARGS=\"$(printf '%s\\n' \"$@\")\" exec '{}' \
-         platform::fleet::tests::launch_from_environment --exact --ignored --nocapture\n",
-        binary.display()
-    );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
+fn an_instance_dies_with_a_platform_that_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut platform = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["platform::fleet::tests::actors::platform_to_be_killed", "--exact", "--ignored"])
+        .env("PLATFORM_DIRECTORY", directory.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = loop {
+        if let Ok(pid) = std::fs::read_to_string(directory.path().join("pid")) {
+            break pid;
+        }
+        assert!(platform.try_wait().unwrap().is_none(), "the platform ended by itself");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    platform.kill().unwrap();
+    platform.wait().unwrap();
+    // A zombie that nobody has reaped yet is dead too.
+    let alive = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+    };
+    while alive() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpec {
     let program = std::env::current_exe().unwrap().to_string_lossy().into_owned();
-    let args = ["platform::fleet::tests::serve_as_instance", "--exact", "--ignored", "--nocapture"];
+    let args = ["platform::fleet::tests::actors::serve_as_instance", "--exact", "--ignored", "--nocapture"];
     RevisionSpec {
         service: "shop".to_owned(),
         revision: revision.to_owned(),
@@ -215,6 +182,30 @@ async fn a_client_that_goes_away_leaves_the_queue() {
     assert_eq!(slow.await.unwrap(), 200);
     let sample = fleet.sample().await.remove(0);
     assert_eq!(sample.requests, BTreeMap::from([(200, 1)]), "the one that left never reached an instance");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_http_is_502() {
+    let garbage = RevisionSpec { env: BTreeMap::from([("GARBAGE".into(), "1".into())]), ..spec("shop-1", 1, 1) };
+    let (fleet, url) = one(garbage).await;
+    let (status, page) = get_text(&url).await;
+    assert_eq!(status, 502);
+    assert!(page.contains("<title>502 Server Error</title>"), "{page}");
+    assert_eq!(fleet.sample().await[0].requests, BTreeMap::from([(502, 1)]));
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_closes_its_connection_does_not_close_the_clients() {
+    let (fleet, url) = one(spec("shop-1", 1, 1)).await;
+    let client = reqwest::Client::new();
+    for _ in 0..3 {
+        let bye = client.get(format!("{url}/bye")).send().await.unwrap();
+        assert!(bye.headers().get("connection").is_none());
+        assert_eq!(bye.text().await.unwrap(), "bye");
+    }
+    assert_eq!(fleet.sample().await[0].requests, BTreeMap::from([(200, 3)]));
     fleet.shutdown().await;
 }
 

@@ -1,0 +1,114 @@
+//! Whom the tests start: this binary again, in another role. None of them is a test; each returns at once when it is
+//! not started by one.
+
+use super::{get_text, spec, to};
+use crate::autoscaler::Policy;
+use crate::platform::{Fleet, FleetOptions, LimiterChoice, Operate};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// What an instance runs when a test starts this binary again.
+#[tokio::test]
+#[ignore = "the instance of the other tests"]
+#[expect(clippy::exit, reason = "it plays a program that dies")]
+async fn serve_as_instance() {
+    static IN_FLIGHT: AtomicU32 = AtomicU32::new(0);
+    static MOST: AtomicU32 = AtomicU32::new(0);
+    let (Ok(_), Ok(port)) = (std::env::var("K_REVISION"), std::env::var("PORT")) else { return };
+    let port: u16 = port.parse().unwrap();
+    if let Ok(words) = std::env::var("LAST_WORDS") {
+        eprintln!("{words}");
+        std::process::exit(3);
+    }
+    if std::env::var("GARBAGE").is_ok() {
+        return answer_garbage(port).await;
+    }
+    let router = Router::new()
+        .route("/", get(|| async { std::env::var("K_REVISION").unwrap() }))
+        .route("/env", get(|| async { std::env::vars().map(|(name, _)| name + "\n").collect::<String>() }))
+        .route(
+            "/sleep/{ms}",
+            get(|Path(ms): Path<u64>| async move {
+                MOST.fetch_max(IN_FLIGHT.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                IN_FLIGHT.fetch_sub(1, Ordering::SeqCst);
+                std::process::id().to_string()
+            }),
+        )
+        .route("/most", get(|| async { MOST.load(Ordering::SeqCst).to_string() }))
+        .route("/headers", get(|headers: HeaderMap| async move { format!("{headers:?}") }))
+        .route("/echo", post(|body: Body| async move { body }))
+        .route("/peer", get(|ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>| async move { peer.to_string() }))
+        .route("/bye", get(|| async { ([("connection", "close")], "bye") }))
+        .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
+        .route("/die", get(|| async { std::process::exit(9) as StatusCode }));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(async move { term.recv().await.unwrap() }).await.unwrap();
+}
+
+/// Speaks, but not HTTP.
+async fn answer_garbage(port: u16) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            if stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {
+                stream.write_all(b"220 mail.example ready\r\n\r\n").await.unwrap();
+            }
+        });
+    }
+}
+
+/// What a launcher runs when a test starts this binary through a script.
+#[test]
+#[ignore = "the launcher of the other tests"]
+fn launch_from_environment() {
+    let Ok(args) = std::env::var("LAUNCH_ARGS") else { return };
+    crate::platform::launch::run(args.lines().map(std::ffi::OsString::from)).unwrap();
+}
+
+/// A program that understands `launch …` as the tidegate binary does.
+pub(super) fn launcher(directory: &std::path::Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = directory.join("launcher");
+    let binary = std::env::current_exe().unwrap();
+    let script = format!(
+        "#!/bin/sh\nshift\nLAUNCH_ARGS=\"$(printf '%s\\n' \"$@\")\" exec '{}' \
+         platform::fleet::tests::actors::launch_from_environment --exact --ignored --nocapture\n",
+        binary.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// A platform that is killed by the test that starts it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the platform of another test"]
+async fn platform_to_be_killed() {
+    let Ok(directory) = std::env::var("PLATFORM_DIRECTORY").map(PathBuf::from) else { return };
+    let options = FleetOptions {
+        policy: Policy::cloud_run(),
+        time_factor: 1.0,
+        host_cores_per_vcpu: 1.0,
+        limiter: LimiterChoice::None,
+        launcher: Some(launcher(&directory)),
+        logs_dir: Some(directory.clone()),
+    };
+    let fleet = Fleet::start(options).await.unwrap();
+    fleet.create_revision(spec("shop-1", 4, 2)).await.unwrap();
+    let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
+    let pid = get_text(&format!("{url}/sleep/0")).await.1;
+    std::fs::write(directory.join("pid.part"), pid).unwrap();
+    std::fs::rename(directory.join("pid.part"), directory.join("pid")).unwrap();
+    std::future::pending::<()>().await;
+}
