@@ -95,7 +95,7 @@ mod tests {
             match bucket {
                 0 => assert!(value < bound(0)),
                 last if last == Distribution::FINITE_BUCKETS + 1 => {
-                    assert!(value >= bound(Distribution::FINITE_BUCKETS))
+                    assert!(value >= bound(Distribution::FINITE_BUCKETS));
                 }
                 i => assert!(bound(i - 1) <= value * (1.0 + 1e-12) && value < bound(i), "{value} in {i}"),
             }

@@ -95,7 +95,11 @@ fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
             let series: Vec<f64> = recording
                 .intervals
                 .iter()
-                .filter(|bin| bin.requests_due > 0 && measured.contains(&bin.start_s) && measured.contains(&(bin.start_s + bin.length_s)))
+                .filter(|bin| {
+                    bin.requests_due > 0
+                        && measured.contains(&bin.start_s)
+                        && measured.contains(&(bin.start_s + bin.length_s))
+                })
                 .map(|bin| bin.response_time_mean_ms)
                 .collect();
             let steadiness = steady_state(&series);
