@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Samples that must be free of billed time before a revision counts as settled.
 const QUIET_SAMPLES: u32 = 2;
+/// How often Monitoring is asked in a sample period while a revision is not settled: a trial waits no longer than a
+/// fraction of a period more than it must. Eight looks of a minute's period are far below any quota.
+const LOOKS_PER_PERIOD: u32 = 8;
 /// A revision is waited for this many times (period + delay) after the end of its load.
 const PATIENCE: u32 = 4;
 
@@ -42,7 +45,7 @@ impl Cloud {
                 let waited = Duration::try_from(now.duration_since(window.load_end)).unwrap_or_default();
                 return Err(failure.unwrap_or(CloudError::NoPoints { revision: window.revision.clone(), waited }));
             }
-            self.clock.sleep(sampling.period).await;
+            self.clock.sleep(sampling.period / LOOKS_PER_PERIOD).await;
         }
     }
 
