@@ -221,7 +221,7 @@ mod tests {
         assert!(study.trials.iter().all(|trial| trial.is_valid() && trial.cost.is_some()));
         let Outcome::Chosen(choice) = &study.decision.as_ref().unwrap().outcome else { panic!("{study:?}") };
         assert_eq!(choice.candidate.max_concurrency, 4, "the cheapest that keeps every promise");
-        assert_eq!(Study::load(dir.path()).unwrap(), study);
+        assert!(Study::load(dir.path()).unwrap() == study, "what is saved is what is loaded");
     }
 
     #[tokio::test]
