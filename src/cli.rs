@@ -56,7 +56,7 @@ enum Command {
 struct TuneArgs {
     /// The scenario file
     scenario: PathBuf,
-    /// Try the scenario's quick candidates, once each
+    /// Try the scenario's quick candidates once each, with every stage at three quarters of its length
     #[arg(long)]
     quick: bool,
     /// Seed of arrivals, draws and the order of trials: the same seed sends the same load

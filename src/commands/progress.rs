@@ -66,7 +66,7 @@ impl Progress {
         let levels: Vec<String> =
             study.candidates.iter().map(|candidate| candidate.max_concurrency.to_string()).collect();
         let trials = study.candidates.len() * study.blocks as usize;
-        let load = load_length(&study.scenario, factor);
+        let load = load_length(&study.scenario, study.stage_divisor());
         let all = load.mul_f64(trials as f64) + OVERHEAD.mul_f64(trials as f64) + usage_tail(factor);
         self.say(&format!(
             "study {}: max concurrency {} in {} block{} = {trials} trials of {:.0} s load, about {} in all\nrecord: {}",
@@ -113,7 +113,7 @@ impl Progress {
 }
 
 /// What a trial takes besides its load: deployment, set-up, drain.
-const OVERHEAD: Duration = Duration::from_millis(1_500);
+const OVERHEAD: Duration = Duration::from_millis(2_200);
 
 /// The length of the load of one trial.
 fn load_length(scenario: &Scenario, factor: f64) -> Duration {
@@ -122,7 +122,7 @@ fn load_length(scenario: &Scenario, factor: f64) -> Duration {
 
 /// After the last load its usage is awaited: two empty samples and the delay until they can be read.
 fn usage_tail(factor: f64) -> Duration {
-    Duration::from_mins(6).div_f64(factor)
+    Duration::from_mins(5).div_f64(factor)
 }
 
 /// `45 s` below two minutes, else `5 min`.

@@ -56,6 +56,9 @@ pub struct CloudTarget {
 /// What the user is told at the first Ctrl-C.
 const STOPPING: &str = "stopping: what was measured is saved, what was changed is put back (again to end at once)";
 
+/// What `--quick` leaves of every stage: enough to see the spike, and four candidates within two minutes.
+const QUICK_STAGE_SHARE: f64 = 0.75;
+
 /// Runs or goes on with a study, and renders its report.
 ///
 /// # Errors
@@ -162,6 +165,7 @@ fn new_study(
         finished_at: None,
         candidates: candidates_of(options, &tune)?,
         blocks: options.blocks.unwrap_or(if options.quick { 1 } else { tune.blocks }),
+        stage_share: if options.quick { QUICK_STAGE_SHARE } else { 1.0 },
         seed: options.seed,
         place,
         host: host::describe(),
@@ -226,7 +230,8 @@ fn resume_study(dir: &Path, study: &mut Study) -> Result<(), CommandError> {
     let same = saved.scenario == study.scenario
         && saved.candidates == study.candidates
         && saved.blocks == study.blocks
-        && saved.seed == study.seed;
+        && saved.seed == study.seed
+        && saved.stage_share == study.stage_share;
     if !same {
         return Err(CommandError::Usage(format!(
             "--resume: the study in {} asked something else (scenario, candidates, blocks or seed differ)\n\nhint: repeat its command line: {}",

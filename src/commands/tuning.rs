@@ -42,10 +42,9 @@ impl Tuning<'_> {
         if matches!(self.service.source, ServiceSource::Bundled(_)) {
             prepare_database(&tidegate, self.dir, &mut env).await?;
         }
-        let time_factor = self.service.time_factor;
         let local = LocalOptions {
             limiter,
-            time_factor,
+            time_factor: self.service.time_factor,
             host_cores_per_vcpu: self.service.host_cores_per_vcpu,
             logs: &self.dir.join("logs"),
         };
@@ -66,7 +65,7 @@ impl Tuning<'_> {
             cloud.create(self.service, &command, &env).await?;
             // Nothing is left to put back on a platform that ends with the study.
             let original = cloud.take_over().await?;
-            self.trials(&cloud, &original, time_factor).await
+            self.trials(&cloud, &original).await
         }
         .await;
         let stopped = platform.stop().await;
@@ -85,7 +84,7 @@ impl Tuning<'_> {
         let cloud = connect(endpoint).await?;
         let original = self.remember(&cloud).await?;
         cloud.pin(&original).await?;
-        let ran = self.trials(&cloud, &original, 1.0).await;
+        let ran = self.trials(&cloud, &original).await;
         let undone = cloud.undo(&original).await;
         ran?;
         undone?;
@@ -109,17 +108,17 @@ impl Tuning<'_> {
         Ok(original)
     }
 
-    async fn trials(&mut self, cloud: &Arc<Cloud>, original: &Original, time_factor: f64) -> Result<(), CommandError> {
+    async fn trials(&mut self, cloud: &Arc<Cloud>, original: &Original) -> Result<(), CommandError> {
         let options = SiteOptions {
             scenario: Arc::new(self.study.scenario.clone()),
-            time_factor,
+            stage_divisor: self.study.stage_divisor(),
             billing: self.service.billing,
             service: self.service_name(),
             stamp: stamp_of(&self.study.started_at, self.study.trials.len()),
             drain: DRAIN,
         };
         let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), options));
-        let context = Context { dir: self.dir, time_factor, watch: self.progress, stop: self.interrupt.stop() };
+        let context = Context { dir: self.dir, watch: self.progress, stop: self.interrupt.stop() };
         study::run(site, self.study, &context).await.map_err(CommandError::from)
     }
 

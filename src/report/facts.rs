@@ -107,14 +107,6 @@ pub(super) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / f64::from(count))
 }
 
-/// What platform times and stage lengths were divided by.
-pub(super) fn time_factor(study: &Study) -> f64 {
-    match &study.place {
-        Place::Local(scale) => scale.time_factor.max(f64::MIN_POSITIVE),
-        Place::CloudRun { .. } => 1.0,
-    }
-}
-
 /// What a promise is about, in one trial: milliseconds, or a share for the error rate. None when its step never ran.
 pub(super) fn measured(slo: &Slo, recording: &Recording) -> Option<f64> {
     let times: &Times = match &slo.step {

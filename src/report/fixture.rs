@@ -65,6 +65,7 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
         scenario: scenario(&candidates),
         candidates,
         blocks: 2,
+        stage_share: 1.0,
         seed: 42,
         place: Place::Local(Scale {
             limiter: Limiter {

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 pub struct SiteOptions {
     /// The scenario that is replayed.
     pub scenario: Arc<Scenario>,
-    /// What stage lengths are divided by: 1 in the cloud.
-    pub time_factor: f64,
+    /// What stage lengths are divided by.
+    pub stage_divisor: f64,
     /// What is billed.
     pub billing: Billing,
     /// Service under test: revision names start with it.
@@ -61,7 +61,7 @@ impl Site for CloudSite {
         let revision = self.revision_name(number, &proposal);
         let tag = format!("{}-t{number}", self.options.stamp);
         let deployed = self.cloud.deploy(&self.original, proposal.candidate, &revision, &tag).await?;
-        let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.time_factor);
+        let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.stage_divisor);
         let options = Options { base_url: deployed.url.clone(), drain: self.options.drain };
         let driving = driver::drive(&plan, &options, progress, stop).await;
         let ended_at = jiff::Timestamp::now();

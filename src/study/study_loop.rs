@@ -16,8 +16,6 @@ use tokio::task::JoinSet;
 pub struct Context<'a> {
     /// Folder of the study: its record is saved there after every step.
     pub dir: &'a Path,
-    /// What stage lengths are divided by.
-    pub time_factor: f64,
     /// Who is told.
     pub watch: &'a dyn Watch,
     /// Turns true when the user wants to stop.
@@ -56,7 +54,7 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
                 break;
             }
         };
-        let trial = conclude::driven(&plan_of(study, proposal, context), driven.clone());
+        let trial = conclude::driven(&plan_of(study, proposal), driven.clone());
         search.record(proposal, !conclude::spoiled(&trial));
         context.watch.trial_driven(&trial);
         study.trials.push(trial);
@@ -90,8 +88,8 @@ fn resume(study: &mut Study) -> Search {
     Search::resume(&study.candidates, study.blocks, study.seed, &study.trials)
 }
 
-fn plan_of(study: &Study, proposal: Proposal, context: &Context<'_>) -> Plan {
-    Plan::new(Arc::new(study.scenario.clone()), proposal.seed, context.time_factor)
+fn plan_of(study: &Study, proposal: Proposal) -> Plan {
+    Plan::new(Arc::new(study.scenario.clone()), proposal.seed, study.stage_divisor())
 }
 
 async fn drive<S: Site>(
@@ -122,7 +120,7 @@ fn conclude_read(
     read: Result<(Proposal, u32, Result<Usage, CloudError>), tokio::task::JoinError>,
 ) -> Result<(), StudyError> {
     let (proposal, number, usage) = read.map_err(|_| StudyError::ReaderDied)?;
-    let plan = plan_of(study, proposal, context);
+    let plan = plan_of(study, proposal);
     let (prices, shape) = (study.prices.clone(), study.shape);
     let Some(trial) = study.trials.iter_mut().find(|trial| trial.number == number) else { return Ok(()) };
     let was_spoiled = conclude::spoiled(trial);
@@ -209,7 +207,7 @@ mod tests {
 
     async fn run_on(site: Arc<Fake>, study: &mut Study, dir: &Path) -> Result<(), StudyError> {
         let (_keep, stop) = watch::channel(false);
-        run(site, study, &Context { dir, time_factor: 12.0, watch: &Silent, stop }).await
+        run(site, study, &Context { dir, watch: &Silent, stop }).await
     }
 
     #[tokio::test]
@@ -268,7 +266,7 @@ mod tests {
         let mut study = study_of(&[1, 2, 4], 1);
         let (sender, stop) = watch::channel(false);
         let site = Arc::new(Fake { stops_at: Some((2, sender)), ..Fake::default() });
-        let context = Context { dir: dir.path(), time_factor: 12.0, watch: &Silent, stop };
+        let context = Context { dir: dir.path(), watch: &Silent, stop };
         run(site, &mut study, &context).await.unwrap();
         let saved = Study::load(dir.path()).unwrap();
         assert_eq!((saved.trials.len(), saved.decision.is_none()), (2, true));

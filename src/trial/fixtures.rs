@@ -73,6 +73,7 @@ pub(crate) fn study(trials: Vec<TrialResult>) -> Study {
         scenario: scenario(),
         candidates,
         blocks: 1,
+        stage_share: 1.0,
         seed: 1,
         place: Place::Local(Scale { limiter: limiter(), host_cores_per_vcpu: 0.05, time_factor: 12.0 }),
         host: Host::default(),

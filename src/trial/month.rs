@@ -1,6 +1,6 @@
 //! What a month would cost, derived from a saved study alone, so that an old one can be shown again.
 
-use super::{Place, Study, TrialResult, Usage, UsageSample};
+use super::{Study, TrialResult, Usage, UsageSample};
 use crate::cost::{Consumption, MonthBasis, MonthCost, MonthUse, StageUse};
 use crate::scenario::Candidate;
 use crate::units::Usd;
@@ -55,14 +55,11 @@ impl Study {
     /// Start and end of each stage as it ran, in seconds since the start of the load.
     #[must_use]
     pub fn stage_bounds(&self) -> Vec<(f64, f64)> {
-        let time_factor = match &self.place {
-            Place::Local(scale) => scale.time_factor,
-            Place::CloudRun { .. } => 1.0,
-        };
+        let divisor = self.stage_divisor();
         let mut start_s = 0.0;
         let mut bounds = Vec::with_capacity(self.scenario.stages.len());
         for stage in &self.scenario.stages {
-            let end_s = start_s + stage.duration.as_secs_f64() / time_factor;
+            let end_s = start_s + stage.duration.as_secs_f64() / divisor;
             bounds.push((start_s, end_s));
             start_s = end_s;
         }
@@ -216,7 +213,7 @@ mod tests {
     fn stages_lie_where_the_time_factor_puts_them() {
         let mut study = study(Vec::new());
         assert_eq!(study.stage_bounds(), [(0.0, 10.0), (10.0, 20.0)]);
-        study.place = Place::CloudRun { project: "p".into(), region: "r".into(), service: "s".into() };
+        study.place = crate::trial::Place::CloudRun { project: "p".into(), region: "r".into(), service: "s".into() };
         assert_eq!(study.stage_bounds(), [(0.0, 120.0), (120.0, 240.0)]);
     }
 }

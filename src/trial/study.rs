@@ -33,6 +33,9 @@ pub struct Study {
     pub candidates: Vec<Candidate>,
     /// Blocks.
     pub blocks: u32,
+    /// What was left of the length of every stage, besides the time factor: 1, or less for a quick look.
+    #[serde(default = "whole")]
+    pub stage_share: f64,
     /// Seed of the study.
     pub seed: u64,
     /// Where it ran.
@@ -47,6 +50,22 @@ pub struct Study {
     pub trials: Vec<TrialResult>,
     /// The decision, once every trial is there.
     pub decision: Option<Decision>,
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
+impl Study {
+    /// What the lengths of stages, as the scenario writes them, were divided by.
+    #[must_use]
+    pub fn stage_divisor(&self) -> f64 {
+        let time_factor = match &self.place {
+            Place::Local(scale) => scale.time_factor,
+            Place::CloudRun { .. } => 1.0,
+        };
+        time_factor / self.stage_share
+    }
 }
 
 /// Where a study ran.

@@ -2,7 +2,6 @@
 //! the machine, and the command that repeats it.
 
 use crate::report::document::{Block, Cell, Row, Span, Table};
-use crate::report::facts;
 use crate::report::number::{count, plain};
 use crate::scenario::{Arrivals, Billing, LoadModel, Service, ServiceSource, StageKind};
 use crate::trial::{Place, Study};
@@ -41,7 +40,7 @@ fn load(study: &Study) -> Table {
         }
         LoadModel::Closed => ("closed model, virtual users with think times".to_owned(), "virtual users"),
     };
-    let factor = facts::time_factor(study);
+    let factor = study.stage_divisor();
     let mut table = Table::new(
         format!(
             "Scenario {}: {model}; {} requests per arrival on average. Lengths as run.",

@@ -40,7 +40,7 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
 
 /// The stages' names and borders, and grey ground under their warm-up.
 fn stages(picture: &mut Picture, study: &Study, x: &Axis, end: f64) {
-    let factor = facts::time_factor(study);
+    let factor = study.stage_divisor();
     let mut start = 0.0;
     for (index, stage) in study.scenario.stages.iter().enumerate() {
         if start >= end {
