@@ -113,7 +113,7 @@ struct RunArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Divide stage lengths by this, never rates
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
     /// Save the recording to this file
     #[arg(long, value_name = "FILE")]
@@ -141,7 +141,7 @@ struct PlatformArgs {
     #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
     limiter: String,
     /// Divide the platform's windows, ticks and sampling periods by this, never service or start-up times
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
     /// Host cores that one vCPU stands for
     #[arg(long, default_value_t = 1.0)]
@@ -152,6 +152,14 @@ struct PlatformArgs {
     /// Announce the endpoint as one JSON line, and end when standard input does
     #[arg(long, hide = true)]
     announce: bool,
+}
+
+/// A factor that divides times: 1 leaves them as they are.
+fn time_factor(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(factor) if (1.0..=1000.0).contains(&factor) => Ok(factor),
+        _ => Err("a time factor is a number from 1 to 1000".to_owned()),
+    }
 }
 
 /// Reads the command line, does what it says, and tells how it ended.

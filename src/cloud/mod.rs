@@ -7,6 +7,7 @@ mod client;
 mod endpoint;
 mod error;
 mod monitoring;
+mod quantity;
 mod retry;
 mod tally;
 mod traffic;

@@ -9,7 +9,7 @@ use google_cloud_monitoring_v3::model::list_time_series_request::TimeSeriesView;
 use google_cloud_monitoring_v3::model::typed_value::Value as ApiValue;
 use google_cloud_monitoring_v3::model::{Point, TimeInterval, TimeSeries};
 use google_cloud_wkt::{Duration as ApiDuration, Timestamp as ApiTimestamp};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -139,6 +139,19 @@ impl Cloud {
             period: period.filter(|period| !period.is_zero() && *period <= PERIOD_MAX).unwrap_or(fallback.period),
             ingest_delay: ingest_delay.filter(|delay| *delay <= INGEST_DELAY_MAX).unwrap_or(fallback.ingest_delay),
         })
+    }
+
+    /// Instances of `revision` in the newest sample that can be read, active and idle together; `None` when there is
+    /// none of the last minutes. For a live display: the usage of a trial is read by [`Cloud::usage`].
+    pub async fn instances(&self, revision: &str) -> Result<Option<u64>, CloudError> {
+        let now = self.clock.now();
+        let from = now.checked_sub(SignedDuration::from_mins(5)).unwrap_or(Timestamp::MIN);
+        let readings = self.readings(Metric::InstanceCount, revision, from, now).await?;
+        let newest = readings.iter().map(|reading| reading.end).max();
+        let newest = newest.map(|end| readings.iter().filter(move |reading| reading.end == end));
+        let total = newest.map(|states| states.map(|reading| reading.value.total()).sum::<f64>());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "plausible values are small counts")]
+        Ok(total.map(|total| total as u64))
     }
 
     /// Every point of one metric of one revision that can be read now, in `(from, to]`, page by page.

@@ -3,6 +3,8 @@
 
 use super::endpoint::Endpoint;
 use super::error::{CloudError, brief};
+use super::quantity::{cpu, memory};
+use crate::cost::InstanceShape;
 use crate::scenario::{Billing, Candidate};
 use google_cloud_run_v2::model::condition::State;
 use google_cloud_run_v2::model::{
@@ -73,6 +75,16 @@ impl Original {
     #[must_use]
     pub fn max_concurrency(&self) -> Option<u32> {
         u32::try_from(self.template.max_instance_request_concurrency).ok().filter(|value| *value > 0)
+    }
+
+    /// What an instance of the service is, for its price; `None` when the template does not say it whole.
+    #[must_use]
+    pub fn shape(&self) -> Option<InstanceShape> {
+        let resources = self.template.containers.first()?.resources.as_ref()?;
+        let vcpu = cpu(resources.limits.get("cpu")?)?;
+        let memory = memory(resources.limits.get("memory")?)?;
+        let billing = if resources.cpu_idle { Billing::Request } else { Billing::Instance };
+        Some(InstanceShape { vcpu, memory, billing })
     }
 
     /// The traffic with every target by name, so that no new revision takes a share of it: "latest" becomes the

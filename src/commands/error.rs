@@ -47,6 +47,21 @@ pub enum CommandError {
     /// The report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A service on Cloud Run is not what it was.
+    #[error(
+        "{error}; the service was NOT put back{told}\n\nhint: repeat the command line with --resume, which puts it back \
+         first; what it was is in {path}",
+        told = before.as_ref().map(|before| format!(" after this: {before}")).unwrap_or_default(),
+        path = path.display()
+    )]
+    NotUndone {
+        /// Why it could not be put back.
+        error: CloudError,
+        /// Where it is written down what it was.
+        path: PathBuf,
+        /// What had ended the study before, if anything.
+        before: Option<Box<CommandError>>,
+    },
     /// The bundled service's database could not be prepared.
     #[error("the shop's database could not be prepared at {database_url}: {cause}")]
     Migrate {

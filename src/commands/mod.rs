@@ -6,6 +6,7 @@ mod exit;
 mod host;
 mod interrupt;
 mod local;
+mod lock_wait;
 mod platform;
 mod progress;
 mod render;

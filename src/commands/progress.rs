@@ -2,7 +2,7 @@
 
 use crate::driver::Progress as Load;
 use crate::scenario::Scenario;
-use crate::study::Watch;
+use crate::study::{TrialProgress, Watch};
 use crate::trial::{Invalid, Place, Study, TrialResult, Validity};
 use crate::tuner::Proposal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -90,7 +90,7 @@ impl Progress {
     }
 
     /// The live line.
-    pub(super) fn load(&self, load: &Load) {
+    pub(super) fn load(&self, load: &Load, instances: Option<u64>) {
         if self.bar.is_hidden() {
             return;
         }
@@ -98,7 +98,7 @@ impl Progress {
         let left = load.total.saturating_sub(load.elapsed);
         let later = now.trial_took.unwrap_or(load.total + OVERHEAD).mul_f64(now.later as f64);
         self.bar.set_message(format!(
-            "{}  {:>3.0}/{:.0} s  offered {:.0}/s  achieved {:.0}/s  p99 {:.0} ms  in flight {}{}  {} to go",
+            "{}  {:>3.0}/{:.0} s  offered {:.0}/s  achieved {:.0}/s  p99 {:.0} ms  in flight {}{}{}  {} to go",
             now.title,
             load.elapsed.as_secs_f64(),
             load.total.as_secs_f64(),
@@ -106,6 +106,7 @@ impl Progress {
             load.achieved_rate,
             load.response_time_p99.as_secs_f64() * 1e3,
             load.in_flight,
+            instances.map_or_else(String::new, |instances| format!("  instances {instances}")),
             if load.failed == 0 { String::new() } else { format!("  failed {}", load.failed) },
             minutes(left + later),
         ));
@@ -144,8 +145,8 @@ impl Watch for Progress {
         }
     }
 
-    fn trial_progress(&self, progress: &Load) {
-        self.load(progress);
+    fn trial_progress(&self, progress: &TrialProgress) {
+        self.load(&progress.load, progress.instances);
     }
 
     fn trial_driven(&self, trial: &TrialResult) {

@@ -53,10 +53,16 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let recording = loop {
         tokio::select! {
             recording = &mut driving => break recording?,
-            Ok(()) = receiver.changed() => progress.load(&receiver.borrow_and_update()),
+            Ok(()) = receiver.changed() => progress.load(&receiver.borrow_and_update(), None),
         }
     };
     progress.clear();
+    let mut text = report::run_summary(&recording, &scenario);
+    let broken = tuner::broken_slos(&scenario.slos, &recording);
+    for (slo, measured) in &broken {
+        text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
+    }
+    super::print(&text)?;
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&recording).map_err(|error| CommandError::Usage(error.to_string()))?;
         std::fs::write(path, text).map_err(|cause| CommandError::File {
@@ -65,12 +71,6 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
             cause,
         })?;
     }
-    let mut text = report::run_summary(&recording, &scenario);
-    let broken = tuner::broken_slos(&scenario.slos, &recording);
-    for (slo, measured) in &broken {
-        text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
-    }
-    super::print(&text)?;
     if let Some(status) = interrupt.status() {
         return Ok(status);
     }

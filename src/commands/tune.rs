@@ -94,15 +94,20 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     }
     ran?;
     if let Some(status) = interrupt.status() {
-        progress.say(&format!(
-            "interrupted; go on with: tidegate tune {} --out {} --resume",
-            options.scenario.display(),
-            dir.display()
-        ));
+        progress.say(&format!("interrupted; go on with: {}", resume_line(&options, &dir)));
         return Ok(status);
     }
-    progress.say(&report::summary(&study, &page(&dir)));
+    super::print(&report::summary(&study, &page(&dir)))?;
     Ok(status_of(&study))
+}
+
+/// The command line that goes on with the study.
+fn resume_line(options: &TuneOptions, dir: &Path) -> String {
+    let mut line = options.command.clone();
+    if options.out.is_none() {
+        line = format!("{line} --out '{}'", dir.display());
+    }
+    if options.resume { line } else { format!("{line} --resume") }
 }
 
 /// The report's page, from the working directory when it is below it.
@@ -227,18 +232,34 @@ fn prepare_dir(dir: &Path, study: &mut Study, resume: bool) -> Result<PathBuf, C
 /// Takes the trials of the saved study, which must have asked the same question.
 fn resume_study(dir: &Path, study: &mut Study) -> Result<(), CommandError> {
     let saved = Study::load(dir)?;
-    let same = saved.scenario == study.scenario
-        && saved.candidates == study.candidates
-        && saved.blocks == study.blocks
-        && saved.seed == study.seed
-        && saved.stage_share == study.stage_share;
-    if !same {
+    let asked = study.scenario.clone();
+    let differs = [
+        ("the scenario", saved.scenario != asked),
+        ("the candidates", saved.candidates != study.candidates),
+        ("the number of blocks", saved.blocks != study.blocks || saved.stage_share != study.stage_share),
+        ("the seed", saved.seed != study.seed),
+        ("the prices", saved.prices != study.prices),
+        ("the place", !same_place(&saved.place, &study.place)),
+    ];
+    if let Some((what, _)) = differs.iter().find(|(_, differs)| *differs) {
         return Err(CommandError::Usage(format!(
-            "--resume: the study in {} asked something else (scenario, candidates, blocks or seed differ)\n\nhint: repeat its command line: {}",
+            "--resume: the study in {} asked something else: {what} differs\n\nhint: repeat its command line: {}",
             dir.display(),
             saved.command
         )));
     }
-    *study = saved;
+    // The saved scenario lacks the values of variables that may be secrets; the file on the command line has them.
+    let scenario = study.scenario.clone();
+    *study = Study { scenario, ..saved };
     Ok(())
+}
+
+/// Trials of two places, or of limited and unlimited instances, are never mixed in a study.
+fn same_place(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (Place::Local(one), Place::Local(other)) => {
+            one.time_factor == other.time_factor && one.host_cores_per_vcpu == other.host_cores_per_vcpu
+        }
+        (one, other) => one == other,
+    }
 }

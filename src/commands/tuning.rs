@@ -5,12 +5,14 @@ use super::bundled;
 use super::error::CommandError;
 use super::interrupt::Interrupt;
 use super::local::{LocalOptions, LocalPlatform};
+use super::lock_wait;
 use super::progress::Progress;
 use super::tune::CloudTarget;
 use crate::cloud::{Cloud, Endpoint, Original, SteadyClock};
+use crate::cost::InstanceShape;
 use crate::scenario::{Service, ServiceSource};
 use crate::study::{self, CloudSite, Context, SiteOptions};
-use crate::trial::{Place, Study};
+use crate::trial::{Limiter, Place, Study};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub(super) struct Tuning<'a> {
 const DRAIN: Duration = Duration::from_secs(10);
 /// What the service was, kept beside the study until it is put back: a crash in between can then be mended.
 const ORIGINAL: &str = "original-service.json";
-/// The service's name on a local platform that serves nothing else is the scenario's.
+/// The platform takes any project.
 const LOCAL_PROJECT: &str = "local";
 
 impl Tuning<'_> {
@@ -50,9 +52,7 @@ impl Tuning<'_> {
         };
         let platform = LocalPlatform::start(&tidegate, &local).await?;
         self.progress.say(&platform.ready.describe());
-        if let Place::Local(scale) = &mut self.study.place {
-            scale.limiter = platform.ready.limiter.clone();
-        }
+        self.note_limiter(&platform.ready.limiter)?;
         let endpoint = Endpoint {
             local: Some(platform.ready.endpoint.clone()),
             project: LOCAL_PROJECT.to_owned(),
@@ -68,9 +68,29 @@ impl Tuning<'_> {
             self.trials(&cloud, &original).await
         }
         .await;
+        // A platform that died is why its endpoints could not be reached: that is told first.
         let stopped = platform.stop().await;
-        ran?;
-        stopped
+        for trial in self.study.trials.iter_mut().filter(|trial| trial.lock_wait_s.is_none()) {
+            trial.lock_wait_s = lock_wait::of_revision(&self.dir.join("logs"), &trial.revision);
+        }
+        match (stopped, ran) {
+            (Err(died), Err(_)) => Err(died),
+            (_, Err(error)) => Err(error),
+            (stopped, Ok(())) => stopped,
+        }
+    }
+
+    /// A resumed study goes on under the limiter it began with, or not at all.
+    fn note_limiter(&mut self, limiter: &Limiter) -> Result<(), CommandError> {
+        let Place::Local(scale) = &mut self.study.place else { return Ok(()) };
+        if !self.study.trials.is_empty() && scale.limiter.kind != limiter.kind {
+            return Err(CommandError::Usage(format!(
+                "--resume: the study began with limiter {}, and now it is {}\n\nhint: choose --limiter {}, or begin a new study",
+                scale.limiter.kind, limiter.kind, scale.limiter.kind
+            )));
+        }
+        scale.limiter = limiter.clone();
+        Ok(())
     }
 
     /// Runs the study on a service of Cloud Run, and puts back what was changed, whatever happened.
@@ -83,22 +103,54 @@ impl Tuning<'_> {
         };
         let cloud = connect(endpoint).await?;
         let original = self.remember(&cloud).await?;
-        cloud.pin(&original).await?;
-        let ran = self.trials(&cloud, &original).await;
+        self.same_shape(&original)?;
+        let ran = async {
+            cloud.pin(&original).await?;
+            self.trials(&cloud, &original).await
+        }
+        .await;
         let undone = cloud.undo(&original).await;
-        ran?;
-        undone?;
         let path = self.dir.join(ORIGINAL);
-        std::fs::remove_file(&path).map_err(|cause| CommandError::File { action: "remove", path, cause })
+        match (ran, undone) {
+            (ran, Ok(())) => {
+                ran?;
+                std::fs::remove_file(&path).map_err(|cause| CommandError::File { action: "remove", path, cause })
+            }
+            (Ok(()), Err(error)) => Err(CommandError::NotUndone { error, path, before: None }),
+            (Err(before), Err(error)) => Err(CommandError::NotUndone { error, path, before: Some(Box::new(before)) }),
+        }
+    }
+
+    /// Candidates are made from the service's own template: prices hold only when the scenario says what that is.
+    fn same_shape(&self, original: &Original) -> Result<(), CommandError> {
+        let Some(shape) = original.shape() else { return Ok(()) };
+        let asked = self.study.shape;
+        if shape == asked {
+            return Ok(());
+        }
+        let words = |shape: InstanceShape| {
+            format!("{} vCPU, {} GiB, {:?}-based billing", shape.vcpu.0, shape.memory.0, shape.billing).to_lowercase()
+        };
+        Err(CommandError::Usage(format!(
+            "the service has {}, and the scenario's `service` section says {}: it would be priced wrongly\n\nhint: change \
+             `vcpu`, `memory` and `billing` in the scenario to what the service has",
+            words(shape),
+            words(asked)
+        )))
     }
 
     /// Writes down what the service is before anything is changed. When an earlier session of this study died before it
     /// could put the service back, that is done first.
     async fn remember(&self, cloud: &Cloud) -> Result<Original, CommandError> {
         let path = self.dir.join(ORIGINAL);
-        if let Ok(text) = std::fs::read_to_string(&path)
-            && let Ok(original) = serde_json::from_str::<Original>(&text)
-        {
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let original: Original = serde_json::from_str(&text).map_err(|error| {
+                CommandError::Usage(format!(
+                    "{}: {error}: this file says what the service was before an earlier session changed it, and cannot be \
+                     read\n\nhint: put the service's template and traffic back by hand, then remove the file",
+                    path.display()
+                ))
+            })?;
             self.progress.say("putting back what an earlier session left changed");
             cloud.undo(&original).await?;
         }
@@ -114,7 +166,8 @@ impl Tuning<'_> {
             stage_divisor: self.study.stage_divisor(),
             billing: self.service.billing,
             service: self.service_name(),
-            stamp: stamp_of(&self.study.started_at, self.study.trials.len()),
+            stamp: stamp(),
+            sample_period: cloud.sampling().await?.period,
             drain: DRAIN,
         };
         let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), options));
@@ -164,9 +217,7 @@ async fn prepare_database(tidegate: &Path, dir: &Path, env: &mut BTreeMap<String
     Ok(())
 }
 
-/// A letter, then letters and digits, that tell this session's revisions from any other's.
-fn stamp_of(started_at: &str, trials: usize) -> String {
-    let seconds = started_at.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_second);
-    let resumed = if trials == 0 { String::new() } else { format!("r{trials}") };
-    format!("s{:x}{resumed}", seconds & 0x00ff_ffff)
+/// A letter and six hexadecimal digits that tell this session's revisions from any other's of the last half year.
+fn stamp() -> String {
+    format!("s{:06x}", jiff::Timestamp::now().as_second() & 0x00ff_ffff)
 }

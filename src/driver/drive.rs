@@ -38,7 +38,7 @@ pub enum DriveError {
         cause: String,
     },
     /// A set-up step failed.
-    #[error("set-up step {step:?} failed: {cause}")]
+    #[error("set-up step {step:?} failed: {cause}; check that the service runs at the target's address and answers this step as the scenario expects")]
     SetUp {
         /// The step.
         step: String,
@@ -46,7 +46,7 @@ pub enum DriveError {
         cause: String,
     },
     /// The service does not tell a number that the scenario observes.
-    #[error("observation {observation:?} failed: {cause}")]
+    #[error("observation {observation:?} failed: {cause}; check its path and its `sum` against what the service answers")]
     Observation {
         /// The observation.
         observation: String,
@@ -54,7 +54,7 @@ pub enum DriveError {
         cause: String,
     },
     /// The operating system refused what the driver needs.
-    #[error("the driver cannot run: {cause}")]
+    #[error("the driver cannot run: {cause}; close other programs, or raise the limits of threads and open files (`ulimit -a`)")]
     Driver {
         /// What happened.
         cause: String,
@@ -85,11 +85,14 @@ pub async fn drive(
     }
     let mut recorder = Recorder::new(Shape::of(plan));
     recorder.set_up(&set_up);
-    let before = observe(plan, &base_url).await?;
+    let interrupted = *stop.borrow();
+    let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
     recorder.set_up(&before.sent);
     let mut recording = load(plan.clone(), target, recorder, options.drain, (progress, stop)).await?;
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
-    if let Ok(after) = observe(plan, &base_url).await {
+    if !recording.interrupted
+        && let Ok(after) = observe(plan, &base_url).await
+    {
         enter(&mut recording, &before, &after);
     }
     Ok(recording)
@@ -123,6 +126,7 @@ async fn load(
         let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
             runtime.block_on(async move {
                 let before = host::Usage::read();
+                let started_at = jiff::Timestamp::now();
                 let load = Arc::new(Load {
                     plan,
                     base_url,
@@ -135,6 +139,7 @@ async fn load(
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;
                 let mut recording = load.record(|recorder| recorder.conclude(interrupted));
                 host::Usage::read().since(&before).enter(&mut recording);
+                recording.started_at = started_at.to_string();
                 recording
             })
         });

@@ -1,10 +1,10 @@
 //! A place where trials really run: Cloud Run, or the local platform through the same client.
 
-use super::site::{Driven, Site, StudyError};
+use super::site::{Driven, Site, StudyError, TrialProgress};
 use crate::cloud::{Cloud, CloudError, Original, UsageWindow};
-use crate::driver::{self, Options, Progress};
+use crate::driver::{self, DriveError, Options, Progress};
 use crate::scenario::{Billing, Plan, Scenario};
-use crate::trial::Usage;
+use crate::trial::{Recording, Usage};
 use crate::tuner::Proposal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct SiteOptions {
     pub service: String,
     /// Tells the revisions of this study from those of any other: lower-case letters and digits.
     pub stamp: String,
+    /// Between two samples of Monitoring.
+    pub sample_period: Duration,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
 }
@@ -35,6 +37,9 @@ pub struct CloudSite {
     options: SiteOptions,
 }
 
+/// Cloud Run's limit of a revision's name.
+const REVISION_NAME_MAX: usize = 63;
+
 impl CloudSite {
     /// A site on a service that was taken over.
     #[must_use]
@@ -42,10 +47,42 @@ impl CloudSite {
         Self { cloud, original, options }
     }
 
-    /// `<service>-<stamp>-<number>-c<max concurrency>`, shortened at the service's end to the 63 characters that a
-    /// revision name may have.
+    /// `<service>-<stamp>-t<number>-c<max concurrency>`, without the last part where that would be too long.
     fn revision_name(&self, number: u32, proposal: &Proposal) -> String {
-        format!("{}-{}-t{number}-c{}", self.options.service, self.options.stamp, proposal.candidate.max_concurrency)
+        let name = format!("{}-{}-t{number}", self.options.service, self.options.stamp);
+        let told = format!("{name}-c{}", proposal.candidate.max_concurrency);
+        if told.len() <= REVISION_NAME_MAX { told } else { name }
+    }
+}
+
+impl CloudSite {
+    /// Drives, and tells meanwhile how many instances Monitoring shows.
+    async fn watched_drive(
+        &self,
+        plan: &Plan,
+        options: &Options,
+        revision: &str,
+        (progress, stop): (watch::Sender<TrialProgress>, watch::Receiver<bool>),
+    ) -> Result<Recording, DriveError> {
+        let (sender, mut receiver) = watch::channel(Progress::default());
+        let driving = driver::drive(plan, options, sender, stop);
+        tokio::pin!(driving);
+        let mut samples = tokio::time::interval(self.options.sample_period);
+        loop {
+            tokio::select! {
+                driven = &mut driving => return driven,
+                Ok(()) = receiver.changed() => {
+                    let load = receiver.borrow_and_update().clone();
+                    progress.send_modify(|told| told.load = load);
+                }
+                _ = samples.tick() => {
+                    // A live figure only: when it cannot be read now, the next sample comes soon.
+                    if let Ok(Some(instances)) = self.cloud.instances(revision).await {
+                        progress.send_modify(|told| told.instances = Some(instances));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -54,21 +91,27 @@ impl Site for CloudSite {
         &self,
         number: u32,
         proposal: Proposal,
-        progress: watch::Sender<Progress>,
+        progress: watch::Sender<TrialProgress>,
         stop: watch::Receiver<bool>,
     ) -> Result<Driven, StudyError> {
         let deployed_at = jiff::Timestamp::now();
         let revision = self.revision_name(number, &proposal);
         let tag = format!("{}-t{number}", self.options.stamp);
-        let deployed = self.cloud.deploy(&self.original, proposal.candidate, &revision, &tag).await?;
+        let mut stopped = stop.clone();
+        let deployed = tokio::select! {
+            deployed = self.cloud.deploy(&self.original, proposal.candidate, &revision, &tag) => deployed?,
+            // What the operation still does is undone with the rest.
+            Ok(_) = stopped.wait_for(|stop| *stop) => return Err(StudyError::Stopped),
+        };
         let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.stage_divisor);
         let options = Options { base_url: deployed.url.clone(), drain: self.options.drain };
-        let driving = driver::drive(&plan, &options, progress, stop).await;
+        let driving = self.watched_drive(&plan, &options, &deployed.revision, (progress, stop)).await;
         let ended_at = jiff::Timestamp::now();
-        // The revision is retired even when the load could not be sent: no tag stays behind.
-        self.cloud.retire(&self.original).await?;
+        // The revision is retired even when the load could not be sent: no tag stays behind. When it cannot be, the next
+        // deployment or the undo fails with the same cause, and what was measured is saved before.
+        let _ = self.cloud.retire(&self.original).await;
         let recording = driving?;
-        let started_at = ended_at - jiff::SignedDuration::from_secs_f64(recording.duration_s);
+        let started_at = recording.started_at.parse().unwrap_or(deployed_at);
         Ok(Driven { number, proposal, revision: deployed.revision, deployed_at, started_at, ended_at, recording })
     }
 

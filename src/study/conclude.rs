@@ -3,7 +3,7 @@
 use super::site::Driven;
 use super::validity::{distrust, judge_usage};
 use crate::cloud::CloudError;
-use crate::cost::{Consumption, Cost, InstanceShape, Prices};
+use crate::cost::{InstanceShape, Prices};
 use crate::scenario::Plan;
 use crate::trial::{Invalid, Observed, Recording, StockCheck, TrialResult, Usage, Validity};
 
@@ -22,6 +22,7 @@ pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
         attempt: driven.proposal.attempt,
         revision: driven.revision,
         started_at: driven.started_at.to_string(),
+        lock_wait_s: None,
         stock: stock(plan, &driven.recording),
         recording: driven.recording,
         usage: None,
@@ -36,6 +37,11 @@ fn stock(plan: &Plan, recording: &Recording) -> Option<StockCheck> {
     let sold = *recording.counters.get(&law.counter)?;
     let Observed { before, after } = *recording.observed.get(&law.observation)?;
     Some(StockCheck { sold, fall: before - after })
+}
+
+/// Instances that are kept warm, and charged at the idle rate while they serve nothing.
+fn min_instances(plan: &Plan) -> u32 {
+    plan.scenario().service.as_ref().map_or(0, |service| service.min_instances)
 }
 
 /// True when the driver's side alone already spoils the trial.
@@ -58,7 +64,7 @@ pub(super) fn billed(
     match usage {
         Ok(usage) => {
             reasons.extend(judge_usage(&trial.recording, &usage));
-            trial.cost = Some(price(&usage, shape, prices));
+            trial.cost = Some(prices.cost(shape, &usage.consumption(min_instances(plan))));
             trial.usage = Some(usage);
         }
         Err(error) => reasons.push(Invalid::UsageMissing { cause: error.to_string() }),
@@ -66,13 +72,3 @@ pub(super) fn billed(
     trial.validity = if reasons.is_empty() { Validity::Valid } else { Validity::Invalid(reasons) };
 }
 
-/// What the usage of a revision costs. Candidates have no min instances of their own during a trial that stay idle at
-/// the idle rate: a revision that serves one trial is billed for what it does.
-fn price(usage: &Usage, shape: &InstanceShape, prices: &Prices) -> Cost {
-    let consumption = Consumption {
-        billable_instance_time_s: usage.billable_instance_time_s,
-        idle_min_instance_time_s: 0.0,
-        requests: usage.request_count(),
-    };
-    prices.cost(shape, &consumption)
-}

@@ -9,6 +9,6 @@ mod study_loop;
 mod validity;
 
 pub use cloud_site::{CloudSite, SiteOptions};
-pub use site::{Driven, Silent, Site, StudyError, Watch};
+pub use site::{Driven, Site, StudyError, TrialProgress, Watch};
 pub use study_loop::{Context, run};
 pub use validity::distrust;

@@ -15,7 +15,7 @@ pub trait Site: Send + Sync + 'static {
         &self,
         number: u32,
         proposal: Proposal,
-        progress: watch::Sender<Progress>,
+        progress: watch::Sender<TrialProgress>,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = Result<Driven, StudyError>> + Send;
 
@@ -43,12 +43,21 @@ pub struct Driven {
     pub recording: Recording,
 }
 
+/// How far a trial is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrialProgress {
+    /// Its load, as the driver sees it now.
+    pub load: Progress,
+    /// Instances of its revision in the newest sample that Monitoring shows, which may be minutes old in the cloud.
+    pub instances: Option<u64>,
+}
+
 /// Who is told how a study goes on.
 pub trait Watch: Send + Sync {
     /// A trial begins; `to_go` counts it and those after it, as far as known.
     fn trial_started(&self, number: u32, to_go: usize, proposal: &Proposal);
     /// Called about four times a second while its load runs.
-    fn trial_progress(&self, progress: &Progress);
+    fn trial_progress(&self, progress: &TrialProgress);
     /// Its load has ended; its usage is being read.
     fn trial_driven(&self, trial: &TrialResult);
     /// It is concluded and saved.
@@ -58,12 +67,14 @@ pub trait Watch: Send + Sync {
 }
 
 /// A watch that says nothing.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
+pub(crate) struct Silent;
 
+#[cfg(test)]
 impl Watch for Silent {
     fn trial_started(&self, _: u32, _: usize, _: &Proposal) {}
-    fn trial_progress(&self, _: &Progress) {}
+    fn trial_progress(&self, _: &TrialProgress) {}
     fn trial_driven(&self, _: &TrialResult) {}
     fn trial_concluded(&self, _: &TrialResult) {}
     fn reading_usage(&self, _: usize) {}
@@ -81,6 +92,9 @@ pub enum StudyError {
     /// What was measured could not be saved.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The user stopped it before the load began.
+    #[error("stopped")]
+    Stopped,
     /// The task that read a usage ended without an answer.
     #[error("the reading of a trial's usage ended without an answer; this is a fault of tidegate, please report it")]
     ReaderDied,

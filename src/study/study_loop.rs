@@ -1,9 +1,8 @@
 //! The loop of a study: propose → drive → save → read the usage while the next trial runs → conclude → save.
 
 use super::conclude;
-use super::site::{Driven, Site, StudyError, Watch};
+use super::site::{Driven, Site, StudyError, TrialProgress, Watch};
 use crate::cloud::CloudError;
-use crate::driver::Progress;
 use crate::scenario::Plan;
 use crate::trial::{Study, Usage};
 use crate::tuner::{Proposal, Search, decide};
@@ -43,12 +42,20 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
         }
         let Some(proposal) = search.propose() else {
             context.watch.reading_usage(readings.len());
-            let Some(read) = readings.join_next().await else { break };
-            conclude_read(study, &mut search, context, read)?;
+            let mut stop = context.stop.clone();
+            tokio::select! {
+                read = readings.join_next() => {
+                    let Some(read) = read else { break };
+                    conclude_read(study, &mut search, context, read)?;
+                }
+                // The usages that are still to come are asked for again when the study goes on.
+                Ok(_) = stop.wait_for(|stop| *stop) => break,
+            }
             continue;
         };
         let driven = match drive(&site, study, &search, proposal, context).await {
             Ok(driven) => driven,
+            Err(StudyError::Stopped) => break,
             Err(error) => {
                 failure = Some(error);
                 break;
@@ -101,7 +108,7 @@ async fn drive<S: Site>(
 ) -> Result<Driven, StudyError> {
     let number = study.trials.iter().map(|trial| trial.number).max().unwrap_or(0) + 1;
     context.watch.trial_started(number, search.remaining(), &proposal);
-    let (sender, mut receiver) = watch::channel(Progress::default());
+    let (sender, mut receiver) = watch::channel(TrialProgress::default());
     let driving = site.drive(number, proposal, sender, context.stop.clone());
     tokio::pin!(driving);
     loop {
@@ -161,7 +168,7 @@ mod tests {
             &self,
             number: u32,
             proposal: Proposal,
-            _: watch::Sender<Progress>,
+            _: watch::Sender<TrialProgress>,
             _: watch::Receiver<bool>,
         ) -> Result<Driven, StudyError> {
             if self.broken == Some(number) {

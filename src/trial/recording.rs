@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
+    /// When the load started, RFC 3339; empty when it did not.
+    #[serde(default)]
+    pub started_at: String,
     /// Seconds from the start of the load to the last answer.
     pub duration_s: f64,
     /// The books of all arrivals (open model) or sessions (closed model), warm-up included.
