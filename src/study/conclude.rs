@@ -23,6 +23,7 @@ pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
         revision: driven.revision,
         started_at: driven.started_at.to_string(),
         stock: stock(plan, &driven.recording),
+        lock_wait_s: None,
         recording: driven.recording,
         usage: None,
         cost: None,

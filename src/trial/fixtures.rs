@@ -27,6 +27,7 @@ pub(crate) fn trial(number: u32, max_concurrency: u32, per_million: f64, respons
         usage: None,
         cost: Some(Cost { cpu: Usd(per_million), request_count: 1_000_000, ..Cost::default() }),
         stock: None,
+        lock_wait_s: None,
         validity: Validity::Valid,
     }
 }
