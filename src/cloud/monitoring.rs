@@ -150,7 +150,11 @@ impl Cloud {
         let newest = readings.iter().map(|reading| reading.end).max();
         let newest = newest.map(|end| readings.iter().filter(move |reading| reading.end == end));
         let total = newest.map(|states| states.map(|reading| reading.value.total()).sum::<f64>());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "plausible values are small counts")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "plausible values are small counts"
+        )]
         Ok(total.map(|total| total as u64))
     }
 

@@ -86,7 +86,9 @@ impl LocalPlatform {
         drop(self.child.stdin.take());
         match tokio::time::timeout(STOP_MAX, self.child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(CommandError::Platform(format!("ended with {status}; what was measured is saved: go on with --resume"))),
+            Ok(Ok(status)) => Err(CommandError::Platform(format!(
+                "ended with {status}; what was measured is saved: go on with --resume"
+            ))),
             Ok(Err(error)) => Err(CommandError::Platform(format!("could not be awaited: {error}"))),
             Err(_) => {
                 Err(CommandError::Platform(format!("did not stop within {} s and was killed", STOP_MAX.as_secs())))

@@ -27,7 +27,8 @@ mod tests {
     #[test]
     fn waits_are_summed_over_the_instances_of_one_revision_only() {
         let dir = tempfile::tempdir().unwrap();
-        let line = |wait: f64| format!("{{\"message\":\"stopped\",\"process\":{{\"requests\":2,\"lock_wait_ms\":{wait}}}}}\n");
+        let line =
+            |wait: f64| format!("{{\"message\":\"stopped\",\"process\":{{\"requests\":2,\"lock_wait_ms\":{wait}}}}}\n");
         for (name, wait) in [("shop-t1-c4-1.log", 500.0), ("shop-t1-c4-2.log", 250.0), ("shop-t1-c40-1.log", 9e9)] {
             std::fs::write(dir.path().join(name), format!("{{\"lock_wait_ms\":7}}\n{}", line(wait))).unwrap();
         }

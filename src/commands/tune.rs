@@ -10,7 +10,7 @@ use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
 use crate::report;
 use crate::scenario::{Candidate, Scenario, Service, Tune};
-use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, STUDY_FILE, Scale, Study};
+use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, STUDY_FILE, Scale, Study, redacted_scenario};
 use std::path::{Path, PathBuf};
 
 /// What `tune` is asked.
@@ -232,7 +232,7 @@ fn prepare_dir(dir: &Path, study: &mut Study, resume: bool) -> Result<PathBuf, C
 /// Takes the trials of the saved study, which must have asked the same question.
 fn resume_study(dir: &Path, study: &mut Study) -> Result<(), CommandError> {
     let saved = Study::load(dir)?;
-    let asked = study.scenario.clone();
+    let asked = redacted_scenario(&study.scenario);
     let differs = [
         ("the scenario", saved.scenario != asked),
         ("the candidates", saved.candidates != study.candidates),

@@ -38,7 +38,9 @@ pub enum DriveError {
         cause: String,
     },
     /// A set-up step failed.
-    #[error("set-up step {step:?} failed: {cause}; check that the service runs at the target's address and answers this step as the scenario expects")]
+    #[error(
+        "set-up step {step:?} failed: {cause}; check that the service runs at the target's address and answers this step as the scenario expects"
+    )]
     SetUp {
         /// The step.
         step: String,
@@ -46,7 +48,9 @@ pub enum DriveError {
         cause: String,
     },
     /// The service does not tell a number that the scenario observes.
-    #[error("observation {observation:?} failed: {cause}; check its path and its `sum` against what the service answers")]
+    #[error(
+        "observation {observation:?} failed: {cause}; check its path and its `sum` against what the service answers"
+    )]
     Observation {
         /// The observation.
         observation: String,
@@ -54,7 +58,9 @@ pub enum DriveError {
         cause: String,
     },
     /// The operating system refused what the driver needs.
-    #[error("the driver cannot run: {cause}; close other programs, or raise the limits of threads and open files (`ulimit -a`)")]
+    #[error(
+        "the driver cannot run: {cause}; close other programs, or raise the limits of threads and open files (`ulimit -a`)"
+    )]
     Driver {
         /// What happened.
         cause: String,

@@ -10,27 +10,13 @@ use super::number::in_milliseconds;
 /// Google's default max concurrency (a service with at least 1 vCPU, Admin API; read 2026-11-22).
 const GOOGLES_DEFAULT: Candidate = Candidate { max_concurrency: 80 };
 
-/// Successful check-outs: the scenario's counter `checkouts` if it has one, else the answers 200 to 299 of steps that
-/// have `checkout` in their name; warm-up included.
-fn checkouts(recording: &Recording) -> u64 {
-    if let Some(counted) = recording.counters.get("checkouts") {
-        return u64::try_from(*counted).unwrap_or(0);
-    }
-    let of_checkout = |name: &str| name.to_ascii_lowercase().replace(['-', '_', ' '], "").contains("checkout");
-    let successful = |answer: &str| answer.parse::<u16>().is_ok_and(|status| (200..300).contains(&status));
-    recording
-        .steps
-        .iter()
-        .filter(|step| of_checkout(&step.name))
-        .flat_map(|step| &step.answers)
-        .filter(|(answer, _)| successful(answer))
-        .map(|(_, count)| count)
-        .sum()
-}
+/// The counter that scenarios keep of successful check-outs.
+const CHECKOUTS: &str = "checkouts";
 
-/// What the trial cost for each thousand of successful check-outs; none when there were none.
+/// What the trial cost for each thousand of successful check-outs, as the scenario's counter `checkouts` has them; none
+/// when it has none.
 pub(super) fn cost_per_thousand_checkouts(trial: &TrialResult) -> Option<Usd> {
-    trial.cost?.per_thousand(checkouts(&trial.recording))
+    trial.cost_per_thousand(CHECKOUTS)
 }
 
 /// Mean over the candidate's valid trials of what a thousand successful check-outs cost.
@@ -142,6 +128,19 @@ pub(super) fn instances_max(trial: &TrialResult) -> Option<u64> {
 /// Mean over samples of the instances' CPU utilisation (0 to 1), if the platform told.
 pub(super) fn instance_cpu(trial: &TrialResult) -> Option<f64> {
     mean(trial.usage.as_ref()?.samples.iter().filter_map(|sample| sample.cpu_utilization_mean))
+}
+
+/// Milliseconds that a request waited for database locks, mean over the requests that reached an instance, if the
+/// service's logs and the platform told.
+pub(super) fn lock_wait_ms_per_request(trial: &TrialResult) -> Option<f64> {
+    let reached = trial.usage.as_ref()?.request_count();
+    (reached > 0).then_some(trial.lock_wait_s? * 1e3 / reached as f64)
+}
+
+/// Mean over the candidate's valid trials of [`lock_wait_ms_per_request`]; none when one of them cannot say.
+pub(super) fn mean_lock_wait_ms_per_request(study: &Study, candidate: Candidate) -> Option<f64> {
+    let waits: Option<Vec<f64>> = trials_of(study, candidate).into_iter().map(lock_wait_ms_per_request).collect();
+    mean(waits?)
 }
 
 /// The line that applies a candidate.

@@ -4,8 +4,8 @@ mod measured;
 
 use crate::cost::{InstanceShape, PriceBook};
 use crate::scenario::{
-    Arrivals, Billing, Body, Candidate, Expectation, Journey, LoadModel, Objective, Scenario, Service, ServiceSource,
-    Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
+    Arrivals, Billing, Body, Candidate, Conservation, Expectation, Journey, LoadModel, Objective, Scenario, Service,
+    ServiceSource, Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
 };
 use crate::trial::{
     Choice, Decision, Host, Invalid, Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Standing, Study, TrialResult,
@@ -159,6 +159,7 @@ pub(super) fn hostile_study() -> Study {
     study.scenario.name = evil.to_owned();
     study.scenario.description = evil.to_owned();
     study.scenario.stages[0].name = evil.to_owned();
+    study.scenario.conservation[0].counter = evil.to_owned();
     study.scenario.slos[0].text = evil.to_owned();
     study.host.cpu = evil.to_owned();
     study.place = Place::CloudRun { project: evil.to_owned(), region: evil.to_owned(), service: evil.to_owned() };
@@ -220,7 +221,7 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
         variables: BTreeMap::new(),
         set_up: Vec::new(),
         observations: Vec::new(),
-        conservation: Vec::new(),
+        conservation: vec![Conservation { counter: "units_sold".to_owned(), observation: "stock".to_owned() }],
         journeys: vec![Journey { name: "buy".to_owned(), weight: 1.0, steps: STEPS.map(step).to_vec() }],
         load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 512 },
         stages: vec![

@@ -67,7 +67,8 @@ impl Headline {
             }
             None => (News::Unfinished, "Not decided yet".to_owned(), &String::new()),
         };
-        let reason = if news == News::Unfinished { unfinished(study) } else { sentence(reason) };
+        let mut reason = if news == News::Unfinished { unfinished(study) } else { sentence(reason) };
+        reason.push_str(caution(study));
         let chosen = facts::choice(study).map(|choice| choice.candidate);
         Self {
             news,
@@ -90,6 +91,20 @@ fn sentence(reason: &str) -> String {
     let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
     let end = if reason.is_empty() || reason.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{end}", characters.as_str())
+}
+
+/// A warning when the figures of the chosen candidate rest on a single trial: nothing then tells how much they vary.
+fn caution(study: &Study) -> &'static str {
+    let rests_on_one = |standing: &Standing| standing.trials_valid == 1;
+    let chosen = facts::choice(study).and_then(|choice| facts::standing(study, choice.candidate));
+    if !chosen.is_some_and(rests_on_one) {
+        return "";
+    }
+    if facts::standings(study).iter().all(rests_on_one) {
+        " One trial each: a look, not a measurement."
+    } else {
+        " Its figures rest on one trial: a look, not a measurement."
+    }
 }
 
 fn unfinished(study: &Study) -> String {
@@ -268,5 +283,20 @@ mod tests {
     fn the_choice_is_compared_with_googles_default_when_it_was_tried() {
         let headline = Headline::of(&fixture::study());
         assert!(headline.figures[0].note.ends_with("against 80 (Google’s default)"), "{}", headline.figures[0].note);
+    }
+
+    #[test]
+    fn what_rests_on_one_trial_is_called_a_look() {
+        let mut study = fixture::study();
+        assert!(!Headline::of(&study).reason.contains("a look"));
+        let standings = &mut study.decision.as_mut().unwrap().standings;
+        standings.iter_mut().find(|standing| standing.candidate.max_concurrency == 16).unwrap().trials_valid = 1;
+        let reason = Headline::of(&study).reason;
+        assert!(reason.ends_with("promise. Its figures rest on one trial: a look, not a measurement."), "{reason}");
+        for standing in &mut study.decision.as_mut().unwrap().standings {
+            standing.trials_valid = 1;
+        }
+        let reason = Headline::of(&study).reason;
+        assert!(reason.ends_with("promise. One trial each: a look, not a measurement."), "{reason}");
     }
 }

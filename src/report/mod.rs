@@ -6,10 +6,12 @@ mod document;
 mod facts;
 mod headline;
 mod html;
+mod law;
 mod markdown;
 mod number;
 mod plot;
 mod render;
+mod stage;
 mod terminal;
 mod trials_csv;
 

@@ -152,6 +152,22 @@ mod tests {
     }
 
     #[test]
+    fn no_file_of_a_report_holds_a_value_that_may_be_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut study = fixture::study();
+        let service = study.scenario.service.as_mut().unwrap();
+        service.env.insert("PAYMENT_TOKEN".to_owned(), "hunter2".to_owned());
+        render(&study, folder.path()).unwrap();
+        for (name, bytes) in files(folder.path()) {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains("hunter2"), "{name} holds the value");
+            if name == "index.html" {
+                assert!(text.contains("PAYMENT_TOKEN"), "its name is part of the conditions");
+            }
+        }
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("taken");

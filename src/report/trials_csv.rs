@@ -4,7 +4,7 @@ use super::facts;
 use super::number::in_milliseconds;
 use crate::trial::{Study, TrialResult, Validity};
 
-const COLUMNS: [&str; 30] = [
+const COLUMNS: [&str; 31] = [
     "trial",
     "max_concurrency",
     "block",
@@ -35,6 +35,7 @@ const COLUMNS: [&str; 30] = [
     "instance_cpu_utilization_mean",
     "host_cpu_share",
     "driver_cpu_s",
+    "lock_wait_ms_per_request",
 ];
 
 /// The table with its head. What is not known is an empty field.
@@ -87,6 +88,7 @@ fn record(trial: &TrialResult) -> [String; COLUMNS.len()] {
         optional(facts::instance_cpu(trial)),
         optional(recording.host_cpu_share),
         number(recording.driver_cpu_s),
+        optional(facts::lock_wait_ms_per_request(trial)),
     ]
 }
 
@@ -108,6 +110,18 @@ mod tests {
     #[test]
     fn the_table_of_a_study_is_this() {
         insta::assert_snapshot!(String::from_utf8(render(&fixture::study()).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn the_wait_for_locks_is_told_per_request_that_reached_an_instance() {
+        let mut study = fixture::study();
+        // The first trial had 1909 requests.
+        study.trials[0].lock_wait_s = Some(3.818);
+        let bytes = render(&study).unwrap();
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let column = reader.headers().unwrap().iter().position(|title| title == "lock_wait_ms_per_request").unwrap();
+        let fields: Vec<_> = reader.records().map(|line| line.unwrap()[column].to_owned()).collect();
+        assert_eq!(fields[..2], ["2", ""]);
     }
 
     #[test]

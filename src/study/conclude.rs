@@ -71,4 +71,3 @@ pub(super) fn billed(
     }
     trial.validity = if reasons.is_empty() { Validity::Valid } else { Validity::Invalid(reasons) };
 }
-

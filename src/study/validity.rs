@@ -151,6 +151,9 @@ mod tests {
         usage.requests.remove("503");
         assert!(matches!(judge_usage(&recording, &usage).as_slice(), [Invalid::Books { .. }]));
         usage.requests.insert("200".to_owned(), 120);
-        assert!(matches!(judge_usage(&recording, &usage).as_slice(), [Invalid::Books { .. }]), "somebody else's traffic");
+        assert!(
+            matches!(judge_usage(&recording, &usage).as_slice(), [Invalid::Books { .. }]),
+            "somebody else's traffic"
+        );
     }
 }

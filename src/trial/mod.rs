@@ -17,5 +17,5 @@ pub use recording::{
 };
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
-pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study};
+pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study, redacted_scenario, value_is_saved};
 pub use usage::{Usage, UsageSample};

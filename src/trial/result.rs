@@ -33,7 +33,8 @@ pub struct TrialResult {
     pub cost: Option<Cost>,
     /// Units sold according to the answers and fall in stock according to the service, if the study could ask.
     pub stock: Option<StockCheck>,
-    /// Seconds that the service's requests waited for database locks, summed, if the service logs it.
+    /// Seconds that the service's requests waited for database locks, summed over all of them, from its own logs;
+    /// `None` when its logs do not tell.
     #[serde(default)]
     pub lock_wait_s: Option<f64>,
     /// Whether it is evidence.

@@ -71,6 +71,10 @@ impl Study {
     ///
     /// The file is written beside the old one, synced and renamed over it: after a crash or on a full disk there is
     /// either the old study or the new one, never half of one.
+    ///
+    /// Values of the service's environment that may be secrets are replaced by `(not saved)`, see
+    /// [`redacted_scenario`](super::redacted_scenario): nothing but the service itself needs them, and a study that is
+    /// resumed takes them from the scenario's file again.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, StoreError> {
         let path = folder.join(STUDY_FILE);
         let partial = folder.join(PARTIAL_FILE);
@@ -132,7 +136,10 @@ fn form(path: PathBuf, error: &serde_json::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{study, trial, usage};
+    use super::super::redacted_scenario;
     use super::*;
+    use crate::scenario::{Billing, Service, ServiceSource};
+    use crate::units::{Gib, Vcpu};
 
     fn example() -> Study {
         let mut trial = trial(1, 8, 10.0, 100.0);
@@ -166,6 +173,34 @@ mod tests {
         let first = fs::read(example().save(&folder.path().join("a")).unwrap()).unwrap();
         let loaded = Study::load(&folder.path().join("a")).unwrap();
         assert_eq!(fs::read(loaded.save(&folder.path().join("b")).unwrap()).unwrap(), first);
+    }
+
+    #[test]
+    fn no_value_that_may_be_a_secret_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [("DATABASE_URL", "postgres://shop:hunter2@db"), ("API_KEY", "hunter2"), ("WAIT_MS", "90")];
+        let mut example = example();
+        example.scenario.service = Some(Service {
+            source: ServiceSource::Bundled("shop".to_owned()),
+            env: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            vcpu: Vcpu(1.0),
+            memory: Gib(0.5),
+            min_instances: 0,
+            max_instances: 10,
+            billing: Billing::Request,
+            host_cores_per_vcpu: 0.05,
+            time_factor: 12.0,
+            region: "us-central1".to_owned(),
+        });
+        let path = example.save(folder.path()).unwrap();
+        assert!(!fs::read_to_string(&path).unwrap().contains("hunter2"));
+        let saved = Study::load(&path).unwrap().scenario;
+        let env: Vec<_> = saved.service.as_ref().unwrap().env.values().map(String::as_str).collect();
+        assert_eq!(env, ["(not saved)", "(not saved)", "90"]);
+        // The study in memory still holds them, and its scenario is known again by its redacted form.
+        assert_eq!(example.scenario.service.as_ref().unwrap().env["API_KEY"], "hunter2");
+        assert_eq!(redacted_scenario(&example.scenario), saved);
+        assert_eq!(redacted_scenario(&saved), saved);
     }
 
     /// `/dev/full` refuses every byte as a full disk does; the partial file leads there.

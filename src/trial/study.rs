@@ -4,10 +4,15 @@ use super::{Decision, TrialResult};
 use crate::cost::{InstanceShape, Prices};
 use crate::scenario::{Candidate, Scenario};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Version of the saved form; a reader refuses any other.
 pub const SCHEMA_VERSION: u32 = 1;
+/// What stands in a saved study for a value that may be a secret.
+const NOT_SAVED: &str = "(not saved)";
+/// The knobs of the bundled shop: what they are set to is part of the question and never a secret.
+const SAVED_VARIABLES: [&str; 6] =
+    ["CPU_WORK_US", "DATABASE_POOL_SIZE", "EXECUTOR_THREADS", "LOG_REQUESTS", "STARTUP_DELAY_MS", "WAIT_MS"];
 
 /// A study: what was asked, where, and all that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +32,8 @@ pub struct Study {
     pub started_at: String,
     /// When it was finished, RFC 3339.
     pub finished_at: Option<String>,
-    /// The scenario, whole.
+    /// The scenario, whole; saved as [`redacted_scenario`] leaves it.
+    #[serde(serialize_with = "without_secrets")]
     pub scenario: Scenario,
     /// The candidates that are tried, in ascending order (fewer than the scenario's under `--quick`).
     pub candidates: Vec<Candidate>,
@@ -54,6 +60,31 @@ pub struct Study {
 
 fn whole() -> f64 {
     1.0
+}
+
+/// Whether the value of this environment variable of a service may be saved and shown. Only the bundled shop's own
+/// knobs may: any other variable can hold a password, and a study is made to be passed on.
+#[must_use]
+pub fn value_is_saved(variable: &str) -> bool {
+    SAVED_VARIABLES.contains(&variable)
+}
+
+/// The scenario as a study is saved with it: of the service's environment all names, but only the values that
+/// [`value_is_saved`] allows; `(not saved)` stands for the others. A scenario read from its file equals the saved one
+/// when both are redacted.
+#[must_use]
+pub fn redacted_scenario(scenario: &Scenario) -> Scenario {
+    let mut redacted = scenario.clone();
+    let variables = redacted.service.iter_mut().flat_map(|service| &mut service.env);
+    for (_, value) in variables.filter(|(name, _)| !value_is_saved(name)) {
+        NOT_SAVED.clone_into(value);
+    }
+    redacted
+}
+
+/// Redacting where the scenario is written leaves no way to save a study with its secrets, and copies no histogram.
+fn without_secrets<S: Serializer>(scenario: &Scenario, serializer: S) -> Result<S::Ok, S::Error> {
+    redacted_scenario(scenario).serialize(serializer)
 }
 
 impl Study {

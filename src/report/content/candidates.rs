@@ -31,10 +31,14 @@ fn candidates(study: &Study) -> Table {
     let month = study.scenario.traffic.is_some();
     let checkouts =
         facts::standings(study).iter().any(|s| facts::mean_cost_per_thousand_checkouts(study, s.candidate).is_some());
+    let lock_waits =
+        facts::standings(study).iter().any(|s| facts::mean_lock_wait_ms_per_request(study, s.candidate).is_some());
     let mut titles = vec!["#max concurrency", "valid trials", "#$ per million"];
     titles.extend(month.then_some("#$ per month"));
     titles.extend(checkouts.then_some("#$ per thousand check-outs"));
-    titles.extend(["#p50 ms", "#p95 ms", "#p99 ms", "on the frontier", "why, or why not"]);
+    titles.extend(["#p50 ms", "#p95 ms", "#p99 ms"]);
+    titles.extend(lock_waits.then_some("#lock wait per request, ms"));
+    titles.extend(["on the frontier", "why, or why not"]);
     let mut table = Table::new(
         "Each candidate over its valid trials. The frontier holds those that no other beats in both cost and p95.",
         &titles,
@@ -61,12 +65,21 @@ fn candidates(study: &Study) -> Table {
             time(standing.response_time_p50_ms).into(),
             time(standing.response_time_p95_ms).into(),
             time(standing.response_time_p99_ms).into(),
+        ]);
+        cells.extend(lock_waits.then(|| lock_wait(study, standing)));
+        cells.extend([
             if frontier.contains(&standing.candidate) { "yes".into() } else { Cell::toned("no", Tone::Muted) },
             why.into(),
         ]);
         table.rows.push(Row::of(cells).marked(is_choice));
     }
     table
+}
+
+/// How long a request waited for database locks, as the service's own logs tell.
+fn lock_wait(study: &Study, standing: &Standing) -> Cell {
+    let wait = facts::mean_lock_wait_ms_per_request(study, standing.candidate);
+    wait.map_or_else(|| Cell::toned("not told", Tone::Muted), |ms| bare_milliseconds(ms).into())
 }
 
 fn valid_trials(standing: &Standing) -> Cell {
@@ -101,4 +114,24 @@ fn promises(study: &Study) -> Table {
         table.rows.push(Row::of(cells).marked(Some(standing.candidate) == chosen));
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn the_wait_for_locks_is_shown_when_the_service_tells_it() {
+        let mut study = fixture::study();
+        let title = |table: &Table| table.columns.iter().position(|column| column.title == "lock wait per request, ms");
+        assert_eq!(title(&candidates(&study)), None);
+        for trial in study.trials.iter_mut().filter(|trial| trial.candidate.max_concurrency == 80) {
+            trial.lock_wait_s = Some(trial.usage.as_ref().unwrap().request_count() as f64 * 0.012_5);
+        }
+        let table = candidates(&study);
+        let column = title(&table).unwrap();
+        assert_eq!(table.rows[5].cells[column].text, "12.5");
+        assert_eq!(table.rows[4].cells[column].text, "not told");
+    }
 }

@@ -4,6 +4,7 @@ use crate::report::document::{Block, Cell, Row, Table, Tone};
 use crate::report::facts;
 use crate::report::number::{bare_milliseconds, count, in_milliseconds, per_second, percent};
 use crate::report::plot;
+use crate::report::stage;
 use crate::stats::Histogram;
 use crate::trial::{Books, Study, Times, TrialResult};
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     }
     blocks.extend(plot::figure(study, plot::Kind::Timeline));
     blocks.push(Block::part("By stage"));
-    blocks.push(Block::Table(by_stage(&trials)));
+    blocks.push(Block::Table(by_stage(study, &trials)));
     blocks.push(Block::part("By step"));
     blocks.push(Block::Table(by_step(&trials)));
     blocks.push(Block::part("The books"));
@@ -68,11 +69,14 @@ fn measured(of_trials: &[&Times]) -> [Cell; 2] {
     [count(all).into(), Cell::toned(percent(rate), if bad > 0 { Tone::Bad } else { Tone::Plain })]
 }
 
-fn by_stage(trials: &[&TrialResult]) -> Table {
-    let titles: Vec<&str> =
-        ["stage", "#measured requests", "#per second", "#errors"].into_iter().chain(TIMES).collect();
+fn by_stage(study: &Study, trials: &[&TrialResult]) -> Table {
+    let titles: Vec<&str> = ["stage", "#offered per second", "#measured requests", "#measured per second", "#errors"]
+        .into_iter()
+        .chain(TIMES)
+        .collect();
     let mut table = Table::new(
-        "Requests due in the stage, warm-up left out. Response time counts from when a request was due, service time from when it was sent.",
+        "Requests due in the stage, warm-up left out. Offered are all that became due, in whole intervals of the series. \
+         Response time counts from when a request was due, service time from when it was sent.",
         &titles,
     );
     let overall: Vec<&Times> = trials.iter().map(|trial| &trial.recording.overall).collect();
@@ -86,13 +90,14 @@ fn by_stage(trials: &[&TrialResult]) -> Table {
                 .filter(|stage| stage.measured_s > 0.0)
                 .map(|stage| stage.times.response_time.count() as f64 / stage.measured_s),
         );
+        let offered = facts::mean(trials.iter().filter_map(|trial| stage::offered_per_second(study, trial, index)));
+        let [offered, rate] = [offered, rate].map(|rate| rate.map_or_else(|| "–".to_owned(), per_second));
         let [requests, errors] = measured(&of_trials);
-        let head =
-            [stage.name.as_str().into(), requests, rate.map_or_else(|| "–".to_owned(), per_second).into(), errors];
+        let head = [stage.name.as_str().into(), offered.into(), requests, rate.into(), errors];
         table.rows.push(Row::of(head.into_iter().chain(times(&of_trials))));
     }
     let [requests, errors] = measured(&overall);
-    let head = ["all".into(), requests, "".into(), errors];
+    let head = ["all".into(), "".into(), requests, "".into(), errors];
     table.rows.push(Row::of(head.into_iter().chain(times(&overall))).marked(true));
     table
 }
@@ -175,4 +180,32 @@ fn failures(trials: &[&TrialResult]) -> Vec<Block> {
         Block::Table(table)
     };
     vec![first, Block::Table(by_answer)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn each_stage_tells_what_was_offered_beside_what_was_measured() {
+        let mut study = fixture::study();
+        let offered = |study: &Study| -> Vec<String> {
+            let trials = facts::trials_of(study, facts::close_up(study).unwrap());
+            let table = by_stage(study, &trials);
+            assert_eq!(table.columns[1].title, "offered per second");
+            table.rows.iter().map(|row| row.cells[1].text.clone()).collect()
+        };
+        for trial in &mut study.trials {
+            for interval in &mut trial.recording.intervals {
+                let sale = (12.0..18.0).contains(&interval.start_s);
+                interval.requests_due = if sale { 120 + u64::from(trial.block) * 4 } else { 60 };
+            }
+        }
+        assert_eq!(offered(&study), ["60.0/s", "126.0/s", "60.0/s", ""]);
+        for trial in &mut study.trials {
+            trial.recording.intervals.clear();
+        }
+        assert_eq!(offered(&study), ["–", "–", "–", ""]);
+    }
 }

@@ -2,9 +2,10 @@
 //! the machine, and the command that repeats it.
 
 use crate::report::document::{Block, Cell, Row, Span, Table};
-use crate::report::number::{count, plain};
+use crate::report::facts;
+use crate::report::number::{count, percent, plain};
 use crate::scenario::{Arrivals, Billing, LoadModel, Service, ServiceSource, StageKind};
-use crate::trial::{Place, Study};
+use crate::trial::{Place, Study, value_is_saved};
 use serde_json::Value;
 
 /// The section.
@@ -43,9 +44,10 @@ fn load(study: &Study) -> Table {
     let factor = study.stage_divisor();
     let mut table = Table::new(
         format!(
-            "Scenario {}: {model}; {} requests per arrival on average. Lengths as run.",
+            "Scenario {}: {model}; {} requests per arrival on average. {}",
             study.scenario.name,
-            plain((study.scenario.steps_per_arrival() * 100.0).round() / 100.0)
+            plain((study.scenario.steps_per_arrival() * 100.0).round() / 100.0),
+            lengths(study)
         ),
         &["stage", "kind", "#level", "of", "#length", "#of it warm-up", "#share of a month"],
     );
@@ -68,10 +70,19 @@ fn load(study: &Study) -> Table {
             unit.into(),
             format!("{} s", plain((stage.duration.as_secs_f64() / factor * 100.0).round() / 100.0)).into(),
             format!("{} s", plain((stage.warm_up.as_secs_f64() / factor * 100.0).round() / 100.0)).into(),
-            Cell::from(share.map_or_else(|| "–".to_owned(), |share| crate::report::number::percent(*share))),
+            Cell::from(share.map_or_else(|| "–".to_owned(), |share| percent(*share))),
         ]));
     }
     table
+}
+
+/// What was done to the lengths that the scenario writes.
+fn lengths(study: &Study) -> String {
+    if study.stage_share == 1.0 {
+        return "Lengths as run.".to_owned();
+    }
+    let share = percent(study.stage_share);
+    format!("Lengths as run: for a quick look, stages at {share} of their written length, besides the time factor.")
 }
 
 fn pairs(caption: &str, rows: impl IntoIterator<Item = (String, String)>) -> Table {
@@ -96,7 +107,9 @@ fn shape(service: &Service) -> Table {
         ("instances".to_owned(), format!("{} to {}", service.min_instances, service.max_instances)),
         ("billing".to_owned(), billing.to_owned()),
     ];
-    rows.extend(service.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    // A report is passed on, and a variable may hold a password.
+    let shown = |name: &str, value: &str| if value_is_saved(name) { value.to_owned() } else { "set".to_owned() };
+    rows.extend(service.env.iter().map(|(name, value)| (name.clone(), shown(name, value))));
     pairs("The service under test.", rows)
 }
 
@@ -108,7 +121,8 @@ fn assumptions(study: &Study) -> Vec<Vec<Span>> {
          warm-up out.",
         "A month mixes the stages as the scenario’s shares say, each at its own billable time per request where the \
          samples can tell the stages apart, else at the trial’s mean; the free tier is taken off once.",
-        "A thousand check-outs cost what the whole trial cost, divided by its successful check-outs.",
+        "A thousand check-outs cost what the whole trial cost, divided by its successful check-outs: the scenario’s counter \
+         checkouts.",
         "The unit of statistics is the trial: figures of a candidate are means over its valid trials.",
     ];
     if matches!(study.place, Place::Local(_)) {
@@ -126,8 +140,34 @@ fn assumptions(study: &Study) -> Vec<Vec<Span>> {
             "A CPU limit is a rate with bursts, not a slower CPU: a short request may finish faster than a smaller vCPU \
              would let it.",
         ]);
+        if study.shape.billing == Billing::Request {
+            lines.push(
+                "Left out too: under request-based billing Cloud Run takes an instance’s CPU away between requests; here \
+                 instances keep it, so what a service does in the background goes on, unbilled.",
+            );
+        }
     }
+    lines.push(offered(study));
     lines.into_iter().map(|line| vec![Span::from(line)]).collect()
+}
+
+/// What slow answers do to the load itself.
+fn offered(study: &Study) -> &'static str {
+    if matches!(study.scenario.load, LoadModel::Closed) {
+        return "Virtual users wait for answers: a slow candidate is offered fewer requests.";
+    }
+    let told = facts::close_up(study).is_some_and(|candidate| {
+        facts::trials_of(study, candidate).iter().any(|trial| !trial.recording.intervals.is_empty())
+    });
+    if told {
+        "Arrivals come whatever the service does, but the later requests of a journey become due after the answer before: \
+         a slow answer moves them, so a slow candidate is offered fewer requests in its slow seconds. The table “By \
+         stage” shows the rate that was offered."
+    } else {
+        "Arrivals come whatever the service does, but the later requests of a journey become due after the answer before: \
+         a slow answer moves them, so a slow candidate is offered fewer requests in its slow seconds. How many is not \
+         known: no trial recorded its series."
+    }
 }
 
 /// Every price as the study saved it, whatever the price list holds.
@@ -191,4 +231,57 @@ fn provenance(study: &Study) -> Table {
         rows.push(("measured on".to_owned(), format!("project {project}, region {region}, service {service}")));
     }
     pairs("Everything needed to run it again; study.json beside this report holds every number.", rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn words(study: &Study) -> String {
+        format!("{:?}", section(study))
+    }
+
+    #[test]
+    fn of_variables_that_may_be_secret_only_the_name_is_shown() {
+        let mut study = fixture::study();
+        let service = study.scenario.service.as_mut().unwrap();
+        service.env.insert("DATABASE_URL".to_owned(), "postgres://shop:hunter2@db".to_owned());
+        let table = shape(study.scenario.service.as_ref().unwrap());
+        let rows: Vec<_> =
+            table.rows.iter().map(|row| (row.cells[0].text.as_str(), row.cells[1].text.as_str())).collect();
+        assert!(rows.contains(&("DATABASE_URL", "set")) && rows.contains(&("WAIT_MS", "90")), "{rows:?}");
+    }
+
+    #[test]
+    fn a_quick_look_tells_that_its_stages_were_shortened() {
+        let mut study = fixture::study();
+        assert!(words(&study).contains("Lengths as run.\""));
+        study.stage_share = 0.75;
+        let text = words(&study);
+        assert!(text.contains("stages at 75 % of their written length"), "{text}");
+        assert!(load(&study).rows[0].cells.iter().any(|cell| cell.text == "9 s"), "12 s are 9 s for a quick look");
+    }
+
+    #[test]
+    fn what_the_platform_leaves_out_hangs_on_billing_and_place() {
+        let mut study = fixture::study();
+        let throttled = |study: &Study| words(study).contains("takes an instance’s CPU away between requests");
+        assert!(throttled(&study));
+        assert!(!throttled(&fixture::cloud_study()));
+        study.shape.billing = Billing::Instance;
+        assert!(!throttled(&study));
+    }
+
+    #[test]
+    fn that_slow_answers_thin_the_load_is_said_with_or_without_a_series() {
+        let mut study = fixture::study();
+        assert!(words(&study).contains("shows the rate that was offered"));
+        for trial in &mut study.trials {
+            trial.recording.intervals.clear();
+        }
+        assert!(words(&study).contains("no trial recorded its series"));
+        study.scenario.load = LoadModel::Closed;
+        assert!(words(&study).contains("Virtual users wait for answers"));
+    }
 }

@@ -1,7 +1,11 @@
 //! Can it be trusted? The evidence for and against each trial, whatever it says.
 
 use crate::report::document::{Block, Cell, Row, Span, Table, Tone};
+use crate::report::law;
 use crate::report::number::{bare_milliseconds, count, difference, in_milliseconds, percent, plain, seconds};
+use crate::report::stage;
+use crate::scenario::StageKind;
+use crate::stats::Steadiness;
 use crate::trial::{Limiter, Place, Study, TrialResult, Validity};
 
 /// Client and platform may differ by this share in summed time.
@@ -19,6 +23,8 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     if !reasons.is_empty() {
         blocks.push(Block::List(reasons));
     }
+    blocks.push(Block::part("Steady state"));
+    blocks.extend(steady(study));
     blocks.push(Block::part("Two accounts of the same requests"));
     blocks.push(Block::Paragraph(vec![
         "The driver counted what it sent and summed its service times; the platform told ".into(),
@@ -48,12 +54,17 @@ fn verdicts(study: &Study) -> Vec<Vec<Span>> {
             " planned = completed + failed + dropped, for all arrivals, journeys and steps.".into(),
         ],
     ];
-    let checked: Vec<_> = study.trials.iter().filter_map(|trial| trial.stock.as_ref()).collect();
-    if !checked.is_empty() {
-        let equal = checked.iter().filter(|stock| stock.sold == stock.fall).count();
+    let checks: Vec<_> = study.trials.iter().map(|trial| law::checks(study, trial)).collect();
+    for (index, law) in study.scenario.conservation.iter().enumerate() {
+        let asked: Vec<_> = checks.iter().filter_map(|checks| checks[index].as_ref()).collect();
+        let held = asked.iter().filter(|check| check.sold == check.fall).count();
+        if asked.is_empty() {
+            lines.push(vec![format!("{} was not checked: no trial could be asked.", law::name(law)).into()]);
+            continue;
+        }
         lines.push(vec![
-            Span::Strong(format!("Units sold equal the fall in stock in {equal} of {} trials", checked.len())),
-            " that could be asked.".into(),
+            Span::Strong(format!("{} holds in {held} of {} trials", law::name(law), asked.len())),
+            " that could be asked: what the answers say against what the service says.".into(),
         ]);
     }
     lines
@@ -67,30 +78,30 @@ fn balanced(trial: &TrialResult) -> bool {
 }
 
 fn trials(study: &Study) -> Table {
+    let laws: Vec<String> = study.scenario.conservation.iter().map(law::name).collect();
+    let titles: Vec<&str> = [
+        "#trial",
+        "#max concurrency",
+        "#block",
+        "#attempt",
+        "valid",
+        "#lateness p99 ms",
+        "#host CPU",
+        "#steal",
+        "#blocked",
+        "books",
+    ]
+    .into_iter()
+    .chain(laws.iter().map(String::as_str))
+    .collect();
     let mut table = Table::new(
         "Trials in the order they ran. Lateness is the driver’s own fault: sent − due − blocked. Steal is what the hypervisor took.",
-        &[
-            "#trial",
-            "#max concurrency",
-            "#block",
-            "#attempt",
-            "valid",
-            "#lateness p99 ms",
-            "#host CPU",
-            "#steal",
-            "#blocked",
-            "books",
-            "stock",
-        ],
+        &titles,
     );
     let share = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), percent);
     for trial in &study.trials {
         let recording = &trial.recording;
-        let stock = trial.stock.as_ref().map_or_else(
-            || Cell::toned("not asked", Tone::Muted),
-            |stock| Cell::verdict(stock.sold == stock.fall, &format!("{} sold, {} gone", stock.sold, stock.fall)),
-        );
-        table.rows.push(Row::of([
+        let mut cells: Vec<Cell> = vec![
             trial.number.to_string().into(),
             trial.candidate.max_concurrency.to_string().into(),
             trial.block.to_string().into(),
@@ -101,10 +112,69 @@ fn trials(study: &Study) -> Table {
             share(recording.host_steal_share).into(),
             count(recording.blocked.count()).into(),
             if balanced(trial) { Cell::verdict(true, "balance") } else { Cell::verdict(false, "do not balance") },
-            stock,
-        ]));
+        ];
+        cells.extend(law::checks(study, trial).into_iter().map(|check| match check {
+            None => Cell::toned("not asked", Tone::Muted),
+            Some(check) => {
+                Cell::verdict(check.sold == check.fall, &format!("{} counted, {} gone", check.sold, check.fall))
+            }
+        }));
+        table.rows.push(Row::of(cells));
     }
     table
+}
+
+/// Whether the hold stages were steady, and where that could not be judged at all.
+fn steady(study: &Study) -> Vec<Block> {
+    let stages = study.scenario.stages.iter().enumerate();
+    let holds: Vec<(usize, &str)> = stages
+        .filter(|(_, stage)| stage.kind == StageKind::Hold)
+        .map(|(index, stage)| (index, stage.name.as_str()))
+        .collect();
+    if holds.is_empty() {
+        return vec![Block::text("It was not judged: the scenario has no hold stage.")];
+    }
+    let titles: Vec<&str> = std::iter::once("#max concurrency").chain(holds.iter().map(|(_, name)| *name)).collect();
+    let mut table = Table::new(
+        "Whether the mean response time of each interval still moved at the end of a hold stage, warm-up left out, over \
+         all trials of a candidate. A stage that is too short to judge speaks neither for a trial nor against it.",
+        &titles,
+    );
+    for candidate in &study.candidates {
+        let trials: Vec<&TrialResult> = study.trials.iter().filter(|trial| trial.candidate == *candidate).collect();
+        let cells = holds.iter().map(|(index, _)| {
+            steadiness(&trials.iter().map(|trial| stage::steadiness(study, trial, *index)).collect::<Vec<_>>())
+        });
+        let head = Cell::from(candidate.max_concurrency.to_string());
+        table.rows.push(Row::of(std::iter::once(head).chain(cells)));
+    }
+    vec![Block::Table(table)]
+}
+
+/// What the trials of a candidate show of one stage.
+fn steadiness(of_trials: &[Steadiness]) -> Cell {
+    let all = of_trials.len();
+    let of = |words: &str, number: usize| format!("{words} in {number} of {all} trials");
+    let moving: Vec<_> = of_trials.iter().filter(|one| matches!(one, Steadiness::Unsteady { .. })).collect();
+    let steady = of_trials.iter().filter(|one| matches!(one, Steadiness::Steady { .. })).count();
+    let short: Vec<_> = of_trials.iter().filter(|one| matches!(one, Steadiness::TooShort { .. })).collect();
+    let mut said = Vec::new();
+    if steady > 0 {
+        said.push(of("steady", steady));
+    }
+    if let Some(first) = moving.first() {
+        said.push(format!("{} ({first})", of("not steady", moving.len())));
+    }
+    if let Some(first) = short.first() {
+        said.push(if short.len() == all { first.to_string() } else { format!("{first}, in {} of {all}", short.len()) });
+    }
+    let said = said.join("; ");
+    match all {
+        0 => Cell::toned("no trial", Tone::Muted),
+        _ if !moving.is_empty() => Cell::verdict(false, &said),
+        _ if steady == all => Cell::verdict(true, &said),
+        _ => Cell::toned(said, Tone::Muted),
+    }
 }
 
 /// Why a trial is no evidence; none when it is.
@@ -192,7 +262,10 @@ fn limits(study: &Study) -> Vec<Vec<Span>> {
             format!(
                 " Platform times (averaging windows, scaling ticks, sampling, idle time) and stage lengths are divided by \
                  {factor}; rates, service, think and start-up times and the 100 ms billing slice are not. So start-ups \
-                 weigh {factor} times too much: real bills hold a smaller share of them."
+                 weigh {factor} times too much: real bills hold a smaller share of them. And a backlog is {factor} times \
+                 too small: it grows by the rate that finds no room for as long as scaling takes to react, and the \
+                 windows are divided while rates are not. This flatters a high max concurrency, which grows by the \
+                 metrics only; a low one starts instances on demand."
             )
             .into(),
         ]
@@ -225,4 +298,94 @@ fn limiter(limiter: &Limiter) -> Vec<Span> {
         _ => " It was not tested.".to_owned(),
     };
     vec![Span::Strong(format!("Instances were limited by {}.", limiter.kind)), format!("{test}{note}").into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::scenario::Conservation;
+    use crate::trial::Observed;
+
+    fn words(study: &Study) -> String {
+        format!("{:?}", section(study))
+    }
+
+    /// The cells of max concurrency 1 and 2 under the stage “usual”, whose first measured interval starts at 4 s.
+    fn judged(mean_ms: fn(f64) -> f64, length_s: f64) -> [String; 2] {
+        let mut study = fixture::study();
+        study.scenario.stages[0].duration = std::time::Duration::from_secs_f64(length_s * 12.0);
+        for trial in study.trials.iter_mut().filter(|trial| trial.candidate.max_concurrency == 1) {
+            for interval in &mut trial.recording.intervals {
+                interval.response_time_mean_ms = mean_ms(interval.start_s);
+            }
+        }
+        let blocks = steady(&study);
+        let [Block::Table(table)] = blocks.as_slice() else { panic!("{blocks:?}") };
+        assert_eq!(
+            table.columns.iter().map(|column| column.title.as_str()).collect::<Vec<_>>()[1..],
+            ["usual", "after"]
+        );
+        [0, 1].map(|row| table.rows[row].cells[1].text.clone())
+    }
+
+    #[test]
+    fn a_hold_stage_that_is_too_short_to_judge_is_told() {
+        assert_eq!(judged(|_| 100.0, 12.0), ["too short to judge: 8 values of 10 needed"; 2]);
+        assert_eq!(judged(|_| 100.0, 13.0)[0], "too short to judge: 9 values of 10 needed");
+    }
+
+    #[test]
+    fn steady_and_unsteady_stages_are_told() {
+        assert_eq!(judged(|_| 100.0, 14.0)[0], "✓ steady in 2 of 2 trials");
+        let moving = judged(|start_s| 100.0 + 20.0 * start_s, 16.0);
+        assert!(moving[0].starts_with("✗ not steady in 2 of 2 trials (it rose by "), "{moving:?}");
+    }
+
+    #[test]
+    fn trials_that_differ_are_each_told() {
+        let steady = Steadiness::Steady { from: 0 };
+        let cell = steadiness(&[steady, Steadiness::TooShort { points: 7, needed: 10 }]);
+        assert_eq!(cell.text, "steady in 1 of 2 trials; too short to judge: 7 values of 10 needed, in 1 of 2");
+        assert_eq!(cell.tone, Tone::Muted);
+        assert_eq!(steadiness(&[]).text, "no trial");
+    }
+
+    #[test]
+    fn a_scenario_without_a_hold_stage_is_told_so() {
+        let mut study = fixture::study();
+        study.scenario.stages.retain(|stage| stage.kind != StageKind::Hold);
+        assert!(words(&study).contains("the scenario has no hold stage"));
+    }
+
+    #[test]
+    fn every_law_of_conservation_is_shown() {
+        let mut study = fixture::study();
+        let law = Conservation { counter: "vouchers_used".to_owned(), observation: "vouchers".to_owned() };
+        study.scenario.conservation.push(law);
+        let (kept, broken) = (Observed { before: 50, after: 43 }, Observed { before: 50, after: 44 });
+        for (trial, observed) in study.trials.iter_mut().zip([kept, broken]) {
+            trial.recording.counters.insert("vouchers_used".to_owned(), 7);
+            trial.recording.observed.insert("vouchers".to_owned(), observed);
+        }
+        let table = trials(&study);
+        assert_eq!(table.columns[10].title, "units_sold = fall of stock");
+        assert_eq!(table.columns[11].title, "vouchers_used = fall of vouchers");
+        let cells: Vec<_> = table.rows[..3].iter().map(|row| row.cells[11].text.as_str()).collect();
+        assert_eq!(cells, ["✓ 7 counted, 7 gone", "✗ 7 counted, 6 gone", "not asked"]);
+        let text = words(&study);
+        assert!(text.contains("units_sold = fall of stock holds in 12 of 12 trials"), "{text}");
+        assert!(text.contains("vouchers_used = fall of vouchers holds in 1 of 2 trials"), "{text}");
+        study.trials.truncate(0);
+        assert!(words(&study).contains("vouchers_used = fall of vouchers was not checked"));
+    }
+
+    #[test]
+    fn a_time_factor_tells_what_it_does_to_start_ups_and_to_a_backlog() {
+        let mut study = fixture::study();
+        assert!(words(&study).contains("a backlog is 12 times too small") && words(&study).contains("flatters a high"));
+        let Place::Local(scale) = &mut study.place else { panic!("the fixture is local") };
+        scale.time_factor = 1.0;
+        assert!(!words(&study).contains("backlog"));
+    }
 }
