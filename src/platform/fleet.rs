@@ -36,7 +36,7 @@ pub struct FleetOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     /// The directory for what instances print.
-    #[error("failed to create the log directory {path}: {source}")]
+    #[error("failed to create the log directory {path}: {source}; choose one that can be written to by --logs")]
     Logs {
         /// Where.
         path: PathBuf,
@@ -44,14 +44,23 @@ pub enum FleetError {
         source: io::Error,
     },
     /// The thread that starts instances.
-    #[error("failed to start the thread that starts instances: {0}")]
+    #[error(
+        "failed to start the thread that starts instances: {0}; raise the limit of threads (ulimit -u) or end other programs"
+    )]
     Spawner(io::Error),
     /// The limiter that was asked for.
     #[error(transparent)]
     Limiter(#[from] LimiterError),
     /// An option that makes no sense.
-    #[error("{0}")]
-    Option(String),
+    #[error("the {what} is {value}, but must be a positive number, such as 1; set it by {option}")]
+    Option {
+        /// What it sets.
+        what: &'static str,
+        /// Its name on the command line.
+        option: &'static str,
+        /// What it was set to.
+        value: f64,
+    },
 }
 
 /// The running platform. A clone is the same platform.
@@ -78,11 +87,12 @@ struct Service {
 impl Fleet {
     /// Starts a platform without services; must be called within a tokio runtime.
     pub async fn start(options: FleetOptions) -> Result<Self, FleetError> {
-        for (name, value) in
-            [("time factor", options.time_factor), ("host cores per vCPU", options.host_cores_per_vcpu)]
-        {
+        for (what, option, value) in [
+            ("time factor", "--time-factor", options.time_factor),
+            ("number of host cores per vCPU", "--host-cores-per-vcpu", options.host_cores_per_vcpu),
+        ] {
             if !(value.is_finite() && value > 0.0) {
-                return Err(FleetError::Option(format!("the {name} must be a positive number, not {value}")));
+                return Err(FleetError::Option { what, option, value });
             }
         }
         raise_file_limit();

@@ -2,8 +2,8 @@
 //! life to the platform's and becomes the program (`exec`), so that not one instruction of it runs unlimited.
 //!
 //! `tidegate launch [--parent PID] [--cgroup PROCS_FILE]... -- PROGRAM ARGS…`, or `--spin-ms N` in place of the
-//! program: the limiter's self-test, which spins for so long and prints the microseconds of CPU and of wall time that
-//! it took.
+//! program: the limiter's self-test, which spins for so long and prints two numbers, microseconds of CPU and of wall
+//! time. They are taken from the end of one stop to the end of another, if it was stopped often enough.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -126,14 +126,57 @@ fn execute(command: &[OsString]) -> Result<Infallible, LaunchError> {
 
 /// Spins on the wall clock and prints `CPU_MICROSECONDS WALL_MICROSECONDS`.
 fn spin(wall: Duration) -> std::io::Result<()> {
-    let (cpu_before, start) = (cpu_time(), monotonic());
-    let mut passed = Duration::ZERO;
-    while passed < wall {
+    let mut pace = Pace::new((cpu_time(), monotonic()));
+    loop {
         std::hint::black_box((0..1000_u32).fold(0_u32, u32::wrapping_add));
-        passed = monotonic().saturating_sub(start);
+        pace.advance(monotonic(), cpu_time);
+        if pace.passed() >= wall {
+            break;
+        }
     }
-    let cpu = cpu_time().saturating_sub(cpu_before);
+    let (cpu, passed) = pace.used(cpu_time());
     writeln!(std::io::stdout(), "{} {}", cpu.as_micros(), passed.as_micros())
+}
+
+/// Between two looks at the clock a spinner that runs passes some microseconds; one that was stopped, at least this.
+const STOP_MIN: Duration = Duration::from_millis(1);
+
+/// A point of the spinning: CPU time and wall time.
+type Mark = (Duration, Duration);
+
+/// How much CPU a spinner got. A limiter lets it run for a while and then stops it, and where in this the spinning
+/// begins and ends is chance: of a small share in a short time that alone is an error of a tenth and more. So what counts
+/// is whole rounds, from the end of the first stop to the end of the last.
+struct Pace {
+    start: Mark,
+    /// End of the first stop and of the last.
+    rounds: Option<(Mark, Mark)>,
+    now: Duration,
+}
+
+impl Pace {
+    fn new(start: Mark) -> Self {
+        Self { start, rounds: None, now: start.1 }
+    }
+
+    fn advance(&mut self, now: Duration, cpu: impl FnOnce() -> Duration) {
+        if now.saturating_sub(self.now) >= STOP_MIN {
+            let mark = (cpu(), now);
+            self.rounds = Some((self.rounds.map_or(mark, |(first, _)| first), mark));
+        }
+        self.now = now;
+    }
+
+    fn passed(&self) -> Duration {
+        self.now.saturating_sub(self.start.1)
+    }
+
+    /// CPU and wall time of the whole rounds, if they are at least half of all; else of all, of which `cpu` is the end.
+    fn used(&self, cpu: Duration) -> (Duration, Duration) {
+        let between = |from: Mark, to: Mark| (to.0.saturating_sub(from.0), to.1.saturating_sub(from.1));
+        let rounds = self.rounds.map(|(first, last)| between(first, last));
+        rounds.filter(|(_, wall)| *wall * 2 >= self.passed()).unwrap_or_else(|| between(self.start, (cpu, self.now)))
+    }
 }
 
 fn monotonic() -> Duration {
@@ -178,6 +221,48 @@ mod tests {
             let message = parse_words(words).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    /// What a spinner counts that runs `run_ms` and then is stopped, over and over, each round `round_ms` long; it
+    /// begins `phase_ms` into a round and looks at the clock every 100 µs.
+    fn used(run_ms: u64, round_ms: u64, phase_ms: u64, wall_ms: u64) -> (Duration, Duration) {
+        let (mut now, mut cpu) = (phase_ms * 1000, 0);
+        let mut pace = Pace::new((Duration::ZERO, Duration::from_micros(now)));
+        while pace.passed() < Duration::from_millis(wall_ms) {
+            if now % (round_ms * 1000) >= run_ms * 1000 {
+                now = now.next_multiple_of(round_ms * 1000);
+            }
+            (now, cpu) = (now + 100, cpu + 100);
+            pace.advance(Duration::from_micros(now), || Duration::from_micros(cpu));
+        }
+        pace.used(Duration::from_micros(cpu))
+    }
+
+    #[test]
+    fn the_share_of_a_limited_spinner_does_not_depend_on_where_in_a_round_it_begins() {
+        for (run_ms, round_ms) in [(4, 80), (1, 20), (5, 20), (10, 20), (18, 20)] {
+            for phase_ms in 0..round_ms {
+                let (cpu, wall) = used(run_ms, round_ms, phase_ms, 600);
+                let (share, set) = (cpu.as_secs_f64() / wall.as_secs_f64(), run_ms as f64 / round_ms as f64);
+                assert!((share / set - 1.0).abs() < 1e-9, "{share} of {set} from {phase_ms} ms on");
+            }
+        }
+    }
+
+    #[test]
+    fn a_spinner_that_is_never_stopped_or_only_for_a_moment_counts_all_of_its_time() {
+        assert_eq!(used(20, 20, 3, 300), (Duration::from_millis(300), Duration::from_millis(300)));
+        let mut pace = Pace::new((Duration::ZERO, Duration::ZERO));
+        let (mut now, mut cpu) = (0, 0);
+        while now < 300_000 {
+            // Two stops that are close together tell nothing of the rest.
+            now += if matches!(now, 5_000 | 12_000) { 5_000 } else { 100 };
+            cpu += 100;
+            pace.advance(Duration::from_micros(now), || Duration::from_micros(cpu));
+        }
+        let all = (Duration::from_micros(cpu), Duration::from_micros(now));
+        assert!(pace.rounds.is_some());
+        assert_eq!(pace.used(all.0), all);
     }
 
     #[test]

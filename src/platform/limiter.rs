@@ -3,9 +3,13 @@
 
 mod group;
 mod hierarchy;
+#[cfg(test)]
+mod offer;
 mod tree;
 
 pub(super) use group::Group;
+#[cfg(test)]
+pub(super) use offer::offered;
 
 use super::spawner::Spawner;
 use crate::units::Gib;
@@ -52,7 +56,8 @@ pub struct LimiterReport {
     pub note: String,
     /// Host cores the self-test was allowed, which are those of one vCPU, but at most one core.
     pub set_cores: f64,
-    /// Host cores it got in 300 ms of spinning.
+    /// Host cores it got; within a tenth of `set_cores` the limiter holds. Never more than that, because then it is not
+    /// used; less where the host was busy.
     pub measured_cores: Option<f64>,
 }
 
@@ -81,7 +86,18 @@ pub(super) struct Limiter {
     tree: Option<Tree>,
 }
 
-const SELF_TEST: Duration = Duration::from_millis(300);
+/// A limiter holds when the self-test's spinner gets what was set, give or take this share of it: the bound by which a
+/// report tells whether it holds.
+const HOLDS_WITHIN: f64 = 0.10;
+/// How much CPU time the self-test wants to see …
+const SELF_TEST_CPU: Duration = Duration::from_millis(30);
+/// … in at least this time: many rounds of running and being stopped. The kernel stops a group at its ticks of up to 10
+/// ms, lets it pay off afterwards what was too much, and so a round of a small share is longer than the quota's period.
+const SELF_TEST_MIN: Duration = Duration::from_millis(300);
+/// … and at most this one.
+const SELF_TEST_MAX: Duration = Duration::from_secs(3);
+/// A share that is off may be the moment's doing: how often the self-test is made before that is believed.
+const SELF_TESTS: usize = 3;
 /// Loading the program is limited as well and may take long at a small share.
 const SELF_TEST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -187,33 +203,62 @@ async fn attempt(
     }
 }
 
-/// Lets the launcher spin inside a group and returns how many cores it got.
+/// Lets the launcher spin inside a group and returns how many cores it got; an error if that proves that the group does
+/// not limit.
 async fn self_test(tree: &Tree, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
     let quota = Quota { cores: set_cores, memory: 1 << 28 };
     let group = tree.group("probe", quota).map_err(|error| error.to_string())?;
+    let measured = spin_until_held(&group, launcher, spawner, set_cores).await;
+    group.remove().await;
+    let measured = measured?;
+    // Less than was set is a busy host's doing; more is a limiter that does not limit.
+    if deviation(measured, set_cores) > HOLDS_WITHIN {
+        return Err(format!(
+            "it does not hold: a limit of {set_cores} cores let {measured:.4} through, more than {:.0} % too much",
+            HOLDS_WITHIN * 100.0
+        ));
+    }
+    Ok(measured)
+}
+
+/// The share of the first spin that got what was set, or the one that came nearest to it.
+async fn spin_until_held(group: &Group, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
+    let mut nearest = f64::INFINITY;
+    for _ in 0..SELF_TESTS {
+        let measured = spin(group, launcher, spawner, set_cores).await?;
+        if deviation(measured, set_cores).abs() < deviation(nearest, set_cores).abs() {
+            nearest = measured;
+        }
+        if deviation(nearest, set_cores).abs() <= HOLDS_WITHIN {
+            break;
+        }
+    }
+    Ok(nearest)
+}
+
+/// By which share of `set` more was measured; negative for less.
+fn deviation(measured: f64, set: f64) -> f64 {
+    measured / set - 1.0
+}
+
+fn spin_time(cores: f64) -> Duration {
+    let wanted_s = SELF_TEST_CPU.as_secs_f64() / cores;
+    Duration::from_secs_f64(wanted_s.clamp(SELF_TEST_MIN.as_secs_f64(), SELF_TEST_MAX.as_secs_f64()))
+}
+
+async fn spin(group: &Group, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
     let mut command = Command::new(launcher);
     command.arg("launch").arg("--parent").arg(std::process::id().to_string());
     for path in group.procs_files() {
         command.arg("--cgroup").arg(path);
     }
-    command.arg("--spin-ms").arg(SELF_TEST.as_millis().to_string());
+    command.arg("--spin-ms").arg(spin_time(set_cores).as_millis().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let measured = async {
-        let child = spawner.spawn(command).await.map_err(|error| error.to_string())?;
-        let output = tokio::time::timeout(SELF_TEST_LIMIT, child.wait_with_output()).await;
-        let output = output.map_err(|_| "the self-test did not end")?.map_err(|error| error.to_string())?;
-        let words = String::from_utf8_lossy(&output.stdout);
-        share(&words).ok_or_else(|| format!("the self-test failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
-    };
-    let measured = measured.await;
-    group.remove().await;
-    let measured = measured?;
-    // Less than was set may be a busy host's doing; more is a limiter that does not limit. In 300 ms the kernel's
-    // accounting, done at its ticks, may be off by half of a small share.
-    if measured > set_cores * 1.5 + 0.03 {
-        return Err(format!("a limit of {set_cores} cores let through {measured:.3}"));
-    }
-    Ok(measured)
+    let child = spawner.spawn(command).await.map_err(|error| error.to_string())?;
+    let output = tokio::time::timeout(SELF_TEST_LIMIT, child.wait_with_output()).await;
+    let output = output.map_err(|_| "the self-test did not end")?.map_err(|error| error.to_string())?;
+    let words = String::from_utf8_lossy(&output.stdout);
+    share(&words).ok_or_else(|| format!("the self-test failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
 /// CPU over wall time, as the launcher prints them: its last line, because a launcher may print before it.
@@ -227,7 +272,11 @@ fn share(output: &str) -> Option<f64> {
 }
 
 fn remark(measured: f64, set_cores: f64) -> &'static str {
-    if measured < set_cores * 0.8 { "; the self-test got less than was set: the host was busy" } else { "" }
+    if deviation(measured, set_cores) < -HOLDS_WITHIN {
+        "; the self-test got less than was set: the host was busy"
+    } else {
+        ""
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 32 GiB, and positive")]
@@ -236,27 +285,4 @@ fn bytes(memory: Gib) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_is_read_from_the_line_of_two_numbers() {
-        assert_eq!(share("\nrunning 1 test\n75000 300000\nok\n"), Some(0.25));
-        assert_eq!(share("nothing"), None);
-        assert_eq!(share("1 0"), None);
-    }
-
-    #[tokio::test]
-    async fn without_a_launcher_auto_is_openly_unlimited_and_an_explicit_choice_is_an_error() {
-        let spawner = Spawner::start().unwrap();
-        let (limiter, report) = Limiter::probe(LimiterChoice::Auto, (None, &spawner), 0.05, "1").await.unwrap();
-        assert!(!limiter.limits());
-        assert_eq!(report.kind, LimiterKind::None);
-        assert!(report.note.contains("cgroup1: there is no launcher"), "{}", report.note);
-        let error = Limiter::probe(LimiterChoice::Cgroup1, (None, &spawner), 0.05, "1").await.unwrap_err();
-        assert!(error.to_string().contains("--limiter none"), "{error}");
-        let (_, asked) = Limiter::probe(LimiterChoice::None, (None, &spawner), 2.0, "1").await.unwrap();
-        assert!(asked.note.contains("as asked for"), "{}", asked.note);
-        assert_eq!(asked.set_cores, 1.0);
-    }
-}
+mod tests;

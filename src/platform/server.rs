@@ -33,10 +33,14 @@ pub struct ServeOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The time factor is no factor.
-    #[error("the time factor must be within 1 and 1000, not {0}")]
+    #[error(
+        "the time factor is {0}, but the platform can only run 1 to 1000 times as fast; choose one of these by --time-factor"
+    )]
     TimeFactor(f64),
     /// The listener failed.
-    #[error("the platform's endpoint failed")]
+    #[error(
+        "the port of the platform's APIs failed while it was served: {0}; start the platform again, if need be on another --port"
+    )]
     Listener(#[source] io::Error),
 }
 
@@ -166,7 +170,16 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let options = ServeOptions { time_factor, clock: paused_clock() };
             let refused = serve(listener, Arc::new(Idle::default()), options, async {}).await;
-            assert!(matches!(refused, Err(ServeError::TimeFactor(_))));
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, ServeError::TimeFactor(_)));
+            let message = refused.to_string();
+            assert!(message.contains(&time_factor.to_string()) && message.contains("--time-factor"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_failed_listener_says_why_and_what_to_do() {
+        let message = ServeError::Listener(io::Error::from(io::ErrorKind::ConnectionAborted)).to_string();
+        assert!(message.contains("connection aborted") && message.contains("start the platform again"), "{message}");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 /// How many consecutive values are averaged before MSER looks at them.
 const BATCH: usize = 5;
 /// MSER-5 looks at batches: below this many of them its minimum is mostly chance, so shorter series are only tested for
-/// a trend.
+/// a trend. Nor is a trend looked for in fewer where MSER found no end of the warm-up.
 const BATCHES_MIN: usize = 10;
 /// Below this many values even a strict trend would often be chance, so nothing is judged.
 const POINTS_MIN: usize = 10;
@@ -54,11 +54,14 @@ impl fmt::Display for Steadiness {
 /// Judges a series of equally long intervals, such as the mean response time of each second of a hold stage.
 ///
 /// With 50 values or more, MSER-5 (White, 1997) finds the warm-up: batches of five are averaged and as many are cut as
-/// make the squared standard error of the rest smallest. A cut that reaches half of the series, which is as far as MSER
-/// may look, means that the series may not have settled. What is left, or a shorter series as a whole, is then tested
+/// make the squared standard error of the rest smallest. What is left, or a shorter series as a whole, is then tested
 /// for a trend: Mann and Kendall's test at 1 %, and Theil and Sen's slope must move the series by a tenth of its median
 /// over its length, so that a long series is not refused for a drift that changes no decision. Both look at ranks and
 /// medians, so that single outliers do not matter. Below ten values nothing is judged.
+///
+/// A cut that reaches half of the series, which is as far as MSER may look, means that it found no end of the warm-up.
+/// Of fewer than a hundred values it would leave too few batches for any trend to be significant (even five that do
+/// nothing but rise are not), so at that limit no fewer than the last ten batches are tested.
 ///
 /// Assumes finite values whose noise is nearly independent from one to the next: with values of one second at tens of
 /// requests per second it is.
@@ -76,8 +79,9 @@ pub fn steady_state(series: &[f64]) -> Steadiness {
     }
     let batches: Vec<f64> = series.chunks_exact(BATCH).map(mean_of).collect();
     let cut = mser(&batches);
-    // At half of the series MSER may look no further; only the tail can tell whether that was a long warm-up.
-    match trend(&batches[cut..]) {
+    let at_limit = cut == batches.len() / 2;
+    let judged_from = if at_limit { cut.min(batches.len() - BATCHES_MIN) } else { cut };
+    match trend(&batches[judged_from..]) {
         Some(drift_share) => Steadiness::Unsteady { drift_share },
         None => Steadiness::Steady { from: cut * BATCH },
     }
@@ -204,6 +208,25 @@ mod tests {
             let (cuts, unsteady) = cuts(seconds, (0.0, 1.0), memory);
             assert!(unsteady <= RUNS / 50, "{seconds}: {unsteady}");
             assert_eq!(cuts[cuts.len() / 2], 0, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_rise_that_mser_would_cut_to_its_limit_is_unsteady_at_every_length() {
+        for points in 10..=240_u32 {
+            // From 100 to 600, alone and with noise that leaves hardly any two batches out of order.
+            let line = |t: u32| 100.0 + 500.0 * f64::from(t) / f64::from(points - 1);
+            let wobbling = |t: u32| line(t) + if t.is_multiple_of(2) { 40.0 } else { -40.0 };
+            for series in [(0..points).map(line).collect::<Vec<_>>(), (0..points).map(wobbling).collect()] {
+                let falling: Vec<f64> = series.iter().rev().copied().collect();
+                for (series, direction) in [(series, 1.0), (falling, -1.0)] {
+                    let judged = steady_state(&series);
+                    assert!(
+                        matches!(judged, Steadiness::Unsteady { drift_share } if drift_share * direction > 0.1),
+                        "{points} points: {judged:?}"
+                    );
+                }
+            }
         }
     }
 

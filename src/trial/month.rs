@@ -67,6 +67,11 @@ impl Study {
     }
 }
 
+/// A stage must be at least this many sampling periods long to be priced by its own samples.
+const PERIODS_PER_STAGE_MIN: f64 = 2.0;
+/// Lengths of stages are quotients, those of periods differences of timestamps: two equal ones differ by rounding.
+const ROUNDING: f64 = 1e-6;
+
 impl UsageSample {
     /// Seconds in the period for which some of `min_instances` were kept warm without being billed as active. A lower
     /// bound: within one period more may have been busy at one time and fewer at another.
@@ -90,7 +95,9 @@ impl Usage {
     }
 
     /// What fell into each stage, given the stages' (start, end) in seconds since the start of the load; shares are
-    /// left at 0. `None` when a stage is shorter than a sampling period, so that no sample can be told to be its own.
+    /// left at 0. `None` when a stage is shorter than two sampling periods: whatever the phase of the sampling, only from
+    /// two periods on does at least one sample lie in the stage alone. A shorter one may be told by nothing but shares of
+    /// samples that hold its neighbours as well, and then its figures change with the phase.
     ///
     /// A sample that lies across a boundary is divided by time. What was sampled outside of all stages (set-up before,
     /// stopping instances after), or not sampled at all, is added to the stages in proportion, so that together they
@@ -99,7 +106,8 @@ impl Usage {
     #[must_use]
     pub fn by_stage(&self, bounds: &[(f64, f64)], min_instances: u32) -> Option<Vec<StageUse>> {
         let period_s = self.samples.iter().map(|sample| sample.period_s).fold(0.0, f64::max);
-        if self.samples.is_empty() || bounds.iter().any(|(start, end)| end - start < period_s) {
+        let least_s = PERIODS_PER_STAGE_MIN * period_s * (1.0 - ROUNDING);
+        if self.samples.is_empty() || bounds.iter().any(|(start, end)| end - start < least_s) {
             return None;
         }
         let length = |(start, end): &(f64, f64)| StageUse { duration_s: end - start, ..StageUse::default() };
@@ -162,10 +170,50 @@ mod tests {
 
     #[test]
     fn a_sample_across_a_boundary_is_divided_by_time() {
-        let stages = usage(&[(10, 10.0), (30, 20.0), (20, 5.0)]).by_stage(&[(0.0, 7.5), (7.5, 15.0)], 0).unwrap();
-        assert_eq!(stages.iter().map(|stage| stage.requests).collect::<Vec<_>>(), [25.0, 35.0]);
-        assert_eq!(stages.iter().map(|stage| stage.billable_instance_time_s).collect::<Vec<_>>(), [20.0, 15.0]);
-        assert_eq!(stages[0].duration_s, 7.5);
+        let usage = usage(&[(10, 10.0), (10, 8.0), (30, 20.0), (20, 5.0), (10, 2.0)]);
+        let stages = usage.by_stage(&[(0.0, 12.5), (12.5, 25.0)], 0).unwrap();
+        assert_eq!(stages.iter().map(|stage| stage.requests).collect::<Vec<_>>(), [35.0, 45.0]);
+        assert_eq!(stages.iter().map(|stage| stage.billable_instance_time_s).collect::<Vec<_>>(), [28.0, 17.0]);
+        assert_eq!(stages[0].duration_s, 12.5);
+    }
+
+    #[test]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of requests, from 0 to 50")]
+    fn the_phase_of_the_sampling_can_blend_away_a_stage_of_one_period_but_not_one_of_two() {
+        // Ten requests a second; a request of the first stage is billed 1 s, one of the second 3 s.
+        let sampled = |length_s: f64, phase_s: f64| {
+            let within = |t: f64, start_s: f64| (t - start_s).clamp(0.0, length_s);
+            let sent_until = |t: f64| 10.0 * (within(t, 0.0) + within(t, length_s));
+            let billed_until = |t: f64| 10.0 * (within(t, 0.0) + 3.0 * within(t, length_s));
+            let sample = |n: u8| {
+                let end_s = 5.0 * f64::from(n) + phase_s;
+                UsageSample {
+                    end_s,
+                    period_s: 5.0,
+                    billable_s: billed_until(end_s) - billed_until(end_s - 5.0),
+                    requests: (sent_until(end_s) - sent_until(end_s - 5.0)).round() as u64,
+                    ..UsageSample::default()
+                }
+            };
+            let samples: Vec<_> = (0..10).map(sample).collect();
+            Usage {
+                billable_instance_time_s: 40.0 * length_s,
+                requests: [("200".to_owned(), samples.iter().map(|sample| sample.requests).sum())].into(),
+                samples,
+                ..Usage::default()
+            }
+        };
+        for phase_s in [1.0, 2.5, 4.0, 5.0] {
+            for (length_s, told_apart) in [(5.0, false), (9.9, false), (10.0, true), (10.0 - 1e-9, true), (15.0, true)]
+            {
+                let stages = sampled(length_s, phase_s).by_stage(&[(0.0, length_s), (length_s, 2.0 * length_s)], 0);
+                assert_eq!(stages.is_some(), told_apart, "{length_s} s at phase {phase_s}");
+                let Some(stages) = stages else { continue };
+                let each = |stage: &StageUse| stage.billable_instance_time_s / stage.requests;
+                let ratio = each(&stages[1]) / each(&stages[0]);
+                assert!((2.0..3.001).contains(&ratio), "{length_s} s at phase {phase_s}: {ratio} times as long");
+            }
+        }
     }
 
     #[test]
@@ -202,10 +250,10 @@ mod tests {
 
     #[test]
     fn the_idle_tail_of_instance_based_billing_is_not_priced() {
-        let mut usage = usage(&[(10, 20.0), (20, 30.0), (0, 10.0)]);
+        let mut usage = usage(&[(5, 8.0), (5, 12.0), (10, 18.0), (10, 12.0), (0, 10.0)]);
         usage.idle_tail_s = 10.0;
         assert_eq!(usage.consumption(0).billable_instance_time_s, 50.0);
-        let stages = usage.by_stage(&[(0.0, 5.0), (5.0, 10.0)], 0).unwrap();
+        let stages = usage.by_stage(&[(0.0, 10.0), (10.0, 20.0)], 0).unwrap();
         assert_eq!(stages.iter().map(|stage| stage.billable_instance_time_s).collect::<Vec<_>>(), [20.0, 30.0]);
     }
 
