@@ -54,7 +54,7 @@ fn study(dir: &Path, arguments: &[&str]) -> Study {
     study
 }
 
-/// The shop's own shoppers for six seconds. Instances run unlimited: one that is throttled dates its log lines late.
+/// The shop's own shoppers for eight seconds: enough that one slice is a third of a percent of what is billed. Instances run unlimited: one that is throttled dates its log lines late.
 #[test]
 fn a_study_that_sells_measures_bills_decides_and_reports() {
     let _turn = alone();
@@ -63,7 +63,7 @@ fn a_study_that_sells_measures_bills_decides_and_reports() {
         dir.path(),
         "shopping.yaml",
         &[
-            ("stages", "stages:\n  - {name: normal, hold: 40, duration: 72s, warm_up: 12s}\n"),
+            ("stages", "stages:\n  - {name: normal, hold: 70, duration: 96s, warm_up: 12s}\n"),
             ("traffic", "traffic: {requests_per_month: 100000000, shares: {normal: 1}}\n"),
         ],
     );
@@ -131,11 +131,6 @@ fn stock_falls_by_what_is_sold(trial: &TrialResult) {
 fn sums_agree(trial: &TrialResult, usage: &Usage) {
     let platform = usage.request_latencies_sum_s + usage.pending_sum_s;
     let driver = trial.recording.service_time_sum_s;
-    println!(
-        "SUMS c{} platform {platform:.3} driver {driver:.3} diff {:.3} %",
-        trial.candidate.max_concurrency,
-        (driver / platform - 1.0) * 100.0
-    );
     assert!(platform <= driver, "the platform cannot have been slower than the driver saw: {platform} > {driver}");
     assert!(platform >= driver * (1.0 - SUMS_SHARE_MAX), "{platform} is far from {driver}");
 }
@@ -143,9 +138,11 @@ fn sums_agree(trial: &TrialResult, usage: &Usage) {
 /// What was read through Monitoring is what a meter makes of the instances' own logs.
 ///
 /// A log begins in `main`: the launcher and the loading of the program before it are billed and are in no log. The
-/// platform tells how long start-ups took in all; what of it the instances did not time themselves is spread evenly over
-/// them. No log tells when SIGTERM came or when the process was gone after its last line either: both are a matter of a few
-/// milliseconds in an instance that is idle and unlimited, and the shutdown counts as the instant of that line.
+/// platform tells how long start-ups took in all; what of it the instances did not time themselves (some 15 ms each) is
+/// spread evenly over them. Two more things are in no log, and are left out. One is the way between ingress and instance,
+/// a millisecond for both directions. The other is the time from SIGTERM to the last line and from there to the end of the
+/// process, a few milliseconds where an instance is idle and unlimited: the shutdown counts as the instant of that line.
+/// Each can move a slice's edge over a request and so cost a slice here and there; of some 400 slices 1 % are four.
 fn billable_time_is_what_the_logs_say(trial: &TrialResult, usage: &Usage, logs: &Path) {
     let instances = logs::instances(logs, &trial.revision);
     assert_eq!(usage.instance_starts, Some(instances.len() as u64), "every instance that started has a log");
@@ -154,14 +151,7 @@ fn billable_time_is_what_the_logs_say(trial: &TrialResult, usage: &Usage, logs: 
     let timed_mean_s = instances.iter().map(logs::Instance::startup_s).sum::<f64>() / starts;
     let before_main_s = usage.startup_mean_s.unwrap() - timed_mean_s;
     let logged: f64 = instances.iter().map(|instance| instance.billable_s(before_main_s)).sum();
-    let pure: f64 = instances.iter().map(|instance| instance.billable_s(0.0)).sum();
     let billed = usage.billable_instance_time_s;
-    println!(
-        "BILL c{} instances {starts} before main {before_main_s:.4} billed {billed:.1} logged {logged:.1} ({:+.2} %) pure {pure:.1} ({:+.2} %)",
-        trial.candidate.max_concurrency,
-        (logged / billed - 1.0) * 100.0,
-        (pure / billed - 1.0) * 100.0
-    );
     assert!((0.0..0.25).contains(&before_main_s), "{before_main_s} s before main");
     assert!(
         (billed - logged).abs() <= BILLABLE_SHARE_MAX * billed,
@@ -219,7 +209,6 @@ fn ctrl_c_saves_what_was_measured_and_the_study_goes_on_from_there() {
     interrupt(&running.0);
     assert_eq!(running.0.wait().unwrap().code(), Some(130));
     let saved = Study::load(&folder).unwrap();
-    println!("SAVED {} trials, {} whole", saved.trials.len(), whole(&saved).len());
     assert!(saved.decision.is_none() && (1..4).contains(&whole(&saved).len()), "{} trials", saved.trials.len());
     assert!(folder.join("index.html").exists(), "what was measured is shown");
 

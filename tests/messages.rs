@@ -106,6 +106,7 @@ fn hang(stream: TcpStream) {
 /// A connection that is closed with a request unread is reset.
 fn reset(stream: TcpStream) {
     let _ = stream.peek(&mut [0]);
+    drop(stream);
 }
 
 fn garbage(mut stream: TcpStream) {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// What the browser's window measures.
-const WINDOW: (u32, u32) = (1280, 1000);
+const WINDOW: (u32, u32) = (1280, 800);
 /// Looks, a tenth of a second apart, until a browser that hangs is ended.
 const LOOKS_MAX: u32 = 600;
 
@@ -45,8 +45,9 @@ struct Layout {
 /// Put at the beginning of the page's head: it sees what goes wrong from then on.
 const WATCH: &str =
     "<script>var errors=[];addEventListener('error',e=>errors.push(e.message||e.target.outerHTML),true)</script>";
-/// Put at the end of the page's body: it measures, and says so on the console.
+/// Put at the end of the page's body: when all is loaded it measures, and says so on the console.
 const MEASURE: &str = r"<script>
+addEventListener('load', () => {
 const box = element => { const r = element.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
 const all = (element, query) => [...element.querySelectorAll(query)];
 const layout = {
@@ -67,6 +68,7 @@ pre.id = 'layout';
 pre.textContent = JSON.stringify(layout);
 document.body.append(pre);
 console.log('measured');
+});
 </script>";
 
 /// Opens the page and holds it against what a report promises: the headline on the first screen, every plot drawn,
@@ -74,21 +76,25 @@ console.log('measured');
 pub(crate) fn check_report(chromium: &Path, page: &Path, headline: &str) {
     let dir = tempfile::tempdir().unwrap();
     let html = fs::read_to_string(page).unwrap();
-    let measured =
-        html.replacen("<head>", &format!("<head>{WATCH}"), 1).replacen("</body>", &format!("{MEASURE}</body>"), 1);
-    let copy = dir.path().join("measured.html");
-    fs::write(&copy, measured).unwrap();
-    let (dom, console) = open(chromium, dir.path(), "--dump-dom", &copy);
+    let (layout, console) = measure(chromium, dir.path(), &html);
     // The one line that the measurement itself writes: lines are seen, and there is no other.
     assert!(console.len() == 1 && console[0].contains("measured"), "on the console: {console:#?}");
-    let layout = between(&dom, "<pre id=\"layout\">", "</pre>");
-    let layout: Layout = serde_json::from_str(&layout).unwrap();
     check_layout(&layout, html.matches("<svg").count(), headline);
 
     let picture = dir.path().join("page.png");
     let (_, console) = open(chromium, dir.path(), &format!("--screenshot={}", picture.display()), page);
     assert_eq!(console, Vec::<String>::new(), "the page as it is says nothing on the console");
     check_picture(&picture);
+}
+
+/// Opens a copy of the page that measures itself; gives back what it found, and the lines on the console.
+fn measure(chromium: &Path, dir: &Path, html: &str) -> (Layout, Vec<String>) {
+    let watched = html.replacen("<head>", &format!("<head>{WATCH}"), 1);
+    let measured = watched.replacen("</body>", &format!("{MEASURE}</body>"), 1);
+    let copy = dir.join("measured.html");
+    fs::write(&copy, measured).unwrap();
+    let (dom, console) = open(chromium, dir, "--dump-dom", &copy);
+    (serde_json::from_str(&between(&dom, "<pre id=\"layout\">", "</pre>")).unwrap(), console)
 }
 
 fn check_layout(layout: &Layout, plots: usize, headline: &str) {
@@ -158,4 +164,21 @@ fn between(page: &str, from: &str, to: &str) -> String {
     let (_, rest) = page.split_once(from).unwrap_or_else(|| panic!("no {from} in {page}"));
     let (text, _) = rest.split_once(to).unwrap();
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+#[test]
+fn what_goes_wrong_on_a_page_is_seen() {
+    let _turn = super::alone();
+    let Some(chromium) = require_real("chromium") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let broken = "<!DOCTYPE html><html><head></head><body><h1>Alone</h1><img src=missing.png>\
+                  <script>throw new Error('mine')</script></body></html>";
+    let (layout, console) = measure(&chromium, dir.path(), broken);
+    assert!(console.iter().any(|line| line.contains("mine")), "{console:#?}");
+    for said in ["mine", "missing.png"] {
+        assert!(layout.errors.iter().any(|error| error.contains(said)), "{said}: {layout:?}");
+    }
+    let (page, picture) = (dir.path().join("measured.html"), dir.path().join("page.png"));
+    open(&chromium, dir.path(), &format!("--screenshot={}", picture.display()), &page);
+    assert!(std::panic::catch_unwind(|| check_picture(&picture)).is_err(), "a page that is all but blank passes");
 }
