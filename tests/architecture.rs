@@ -56,19 +56,64 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// Names after `crate::` in a line, those of a braced import included.
-fn modules_named(line: &str) -> Vec<String> {
+/// Code as [`code_lines`] gives it, with the lines of each `use` item joined into one, at the number of its first.
+fn statements(text: &str) -> Vec<(usize, String)> {
+    let mut statements: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (number, line) in code_lines(text) {
+        match statements.last_mut() {
+            Some((_, statement)) if open => statement.push_str(line.trim()),
+            _ => {
+                statements.push((number, line.to_owned()));
+                open = is_use(line);
+            }
+        }
+        open = open && !line.contains(';');
+    }
+    statements
+}
+
+/// Whether a line begins a `use` item, whoever may see it: `use`, `pub use`, `pub(in crate::driver) use`.
+fn is_use(line: &str) -> bool {
+    let line = line.trim_start();
+    let rest = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
+        Some(scope) => scope.split_once(')').map_or(scope, |(_, rest)| rest),
+        None => rest,
+    });
+    rest.trim_start().starts_with("use ")
+}
+
+/// Names after `crate::` in a statement, those of a braced import included.
+fn modules_named(statement: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for part in line.split("crate::").skip(1) {
-        let inner = part.strip_prefix('{').map_or(part, |braced| braced.split('}').next().unwrap_or(braced));
-        let several = part.starts_with('{');
-        let candidates: Vec<&str> = if several { inner.split(',').collect() } else { vec![inner] };
+    for part in statement.split("crate::").skip(1) {
+        let candidates = part.strip_prefix('{').map_or_else(|| vec![part], branches);
         for candidate in candidates {
-            let name: String = candidate.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            names.push(name);
+            names.push(candidate.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
         }
     }
     names
+}
+
+/// The parts of a braced import after its opening brace, each with whatever braces it holds itself.
+fn branches(inner: &str) -> Vec<&str> {
+    let (mut branches, mut start, mut depth) = (Vec::new(), 0, 0);
+    for (at, character) in inner.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            '}' => {
+                branches.push(&inner[start..at]);
+                break;
+            }
+            ',' if depth == 0 => {
+                branches.push(&inner[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    branches
 }
 
 #[test]
@@ -83,8 +128,8 @@ fn a_module_names_only_modules_of_lower_layers() {
             continue;
         };
         let text = fs::read_to_string(&file).unwrap();
-        for (number, line) in code_lines(&text) {
-            for name in modules_named(line).into_iter().filter(|name| *name != own) {
+        for (number, statement) in statements(&text) {
+            for name in modules_named(&statement).into_iter().filter(|name| *name != own) {
                 if layers.get(&name).is_some_and(|layer| layer >= own_layer) {
                     wrong.push(format!("{}:{number}: {own} names {name}", file.display()));
                 }
@@ -164,6 +209,11 @@ fn long_functions(text: &str) -> Vec<String> {
 fn the_rules_themselves_see_what_they_look_for() {
     assert_eq!(modules_named("use crate::{cost::Cost, trial};"), ["cost", "trial"]);
     assert_eq!(modules_named("let x = crate::driver::drive(crate::trial::Study::load());"), ["driver", "trial"]);
+    let nested = "crate::x();\npub(crate) use crate::{\n    // A comment; crate::report.\n    cost::{Cost, Prices},\n    trial::{\n        \
+                  Study,\n    },\n    driver,\n};\nlet y = 1;\n";
+    let statements = statements(nested);
+    assert_eq!(statements.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 10]);
+    assert_eq!(modules_named(&statements[1].1), ["cost", "trial", "driver", ""]);
     let long = format!("    fn a() {{\n{}    }}\n", "        1;\n".repeat(FUNCTION_LINES_MAX));
     assert_eq!(long_functions(&long).len(), 1);
     assert!(long_functions("    fn a() {\n        1;\n    }\n").is_empty());

@@ -5,6 +5,8 @@
 mod tidegate;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use tidegate::{repository, told};
 
@@ -81,24 +83,118 @@ fn candidates_of_the_command_line_are_checked() {
 #[test]
 fn a_port_in_use_is_named_with_the_mend() {
     let dir = tempfile::tempdir().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let (code, error) = run(dir.path(), &["platform", "--port", &port, "--limiter", "none"]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains(&port) && error.contains("--port"), "{error}");
 }
 
+/// A target that does this with every connection, on a thread that ends with the test's process.
+fn target(serve: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    url
+}
+
+/// Open, and silent for ever.
+fn hang(stream: TcpStream) {
+    std::mem::forget(stream);
+}
+
+/// A connection that is closed with a request unread is reset.
+fn reset(stream: TcpStream) {
+    let _ = stream.peek(&mut [0]);
+    drop(stream);
+}
+
+fn garbage(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 4096]);
+    let _ = stream.write_all(b"\x00\xff not a word of HTTP\r\n\r\n");
+}
+
+fn server_error(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0; 4096]);
+    let _ = stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+}
+
 #[test]
-fn a_target_that_refuses_is_a_failed_set_up_and_no_address_is_wrong_usage() {
+fn a_target_that_cannot_be_set_up_is_told_with_the_cause_and_the_mend() {
     let dir = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // As in the repository, but with less patience.
+    let path = scenario_with(
+        dir.path(),
+        "patch: /api/products/1/, json: {inventory_count: 1000000},",
+        "patch: /api/products/1/, json: {inventory_count: 1000000}, timeout: 500ms,",
+    );
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (url, cause) in [
+        (format!("http://{free}"), "refused"),
+        (target(hang), "timed out"),
+        (target(reset), "reset"),
+        (target(garbage), "HTTP"),
+        (target(server_error), "500"),
+    ] {
+        let (code, error) = run(dir.path(), &["run", &path, "--target", &url]);
+        assert_eq!(code, Some(1), "{error}");
+        for word in ["restock_pineapple", cause, "check that the service runs"] {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
     let path = repository("scenarios/shopping.yaml").display().to_string();
-    let (code, error) = run(dir.path(), &["run", &path, "--target", &format!("http://{free}")]);
-    assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("restock_pineapple"), "{error}");
     let (code, error) = run(dir.path(), &["run", &path, "--target", "shop"]);
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("http://host:port"), "{error}");
+}
+
+#[test]
+fn a_time_factor_out_of_range_is_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    for wrong in ["0.5", "0", "-1", "1001", "NaN", "fast"] {
+        let factor = format!("--time-factor={wrong}");
+        for command in [&["run", &path, "--target", "http://127.0.0.1:9", &factor][..], &["platform", &factor][..]] {
+            let (code, error) = run(dir.path(), command);
+            assert_eq!(code, Some(2), "{command:?}: {error}");
+            for word in ["--time-factor", wrong, "from 1 to 1000"] {
+                assert!(error.contains(word), "{word:?} is not in: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limiter_that_does_not_work_here_is_told_with_those_that_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    let mut refused = 0;
+    for limiter in ["cgroup2", "cgroup1"] {
+        // A platform whose standard input has ended serves for a moment only: it tells whether the limiter works.
+        let (code, error) = run(dir.path(), &["platform", "--announce", "--port", "0", "--limiter", limiter]);
+        if code == Some(0) {
+            continue;
+        }
+        refused += 1;
+        assert_limiter_is_refused(code, &error, limiter);
+        let (code, error) = run(dir.path(), &["tune", &path, "--limiter", limiter, "--out", limiter]);
+        assert_limiter_is_refused(code, &error, limiter);
+    }
+    if refused == 0 {
+        let _ = writeln!(std::io::stderr(), "skipped: every limiter works here");
+    }
+}
+
+fn assert_limiter_is_refused(code: Option<i32>, error: &str, limiter: &str) {
+    assert_eq!(code, Some(1), "{error}");
+    for word in [format!("the limiter {limiter} does not work here").as_str(), "--limiter auto", "--limiter none"] {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
 }
 
 #[test]
