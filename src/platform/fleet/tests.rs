@@ -1,6 +1,7 @@
 //! The platform with real processes: the test binary itself plays the service and the launcher.
 
 mod actors;
+mod law;
 
 use super::*;
 use crate::scenario::Billing;
@@ -55,8 +56,7 @@ fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpe
     }
 }
 
-async fn fleet(logs_dir: Option<PathBuf>) -> Fleet {
-    let policy = Policy::cloud_run();
+async fn fleet(policy: Policy, logs_dir: Option<PathBuf>) -> Fleet {
     let options = FleetOptions {
         policy,
         time_factor: 10.0,
@@ -79,7 +79,12 @@ async fn get_text(url: &str) -> (u16, String) {
 
 /// A fleet with one revision that has all traffic, and its address.
 async fn one(spec: RevisionSpec) -> (Fleet, String) {
-    let fleet = fleet(None).await;
+    one_under(Policy::cloud_run(), spec).await
+}
+
+/// The same under another policy.
+async fn one_under(policy: Policy, spec: RevisionSpec) -> (Fleet, String) {
+    let fleet = fleet(policy, None).await;
     let name = spec.revision.clone();
     fleet.create_revision(spec).await.unwrap();
     let url = fleet.route("shop", &[to(&name, 100, None)]).await.unwrap().service;
@@ -145,18 +150,41 @@ async fn what_dies_under_a_request_is_500_and_the_next_request_gets_a_new_instan
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_takes_too_long_is_504_and_its_slot_is_free_again() {
     let (fleet, url) = one(RevisionSpec { request_timeout: Duration::from_millis(300), ..spec("shop-1", 1, 1) }).await;
-    assert_eq!(get_text(&format!("{url}/sleep/60000")).await.0, 504);
-    assert_eq!(get_text(&url).await.0, 200);
+    let mut timed_out = 0;
+    let slow = get_text(&format!("{url}/sleep/60000")).await.0;
+    assert_eq!(slow, 504);
+    // On a busy host even a short request may take longer than the time-out; were the slot not free, all of them would.
+    let answered = async {
+        while get_text(&url).await.0 != 200 {
+            timed_out += 1;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("the slot is free again");
     let sample = fleet.sample().await.remove(0);
-    assert_eq!(sample.requests, BTreeMap::from([(200, 1), (504, 1)]));
+    assert_eq!(sample.requests[&200], 1);
+    assert!((1..=1 + timed_out).contains(&sample.requests[&504]), "{sample:?} after {timed_out} more");
     fleet.shutdown().await;
+}
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until the only revision is so. Samples take away what they count: ask only for what is now.
+async fn until(fleet: &Fleet, is_so: impl Fn(&RevisionSample) -> bool) {
+    let seen = async {
+        while !fleet.sample().await.first().is_some_and(&is_so) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("it is so in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_frees_its_slot_and_is_counted() {
     let (fleet, url) = one(spec("shop-1", 1, 1)).await;
-    let client = reqwest::Client::builder().timeout(Duration::from_millis(200)).build().unwrap();
-    assert!(client.get(format!("{url}/sleep/60000")).send().await.is_err());
+    let client = tokio::spawn(reqwest::get(format!("{url}/sleep/60000")));
+    until(&fleet, |sample| sample.instances_active == 1).await;
+    client.abort();
     // The only slot: this waits until the platform has noticed.
     assert_eq!(get_text(&url).await.0, 200);
     let sample = fleet.sample().await.remove(0);
@@ -166,20 +194,23 @@ async fn a_client_that_goes_away_frees_its_slot_and_is_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_leaves_the_queue() {
-    let (fleet, url) = one(spec("shop-1", 1, 1)).await;
-    let slow = tokio::spawn({
-        let url = format!("{url}/sleep/1500");
+    let directory = tempfile::tempdir().unwrap();
+    let released = directory.path().join("released");
+    let env = BTreeMap::from([("RELEASED".to_owned(), released.to_string_lossy().into_owned())]);
+    // So patient a queue gives nobody up: who is not in it any more has left it.
+    let patient = Policy { pending_min: Duration::from_hours(10), ..Policy::cloud_run() };
+    let (fleet, url) = one_under(patient, RevisionSpec { env, ..spec("shop-1", 1, 1) }).await;
+    let held = tokio::spawn({
+        let url = format!("{url}/held");
         async move { get_text(&url).await.0 }
     });
-    while fleet.sample().await[0].instances_active == 0 {
-        tokio::task::yield_now().await;
-    }
-    let client = reqwest::Client::builder().timeout(Duration::from_millis(200)).build().unwrap();
-    assert!(client.get(&url).send().await.is_err());
-    while fleet.sample().await[0].pending_requests > 0 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(slow.await.unwrap(), 200);
+    until(&fleet, |sample| sample.instances_active == 1).await;
+    let client = tokio::spawn(reqwest::get(url));
+    until(&fleet, |sample| sample.pending_requests == 1).await;
+    client.abort();
+    until(&fleet, |sample| sample.pending_requests == 0).await;
+    std::fs::write(released, "").unwrap();
+    assert_eq!(held.await.unwrap(), 200);
     let sample = fleet.sample().await.remove(0);
     assert_eq!(sample.requests, BTreeMap::from([(200, 1)]), "the one that left never reached an instance");
     fleet.shutdown().await;
@@ -244,7 +275,7 @@ async fn an_instance_gets_its_environment_and_no_more_and_requests_get_their_hea
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_that_dies_at_once_tells_its_last_words() {
-    let fleet = fleet(None).await;
+    let fleet = fleet(Policy::cloud_run(), None).await;
     let dying =
         RevisionSpec { env: BTreeMap::from([("LAST_WORDS".into(), "no database".into())]), ..spec("shop-1", 1, 1) };
     let error = fleet.create_revision(dying).await.unwrap_err().to_string();
@@ -259,7 +290,7 @@ async fn a_revision_that_dies_at_once_tells_its_last_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn routes_tags_and_deletion() {
     let logs = tempfile::tempdir().unwrap();
-    let fleet = fleet(Some(logs.path().to_owned())).await;
+    let fleet = fleet(Policy::cloud_run(), Some(logs.path().to_owned())).await;
     fleet.create_revision(spec("shop-1", 4, 2)).await.unwrap();
     fleet.create_revision(spec("shop-2", 4, 2)).await.unwrap();
     let both = [to("shop-1", 75, None), to("shop-2", 25, None), to("shop-2", 0, Some("c4"))];
@@ -286,6 +317,20 @@ async fn routes_tags_and_deletion() {
     fleet.shutdown().await;
 }
 
+/// Says, past the capture of tests' output, that limits were not tested. Where real components are required that is a
+/// failure, unless this host offers no cgroups to whom the tests run as: a permission cannot be installed.
+fn skip_limits(note: &str) {
+    use std::io::Write as _;
+    let offered = crate::platform::limiter::offered();
+    if std::env::var_os("TIDEGATE_REQUIRE_REAL").is_some()
+        && let Ok(kind) = &offered
+    {
+        panic!("this host offers {kind} with permission to make groups, but the platform does not limit by it: {note}");
+    }
+    let offer = offered.map_or_else(|why| why, |kind| format!("{kind} should have worked"));
+    writeln!(std::io::stderr(), "SKIPPED: limits by cgroups are not tested here: {note} ({offer})").unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launched_instance_is_in_its_group_and_nothing_is_left_of_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -305,9 +350,12 @@ async fn a_launched_instance_is_in_its_group_and_nothing_is_left_of_it() {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     match report.measured_cores {
         // Where groups cannot be made the report says why, and the instance is in none.
-        None => assert!(report.note.contains("cgroup") && !groups.contains("shop-1-1"), "{report:?} {groups}"),
+        None => {
+            assert!(report.note.contains("cgroup") && !groups.contains("shop-1-1"), "{report:?} {groups}");
+            skip_limits(&report.note);
+        }
         Some(measured) => {
-            assert!(measured > 0.0 && measured < 0.45, "{report:?}");
+            assert!(measured > 0.0 && measured <= 0.25 * 1.1, "{report:?}");
             assert!(groups.contains("shop-1-1"), "{groups}");
             let sample = fleet.sample().await.remove(0);
             assert_eq!((sample.cpu_utilizations.count, sample.memory_utilizations.count), (1, 1));

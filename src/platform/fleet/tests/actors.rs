@@ -41,6 +41,15 @@ async fn serve_as_instance() {
                 std::process::id().to_string()
             }),
         )
+        .route(
+            "/serve/{us}",
+            get(|Path(us): Path<u64>| async move {
+                let begin = monotonic_us();
+                tokio::time::sleep(Duration::from_micros(us)).await;
+                format!("{begin} {}", monotonic_us())
+            }),
+        )
+        .route("/held", get(held))
         .route("/most", get(|| async { MOST.load(Ordering::SeqCst).to_string() }))
         .route("/headers", get(|headers: HeaderMap| async move { format!("{headers:?}") }))
         .route("/echo", post(|body: Body| async move { body }))
@@ -52,6 +61,20 @@ async fn serve_as_instance() {
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(async move { term.recv().await.unwrap() }).await.unwrap();
+}
+
+/// Microseconds of the clock that all processes of this host share.
+pub(super) fn monotonic_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(time.tv_sec).unwrap() * 1_000_000 + u64::try_from(time.tv_nsec).unwrap() / 1000
+}
+
+/// Answers when the file is there that `RELEASED` names.
+async fn held() {
+    let released = std::env::var("RELEASED").unwrap();
+    while !std::path::Path::new(&released).exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Speaks, but not HTTP.
