@@ -68,6 +68,24 @@ async fn fleet(policy: Policy, logs_dir: Option<PathBuf>) -> Fleet {
     Fleet::start(options).await.unwrap()
 }
 
+#[tokio::test]
+async fn an_option_that_makes_no_sense_is_named_with_its_value() {
+    for (time_factor, host_cores_per_vcpu, parts) in
+        [(0.0, 1.0, ["time factor is 0", "--time-factor"]), (1.0, f64::NAN, ["is NaN", "--host-cores-per-vcpu"])]
+    {
+        let options = FleetOptions {
+            policy: Policy::cloud_run(),
+            time_factor,
+            host_cores_per_vcpu,
+            limiter: LimiterChoice::None,
+            launcher: None,
+            logs_dir: None,
+        };
+        let message = Fleet::start(options).await.err().unwrap().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
 fn to(revision: &str, percent: u32, tag: Option<&str>) -> Route {
     Route { revision: revision.to_owned(), percent, tag: tag.map(str::to_owned) }
 }
