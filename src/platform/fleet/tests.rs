@@ -56,8 +56,7 @@ fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpe
     }
 }
 
-async fn fleet(logs_dir: Option<PathBuf>) -> Fleet {
-    let policy = Policy::cloud_run();
+async fn fleet(policy: Policy, logs_dir: Option<PathBuf>) -> Fleet {
     let options = FleetOptions {
         policy,
         time_factor: 10.0,
@@ -67,6 +66,24 @@ async fn fleet(logs_dir: Option<PathBuf>) -> Fleet {
         logs_dir,
     };
     Fleet::start(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_option_that_makes_no_sense_is_named_with_its_value() {
+    for (time_factor, host_cores_per_vcpu, parts) in
+        [(0.0, 1.0, ["time factor is 0", "--time-factor"]), (1.0, f64::NAN, ["is NaN", "--host-cores-per-vcpu"])]
+    {
+        let options = FleetOptions {
+            policy: Policy::cloud_run(),
+            time_factor,
+            host_cores_per_vcpu,
+            limiter: LimiterChoice::None,
+            launcher: None,
+            logs_dir: None,
+        };
+        let message = Fleet::start(options).await.err().unwrap().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
 }
 
 fn to(revision: &str, percent: u32, tag: Option<&str>) -> Route {
@@ -80,7 +97,12 @@ async fn get_text(url: &str) -> (u16, String) {
 
 /// A fleet with one revision that has all traffic, and its address.
 async fn one(spec: RevisionSpec) -> (Fleet, String) {
-    let fleet = fleet(None).await;
+    one_under(Policy::cloud_run(), spec).await
+}
+
+/// The same under another policy.
+async fn one_under(policy: Policy, spec: RevisionSpec) -> (Fleet, String) {
+    let fleet = fleet(policy, None).await;
     let name = spec.revision.clone();
     fleet.create_revision(spec).await.unwrap();
     let url = fleet.route("shop", &[to(&name, 100, None)]).await.unwrap().service;
@@ -193,7 +215,9 @@ async fn a_client_that_goes_away_leaves_the_queue() {
     let directory = tempfile::tempdir().unwrap();
     let released = directory.path().join("released");
     let env = BTreeMap::from([("RELEASED".to_owned(), released.to_string_lossy().into_owned())]);
-    let (fleet, url) = one(RevisionSpec { env, ..spec("shop-1", 1, 1) }).await;
+    // So patient a queue gives nobody up: who is not in it any more has left it.
+    let patient = Policy { pending_min: Duration::from_hours(10), ..Policy::cloud_run() };
+    let (fleet, url) = one_under(patient, RevisionSpec { env, ..spec("shop-1", 1, 1) }).await;
     let held = tokio::spawn({
         let url = format!("{url}/held");
         async move { get_text(&url).await.0 }
@@ -269,7 +293,7 @@ async fn an_instance_gets_its_environment_and_no_more_and_requests_get_their_hea
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_that_dies_at_once_tells_its_last_words() {
-    let fleet = fleet(None).await;
+    let fleet = fleet(Policy::cloud_run(), None).await;
     let dying =
         RevisionSpec { env: BTreeMap::from([("LAST_WORDS".into(), "no database".into())]), ..spec("shop-1", 1, 1) };
     let error = fleet.create_revision(dying).await.unwrap_err().to_string();
@@ -284,7 +308,7 @@ async fn a_revision_that_dies_at_once_tells_its_last_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn routes_tags_and_deletion() {
     let logs = tempfile::tempdir().unwrap();
-    let fleet = fleet(Some(logs.path().to_owned())).await;
+    let fleet = fleet(Policy::cloud_run(), Some(logs.path().to_owned())).await;
     fleet.create_revision(spec("shop-1", 4, 2)).await.unwrap();
     fleet.create_revision(spec("shop-2", 4, 2)).await.unwrap();
     let both = [to("shop-1", 75, None), to("shop-2", 25, None), to("shop-2", 0, Some("c4"))];
