@@ -1,6 +1,7 @@
 //! Requests off the measured path, where convenience counts and speed does not.
 
 use super::DriveError;
+use super::exchange::BODY_BYTES_MAX;
 use crate::scenario::Request;
 use bytes::Bytes;
 use std::time::Duration;
@@ -43,10 +44,16 @@ impl Client {
             builder = builder.body(request.body);
         }
         let sent = Instant::now();
-        let answer = builder.send().await.map_err(|error| because(&error))?;
+        let mut answer = builder.send().await.map_err(|error| because(&error))?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(|error| because(&error))?;
-        Ok(Asked { status, headers, body, service_time: sent.elapsed() })
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| because(&error))? {
+            if body.len() + piece.len() > BODY_BYTES_MAX {
+                return Err(format!("body too large: over {BODY_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Asked { status, headers, body: body.into(), service_time: sent.elapsed() })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The first screen: which setting, why, what it costs and does to response times next to the alternatives, and the line
 //! that applies it.
 
+use crate::cost::MonthBasis;
+use crate::scenario::Candidate;
 use crate::trial::{Outcome, Place, Standing, Study};
 
 use super::document::{Cell, Row, Table, Tone};
@@ -159,7 +161,11 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
         figures.push(Figure {
             label: "per month".to_owned(),
             value: money(Some(month)),
-            note: format!("{} million requests, free tier off", super::number::plain(traffic.requests_per_month / 1e6)),
+            note: format!(
+                "{} million requests, free tier off{}",
+                super::number::plain(traffic.requests_per_month / 1e6),
+                month_basis(study, standing.candidate)
+            ),
         });
     }
     if let Some(cost) = facts::mean_cost_per_thousand_checkouts(study, standing.candidate) {
@@ -182,6 +188,15 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
         figures.push(Figure { label: format!("{name} response time"), value: milliseconds(ms), note });
     }
     figures
+}
+
+/// What the month was priced from, when its stages were too short to be told apart by Monitoring's samples.
+fn month_basis(study: &Study, candidate: Candidate) -> &'static str {
+    let first = study.trials.iter().find(|trial| trial.candidate == candidate && trial.is_valid());
+    match first.and_then(|trial| study.month(trial)).map(|month| month.basis) {
+        Some(MonthBasis::TrialMean) => ", at the mean of all stages: they are too short to be priced apart",
+        _ => "",
+    }
 }
 
 fn alternatives(study: &Study) -> Table {

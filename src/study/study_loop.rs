@@ -48,7 +48,7 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
                     let Some(read) = read else { break };
                     conclude_read(study, &mut search, context, read)?;
                 }
-                // The usages that are still to come are asked for again when the study goes on.
+                // The trials whose usage is still to come are saved, and driven again when the study goes on.
                 Ok(_) = stop.wait_for(|stop| *stop) => break,
             }
             continue;
