@@ -34,7 +34,7 @@ fn a_scenario_that_is_not_valid_is_refused_with_its_line_and_the_mend() {
         ("max_in_flight: 500", "max_inflight: 500", &["mine.yaml:", "max_inflight", "max_in_flight"][..]),
         ("weight: 6", "weight: six", &["mine.yaml:", "number"][..]),
         ("get: /api/products/${product}/", "get: /api/products/${produkt}/", &["mine.yaml:", "produkt", "product"][..]),
-        ("p95 < 170ms", "p101 < 170ms", &["mine.yaml:", "p101"][..]),
+        ("p95 < 150ms", "p101 < 150ms", &["mine.yaml:", "p101"][..]),
         ("candidates: [1, 2, 4, 8, 16, 80]", "candidates: []", &["mine.yaml:", "candidate"][..]),
     ] {
         let path = scenario_with(dir.path(), from, to);
