@@ -117,7 +117,7 @@ fn the_shopping_scenario_is_the_default_study() {
         .iter()
         .map(|stage| (stage.kind, (stage.from * steps).round(), stage.duration.as_secs(), stage.warm_up.as_secs()))
         .collect();
-    assert_eq!(stages, [(hold, 60.0, 144, 48), (spike, 140.0, 72, 0), (hold, 60.0, 72, 0)]);
+    assert_eq!(stages, [(hold, 60.0, 144, 96), (spike, 240.0, 72, 0), (hold, 60.0, 72, 0)]);
     assert!(matches!(scenario.load, LoadModel::Open { .. }));
     let service = scenario.service.unwrap();
     assert_eq!((service.host_cores_per_vcpu, service.time_factor, service.max_instances), (0.05, 12.0, 30));
