@@ -10,6 +10,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How often it is told.
 const EVERY: Duration = Duration::from_millis(250);
+/// A rate is told over no less than this: the first reading comes at once, and one arrival in a millisecond is no rate.
+const RATE_SECONDS_MIN: f64 = 0.1;
 /// How many readings make the second that rates are told over.
 const READINGS: usize = 4;
 
@@ -50,7 +52,7 @@ pub(super) async fn tell(load: Arc<Load>, sender: watch::Sender<Progress>) {
         let due = arrivals_due + standing.later_due;
         let (then, due_then, completed_then) = readings.front().copied().unwrap_or_default();
         let seconds = elapsed.saturating_sub(then).as_secs_f64();
-        let rate = |now: u64, then: u64| if seconds > 0.0 { (now - then) as f64 / seconds } else { 0.0 };
+        let rate = |now: u64, then: u64| if seconds >= RATE_SECONDS_MIN { (now - then) as f64 / seconds } else { 0.0 };
         let Standing { completed, failed, in_flight, response_time_p99, .. } = standing;
         sender.send_replace(Progress {
             elapsed,
