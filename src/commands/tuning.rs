@@ -169,6 +169,7 @@ impl Tuning<'_> {
             stamp: stamp(),
             sample_period: cloud.sampling().await?.period,
             drain: DRAIN,
+            keeps_usage: matches!(self.study.place, Place::CloudRun { .. }),
         };
         let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), options));
         let context = Context { dir: self.dir, watch: self.progress, stop: self.interrupt.stop() };

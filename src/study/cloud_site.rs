@@ -1,6 +1,6 @@
 //! A place where trials really run: Cloud Run, or the local platform through the same client.
 
-use super::site::{Driven, Site, StudyError, TrialProgress};
+use super::site::{Driven, Site, StudyError, Tenure, TrialProgress};
 use crate::cloud::{Cloud, CloudError, Original, UsageWindow};
 use crate::driver::{self, DriveError, Options, Progress};
 use crate::scenario::{Billing, Plan, Scenario};
@@ -27,6 +27,8 @@ pub struct SiteOptions {
     pub sample_period: Duration,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
+    /// Whether usage outlives the session: what Cloud Monitoring knows does, what a local platform knows ends with it.
+    pub keeps_usage: bool,
 }
 
 /// A service that tidegate has taken over, reached through its client.
@@ -112,17 +114,22 @@ impl Site for CloudSite {
         let _ = self.cloud.retire(&self.original).await;
         let recording = driving?;
         let started_at = recording.started_at.parse().unwrap_or(deployed_at);
-        Ok(Driven { number, proposal, revision: deployed.revision, deployed_at, started_at, ended_at, recording })
+        let tenure = Tenure { revision: deployed.revision, deployed_at, started_at, ended_at };
+        Ok(Driven { number, proposal, tenure, recording })
     }
 
-    async fn usage(&self, driven: &Driven) -> Result<Usage, CloudError> {
+    async fn usage(&self, tenure: &Tenure) -> Result<Usage, CloudError> {
         let window = UsageWindow {
-            revision: driven.revision.clone(),
-            since: driven.deployed_at,
-            load_start: driven.started_at,
-            load_end: driven.ended_at,
+            revision: tenure.revision.clone(),
+            since: tenure.deployed_at,
+            load_start: tenure.started_at,
+            load_end: tenure.ended_at,
             billing: self.options.billing,
         };
         self.cloud.usage(&window).await
+    }
+
+    fn keeps_usage(&self) -> bool {
+        self.options.keeps_usage
     }
 }

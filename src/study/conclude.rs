@@ -20,8 +20,10 @@ pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
         block: driven.proposal.block,
         seed: driven.proposal.seed,
         attempt: driven.proposal.attempt,
-        revision: driven.revision,
-        started_at: driven.started_at.to_string(),
+        revision: driven.tenure.revision,
+        deployed_at: driven.tenure.deployed_at.to_string(),
+        started_at: driven.tenure.started_at.to_string(),
+        ended_at: driven.tenure.ended_at.to_string(),
         lock_wait_s: None,
         stock: stock(plan, &driven.recording),
         recording: driven.recording,
@@ -42,6 +44,12 @@ fn stock(plan: &Plan, recording: &Recording) -> Option<StockCheck> {
 /// Instances that are kept warm, and charged at the idle rate while they serve nothing.
 fn min_instances(plan: &Plan) -> u32 {
     plan.scenario().service.as_ref().map_or(0, |service| service.min_instances)
+}
+
+/// True when nothing but the reading of its usage is left to do: the session that drove it ended before.
+pub(super) fn unread(trial: &TrialResult) -> bool {
+    let never_read = |reason: &Invalid| matches!(reason, Invalid::UsageMissing { cause } if cause == NOT_READ_YET);
+    matches!(&trial.validity, Validity::Invalid(reasons) if reasons.iter().any(never_read))
 }
 
 /// True when the driver's side alone already spoils the trial.

@@ -21,7 +21,10 @@ pub trait Site: Send + Sync + 'static {
 
     /// Reads all that the revision of a trial was billed. May take several sampling periods; other trials may run
     /// meanwhile.
-    fn usage(&self, driven: &Driven) -> impl Future<Output = Result<Usage, CloudError>> + Send;
+    fn usage(&self, tenure: &Tenure) -> impl Future<Output = Result<Usage, CloudError>> + Send;
+
+    /// Whether the usage of trials that an earlier session drove can still be read.
+    fn keeps_usage(&self) -> bool;
 }
 
 /// A trial that was driven and whose usage is not known yet.
@@ -31,16 +34,35 @@ pub struct Driven {
     pub number: u32,
     /// What was tried.
     pub proposal: Proposal,
-    /// The revision that was its own.
+    /// The revision that was its own, and when.
+    pub tenure: Tenure,
+    /// What the driver saw.
+    pub recording: Recording,
+}
+
+/// A revision and the times between which it was a trial's own: what reading its usage takes.
+#[derive(Clone, Debug)]
+pub struct Tenure {
+    /// The revision's name.
     pub revision: String,
-    /// When the revision was asked for: nothing was billed to it before.
+    /// When it was asked for: nothing was billed to it before.
     pub deployed_at: jiff::Timestamp,
     /// When the load started.
     pub started_at: jiff::Timestamp,
     /// When the load had ended and was drained.
     pub ended_at: jiff::Timestamp,
-    /// What the driver saw.
-    pub recording: Recording,
+}
+
+impl Tenure {
+    /// That of a saved trial; `None` when the record does not tell.
+    pub(super) fn of(trial: &TrialResult) -> Option<Self> {
+        Some(Self {
+            revision: trial.revision.clone(),
+            deployed_at: trial.deployed_at.parse().ok()?,
+            started_at: trial.started_at.parse().ok()?,
+            ended_at: trial.ended_at.parse().ok()?,
+        })
+    }
 }
 
 /// How far a trial is.

@@ -1,10 +1,10 @@
 //! The loop of a study: propose → drive → save → read the usage while the next trial runs → conclude → save.
 
 use super::conclude;
-use super::site::{Driven, Site, StudyError, TrialProgress, Watch};
+use super::site::{Driven, Site, StudyError, Tenure, TrialProgress, Watch};
 use crate::cloud::CloudError;
 use crate::scenario::Plan;
-use crate::trial::{Study, Usage};
+use crate::trial::{Study, TrialResult, Usage};
 use crate::tuner::{Proposal, Search, decide};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +30,11 @@ type Readings = JoinSet<(Proposal, u32, Result<Usage, CloudError>)>;
 /// When the platform cannot be asked, the load cannot be sent, or the record cannot be saved. What was measured until
 /// then is in the study's folder.
 pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>) -> Result<(), StudyError> {
-    let mut search = resume(study);
+    let mut search = resume(study, site.keeps_usage());
     let mut readings = Readings::new();
+    for trial in study.trials.iter().filter(|trial| conclude::unread(trial)) {
+        read(&mut readings, &site, trial);
+    }
     let mut failure = None;
     loop {
         while let Some(read) = readings.try_join_next() {
@@ -48,7 +51,7 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
                     let Some(read) = read else { break };
                     conclude_read(study, &mut search, context, read)?;
                 }
-                // The trials whose usage is still to come are saved, and driven again when the study goes on.
+                // The trials whose usage is still to come are saved. It is read when the study goes on, if it is kept.
                 Ok(_) = stop.wait_for(|stop| *stop) => break,
             }
             continue;
@@ -61,16 +64,12 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
                 break;
             }
         };
-        let trial = conclude::driven(&plan_of(study, proposal), driven.clone());
+        let trial = conclude::driven(&plan_of(study, proposal), driven);
         search.record(proposal, !conclude::spoiled(&trial));
         context.watch.trial_driven(&trial);
+        read(&mut readings, &site, &trial);
         study.trials.push(trial);
         study.save(context.dir)?;
-        let site = Arc::clone(&site);
-        readings.spawn(async move {
-            let usage = site.usage(&driven).await;
-            (driven.proposal, driven.number, usage)
-        });
     }
     if *context.stop.borrow() {
         return Ok(());
@@ -87,12 +86,25 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
     Ok(())
 }
 
-/// The search as it was after the trials that `study` already holds.
-fn resume(study: &mut Study) -> Search {
-    // A trial whose usage was never read is no evidence and cannot become any: its revision is gone.
-    study.trials.retain(|trial| trial.usage.is_some());
+/// The search as it was after the trials that `study` already holds. A trial that was driven and never read counts as
+/// long as its usage can still be read; where it cannot, the trial is driven anew.
+fn resume(study: &mut Study, keeps_usage: bool) -> Search {
+    let readable = |trial: &TrialResult| keeps_usage && conclude::unread(trial) && Tenure::of(trial).is_some();
+    study.trials.retain(|trial| trial.usage.is_some() || readable(trial));
     study.decision = None;
-    Search::resume(&study.candidates, study.blocks, study.seed, &study.trials)
+    let recorded = study.trials.iter().map(|trial| (trial, !conclude::spoiled(trial)));
+    Search::resume(&study.candidates, study.blocks, study.seed, recorded)
+}
+
+/// Starts to read what a trial was billed.
+fn read<S: Site>(readings: &mut Readings, site: &Arc<S>, trial: &TrialResult) {
+    let TrialResult { candidate, block, seed, attempt, number, .. } = *trial;
+    let Some(tenure) = Tenure::of(trial) else { return };
+    let site = Arc::clone(site);
+    readings.spawn(async move {
+        let usage = site.usage(&tenure).await;
+        (Proposal { candidate, block, seed, attempt }, number, usage)
+    });
 }
 
 fn plan_of(study: &Study, proposal: Proposal) -> Plan {
@@ -161,6 +173,9 @@ mod tests {
         /// Stops the study while this trial is driven.
         stops_at: Option<(u32, watch::Sender<bool>)>,
         driven: Mutex<Vec<(u32, Proposal)>>,
+        keeps_usage: bool,
+        /// The trial whose usage takes for ever to be read.
+        slow_to_read: Option<u32>,
     }
 
     impl Site for Fake {
@@ -189,18 +204,28 @@ mod tests {
                 sender.send(true).unwrap();
             }
             let now = jiff::Timestamp::UNIX_EPOCH;
-            let revision = format!("revision-{number}");
-            Ok(Driven { number, proposal, revision, deployed_at: now, started_at: now, ended_at: now, recording })
+            let revision = format!("revision-{number}-{}", proposal.candidate.max_concurrency);
+            let tenure = Tenure { revision, deployed_at: now, started_at: now, ended_at: now };
+            Ok(Driven { number, proposal, tenure, recording })
         }
 
-        async fn usage(&self, driven: &Driven) -> Result<Usage, CloudError> {
-            if self.unreadable.contains(&driven.number) {
+        async fn usage(&self, tenure: &Tenure) -> Result<Usage, CloudError> {
+            let mut parts = tenure.revision.split('-').skip(1).map(|part| part.parse::<u32>().unwrap());
+            let (number, max_concurrency) = (parts.next().unwrap(), parts.next().unwrap());
+            if self.slow_to_read == Some(number) {
+                std::future::pending::<()>().await;
+            }
+            if self.unreadable.contains(&number) {
                 return Err(CloudError::NoPoints {
-                    revision: driven.revision.clone(),
+                    revision: tenure.revision.clone(),
                     waited: std::time::Duration::ZERO,
                 });
             }
-            Ok(fixtures::usage(&[(100, 100.0 / f64::from(driven.proposal.candidate.max_concurrency))]))
+            Ok(fixtures::usage(&[(100, 100.0 / f64::from(max_concurrency))]))
+        }
+
+        fn keeps_usage(&self) -> bool {
+            self.keeps_usage
         }
     }
 
@@ -278,5 +303,33 @@ mod tests {
         let saved = Study::load(dir.path()).unwrap();
         assert_eq!((saved.trials.len(), saved.decision.is_none()), (2, true));
         assert!(saved.trials[1].invalid_reasons().contains("interrupted"));
+    }
+
+    /// A study that was stopped in its second trial while the usage of the first was still being read, gone on with on
+    /// another site. Gives the trials that were driven then, and the study.
+    async fn gone_on_with(keeps_usage: bool) -> (usize, Study) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1, 2], 1);
+        let (sender, stop) = watch::channel(false);
+        let stopping = Fake { stops_at: Some((2, sender)), slow_to_read: Some(1), keeps_usage, ..Fake::default() };
+        run(Arc::new(stopping), &mut study, &Context { dir: dir.path(), watch: &Silent, stop }).await.unwrap();
+        let mut saved = Study::load(dir.path()).unwrap();
+        assert!(conclude::unread(&saved.trials[0]));
+        let site = Arc::new(Fake { keeps_usage, ..Fake::default() });
+        run_on(Arc::clone(&site), &mut saved, dir.path()).await.unwrap();
+        let driven = site.driven.lock().unwrap().len();
+        (driven, saved)
+    }
+
+    #[tokio::test]
+    async fn a_trial_that_was_driven_is_read_when_the_study_goes_on_if_its_usage_is_kept() {
+        let (driven, study) = gone_on_with(true).await;
+        assert_eq!(driven, 1, "only the trial that was interrupted is driven again");
+        assert!(study.trials[0].is_valid() && study.trials[0].usage.is_some());
+        assert!(matches!(study.decision.unwrap().outcome, Outcome::Chosen(_)));
+
+        let (driven, study) = gone_on_with(false).await;
+        assert_eq!(driven, 2, "what a local platform knew has ended with it");
+        assert!(matches!(study.decision.unwrap().outcome, Outcome::Chosen(_)));
     }
 }

@@ -23,8 +23,14 @@ pub struct TrialResult {
     pub attempt: u32,
     /// The revision that was its own.
     pub revision: String,
+    /// When its revision was asked for, RFC 3339: nothing was billed to it before.
+    #[serde(default)]
+    pub deployed_at: String,
     /// When its load started, RFC 3339.
     pub started_at: String,
+    /// When its load had ended and was drained, RFC 3339.
+    #[serde(default)]
+    pub ended_at: String,
     /// What the driver saw.
     pub recording: Recording,
     /// What the platform billed, if it could be read.

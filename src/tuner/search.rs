@@ -54,19 +54,24 @@ impl Search {
         Self { wanted }
     }
 
-    /// The same search after `trials` of it were recorded: how a saved study goes on. An interrupted trial is tried
-    /// again as if it had not been.
+    /// The same search after `trials` of it were recorded, each with whether it counts as valid as far as is known: how a
+    /// saved study goes on. An interrupted trial is tried again as if it had not been.
     #[must_use]
-    pub fn resume(candidates: &[Candidate], blocks: u32, seed: u64, trials: &[TrialResult]) -> Self {
+    pub fn resume<'a>(
+        candidates: &[Candidate],
+        blocks: u32,
+        seed: u64,
+        trials: impl IntoIterator<Item = (&'a TrialResult, bool)>,
+    ) -> Self {
         let mut search = Self::new(candidates, blocks, seed);
-        for trial in trials {
+        for (trial, valid) in trials {
             let interrupted = match &trial.validity {
                 Validity::Valid => false,
                 Validity::Invalid(reasons) => reasons.contains(&Invalid::Interrupted),
             };
             if !interrupted {
                 let TrialResult { candidate, block, seed, attempt, .. } = *trial;
-                search.record(Proposal { candidate, block, seed, attempt }, trial.is_valid());
+                search.record(Proposal { candidate, block, seed, attempt }, valid);
             }
         }
         search
@@ -114,6 +119,10 @@ mod tests {
 
     fn candidates(max_concurrencies: &[u32]) -> Vec<Candidate> {
         max_concurrencies.iter().map(|max_concurrency| Candidate { max_concurrency: *max_concurrency }).collect()
+    }
+
+    fn judged(trials: &[TrialResult]) -> impl Iterator<Item = (&TrialResult, bool)> {
+        trials.iter().map(|trial| (trial, trial.is_valid()))
     }
 
     /// Runs a search to its end; `valid` says of the n-th trial whether it is.
@@ -187,12 +196,12 @@ mod tests {
             search.record(proposal, reason.is_none());
             trials.push(tried(proposal, reason));
         }
-        let resumed = Search::resume(&candidates, 2, 7, &trials);
+        let resumed = Search::resume(&candidates, 2, 7, judged(&trials));
         assert_eq!(run(resumed.clone(), |_| true), run(search, |_| true));
         // An interrupted trial is nobody's fault: it is tried again, and still has its repeat.
         let next = resumed.propose().unwrap();
         trials.push(tried(next, Some(Invalid::Interrupted)));
-        assert_eq!(Search::resume(&candidates, 2, 7, &trials).propose(), Some(next));
+        assert_eq!(Search::resume(&candidates, 2, 7, judged(&trials)).propose(), Some(next));
     }
 
     #[test]
