@@ -100,7 +100,7 @@ impl Cloud {
         revision: &str,
         tag: &str,
     ) -> Result<Deployed, CloudError> {
-        let template = original.candidate(candidate, revision, self.overrides);
+        let template = original.candidate(candidate, revision);
         let traffic = original.with_tag(revision, tag);
         let service =
             ApiService::new().set_name(self.endpoint.service_name()).set_template(template).set_traffic(traffic);
@@ -163,25 +163,6 @@ impl Cloud {
         };
         let service = self.endpoint.service.clone();
         Err(CloudError::NotRestored { service, difference: difference.to_owned() })
-    }
-
-    /// Deletes revisions that have no traffic; those already gone are no error. Tries every one, then tells the first
-    /// error.
-    pub async fn delete_revisions(&self, revisions: &[String]) -> Result<(), CloudError> {
-        let mut outcome = Ok(());
-        for revision in revisions {
-            self.admin_writes.pass().await;
-            let name = self.endpoint.revision_name(revision);
-            let deleted = self.revisions.delete_revision().set_name(name).poller().until_done().await;
-            if let Err(error) = deleted {
-                let what = format!("delete revision {revision:?} of {}", self.endpoint.place());
-                match self.admin_error(&error, what) {
-                    CloudError::NotFound { .. } => {}
-                    error => outcome = outcome.and(Err(error)),
-                }
-            }
-        }
-        outcome
     }
 
     /// Whether the new revision is ready, as it says itself.

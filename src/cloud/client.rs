@@ -3,7 +3,6 @@
 use super::endpoint::{Clock, Endpoint, Pace};
 use super::error::CloudError;
 use super::retry::{Gate, paced};
-use super::traffic::Overrides;
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_gax::client_builder::ClientBuilder;
 use google_cloud_monitoring_v3::client::MetricService;
@@ -17,7 +16,6 @@ pub struct Cloud {
     pub(super) endpoint: Endpoint,
     pub(super) pace: Pace,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) overrides: Overrides,
     pub(super) services: Services,
     pub(super) revisions: Revisions,
     pub(super) metrics: MetricService,
@@ -48,7 +46,6 @@ impl Cloud {
             admin_writes: Gate::admin_writes(&clock),
             admin_reads: Gate::admin_reads(&clock),
             monitoring: Gate::monitoring(&clock),
-            overrides: Overrides::default(),
             endpoint,
             pace,
             clock,
@@ -56,13 +53,6 @@ impl Cloud {
             revisions,
             metrics,
         })
-    }
-
-    /// The same client, whose candidates differ from the service in these settings too.
-    #[must_use]
-    pub fn with_overrides(mut self, overrides: Overrides) -> Self {
-        self.overrides = overrides;
-        self
     }
 }
 

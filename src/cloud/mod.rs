@@ -19,4 +19,4 @@ pub use endpoint::{Clock, Endpoint, Pace, SteadyClock};
 pub use error::CloudError;
 pub use monitoring::Sampling;
 pub use tally::UsageWindow;
-pub use traffic::{Original, Overrides};
+pub use traffic::Original;

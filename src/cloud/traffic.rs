@@ -7,9 +7,7 @@ use super::quantity::{cpu, memory};
 use crate::cost::InstanceShape;
 use crate::scenario::{Billing, Candidate};
 use google_cloud_run_v2::model::condition::State;
-use google_cloud_run_v2::model::{
-    Condition, RevisionScaling, RevisionTemplate, Service, TrafficTarget, TrafficTargetAllocationType,
-};
+use google_cloud_run_v2::model::{Condition, RevisionTemplate, Service, TrafficTarget, TrafficTargetAllocationType};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -25,17 +23,6 @@ pub struct Original {
     pub(super) template: RevisionTemplate,
     /// Traffic as it was.
     pub(super) traffic: Vec<TrafficTarget>,
-}
-
-/// What a candidate's template changes besides max concurrency; `None` leaves what the service has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// What is billed.
-    pub billing: Option<Billing>,
-    /// Instances kept warm.
-    pub min_instances: Option<u32>,
-    /// Instances at most.
-    pub max_instances: Option<u32>,
 }
 
 impl fmt::Debug for Original {
@@ -120,19 +107,10 @@ impl Original {
     }
 
     /// The template of a candidate's revision.
-    pub(super) fn candidate(&self, candidate: Candidate, revision: &str, overrides: Overrides) -> RevisionTemplate {
+    pub(super) fn candidate(&self, candidate: Candidate, revision: &str) -> RevisionTemplate {
         let mut template = self.template.clone();
         revision.clone_into(&mut template.revision);
         template.max_instance_request_concurrency = count(candidate.max_concurrency);
-        if overrides.min_instances.is_some() || overrides.max_instances.is_some() {
-            let scaling: &mut RevisionScaling = template.scaling.get_or_insert_default();
-            scaling.min_instance_count = overrides.min_instances.map_or(scaling.min_instance_count, count);
-            scaling.max_instance_count = overrides.max_instances.map_or(scaling.max_instance_count, count);
-        }
-        // The first container is the one that serves; others beside it are never throttled apart from it.
-        if let (Some(billing), Some(container)) = (overrides.billing, template.containers.first_mut()) {
-            container.resources.get_or_insert_default().cpu_idle = billing == Billing::Request;
-        }
         template
     }
 

@@ -3,7 +3,7 @@
 use crate::google::{self, Google, SERVICE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original, Overrides};
+use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original};
 use tidegate::scenario::{Billing, Candidate, Service, ServiceSource};
 use tidegate::units::{Gib, Vcpu};
 
@@ -135,20 +135,6 @@ async fn a_deployment_whose_answer_is_lost_is_repeated_without_a_second_revision
     assert_eq!(changes.len(), 2);
     assert_eq!(changes[0], changes[1]);
     assert_eq!(google.world.lock().unwrap().admin.revisions.len(), 2);
-}
-
-#[tokio::test]
-async fn overrides_change_billing_and_scaling_of_candidates_only() {
-    let google = Google::start(service()).await;
-    let overrides = Overrides { billing: Some(Billing::Instance), min_instances: Some(0), max_instances: Some(3) };
-    let cloud = google.client().await.with_overrides(overrides);
-    let original = cloud.take_over().await.unwrap();
-    google.asked();
-    cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap();
-    let template = &google.changes()[0].body["template"];
-    assert_eq!(template["scaling"], json!({"maxInstanceCount": 3, "concurrencyUtilization": 0.7}));
-    assert_eq!(template["containers"][0]["resources"]["cpuIdle"], Value::Null, "false is left out");
-    assert_eq!(original.max_concurrency(), Some(80));
 }
 
 #[tokio::test]
@@ -289,14 +275,4 @@ async fn a_local_service_is_created_from_its_command() {
             }]
         }})
     );
-}
-
-#[tokio::test]
-async fn revisions_that_are_gone_already_are_no_error_when_deleted() {
-    let google = Google::start(service()).await;
-    let cloud = google.client().await;
-    let names = ["shop-00007-abc".to_owned(), "shop-never-was".to_owned()];
-    cloud.delete_revisions(&names).await.unwrap();
-    let paths: Vec<String> = google.changes().into_iter().map(|asked| asked.path).collect();
-    assert_eq!(paths, names.map(|name| format!("/v2/{SERVICE}/revisions/{name}")));
 }

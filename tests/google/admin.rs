@@ -52,9 +52,6 @@ impl Admin {
             }
             ("GET", None) if path.contains("/operations/") => self.look(path),
             ("GET", Some(revision)) if self.revisions.contains(revision) => (200, self.revision(revision)),
-            ("DELETE", Some(revision)) if self.revisions.remove(revision) => {
-                self.operate(json!({"response": typed("Revision", json!({"name": path}))}))
-            }
             _ => (404, error(404, "NOT_FOUND", &format!("Resource '{path}' was not found"))),
         }
     }
