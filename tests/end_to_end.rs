@@ -105,6 +105,7 @@ fn a_study_that_sells_measures_bills_decides_and_reports() {
 fn within(what: &str, shares: &[f64], bound: f64) {
     let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
     let most = shares.iter().copied().fold(0.0, f64::max);
+    println!("{what} differ by these shares: {shares:?}");
     assert!(least <= bound && most <= 3.0 * bound, "{what} differ by these shares: {shares:?}, bound {bound}");
 }
 
