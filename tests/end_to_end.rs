@@ -1,5 +1,6 @@
 //! The main job with real processes: platform, instances, load, Monitoring, decision, report.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::print_stdout, reason = "the shares are worth quoting")]
 
 mod browser;
 mod logs;

@@ -25,6 +25,19 @@ const REQUEST_TIMEOUT_S: i64 = 300;
 /// How often the tag's address is asked for before its lack is an error.
 const ADDRESS_LOOKS: u32 = 5;
 
+/// What became of a service that was to be put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// It is as it was.
+    Restored,
+    /// Somebody else deployed this revision meanwhile: the template is theirs and was left alone. Traffic that was still
+    /// as tidegate had pinned it was put back; else it lost candidates' tags only.
+    LeftToOthers {
+        /// The revision.
+        revision: String,
+    },
+}
+
 /// A revision that serves one trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployed {
@@ -92,7 +105,7 @@ impl Cloud {
     }
 
     /// One patch: the original's template with the candidate's max concurrency and the explicit revision name, and a
-    /// tag without traffic share. Comes back when the revision is ready.
+    /// tag without traffic share. Comes back when the revision is ready. Refused when somebody else has deployed since.
     pub async fn deploy(
         &self,
         original: &Original,
@@ -100,6 +113,9 @@ impl Cloud {
         revision: &str,
         tag: &str,
     ) -> Result<Deployed, CloudError> {
+        if let Some(revision) = original.others_revision(&self.read().await?) {
+            return Err(CloudError::ChangedByOthers { service: self.endpoint.service.clone(), revision });
+        }
         let template = original.candidate(candidate, revision);
         let traffic = original.with_tag(revision, tag);
         let service =
@@ -133,16 +149,20 @@ impl Cloud {
     }
 
     /// Puts template and traffic back, if they are not as they were; may be repeated. Candidates' revisions stay:
-    /// without traffic they cost nothing.
-    pub async fn undo(&self, original: &Original) -> Result<(), CloudError> {
+    /// without traffic they cost nothing. What somebody else deployed meanwhile is never overwritten.
+    pub async fn undo(&self, original: &Original) -> Result<Undone, CloudError> {
         if short(&original.service) != self.endpoint.service {
             let difference = format!("what was saved belongs to service {:?}", short(&original.service));
             return Err(CloudError::NotRestored { service: self.endpoint.service.clone(), difference });
         }
         let now = self.read().await?;
+        if let Some(revision) = original.others_revision(&now) {
+            self.release(original, now).await?;
+            return Ok(Undone::LeftToOthers { revision });
+        }
         let template_is_back = original.has_template(&now);
         if template_is_back && same_traffic(&now.traffic, &original.traffic) {
-            return Ok(());
+            return Ok(Undone::Restored);
         }
         let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(original.traffic.clone());
         let what = format!("put back {}", self.endpoint.place());
@@ -159,10 +179,23 @@ impl Cloud {
         } else if original.max_concurrency().is_some_and(|value| max_concurrency(&restored) != Some(count(value))) {
             "its max concurrency differs"
         } else {
-            return Ok(());
+            return Ok(Undone::Restored);
         };
         let service = self.endpoint.service.clone();
         Err(CloudError::NotRestored { service, difference: difference.to_owned() })
+    }
+
+    /// Takes tidegate's hands off the traffic of a service whose template somebody else has changed.
+    async fn release(&self, original: &Original, now: ApiService) -> Result<(), CloudError> {
+        let theirs = original.without_candidates(&now.traffic);
+        let pinned = same_traffic(&theirs, &original.pinned());
+        let traffic = if pinned { original.traffic.clone() } else { theirs };
+        if same_traffic(&traffic, &now.traffic) {
+            return Ok(());
+        }
+        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(traffic);
+        let what = format!("put back the traffic of {}", self.endpoint.place());
+        self.patch(service, &["traffic"], what).await.map(drop)
     }
 
     /// Whether the new revision is ready, as it says itself.

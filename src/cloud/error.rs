@@ -162,6 +162,16 @@ pub enum CloudError {
         /// The tag.
         tag: String,
     },
+    /// The template is neither what it was nor a candidate's.
+    #[error(
+        "service {service:?} was changed by somebody else during the study: its template now has revision {revision:?}; what was measured is saved, nothing of theirs was overwritten: begin a new study when the deployment is done"
+    )]
+    ChangedByOthers {
+        /// The service.
+        service: String,
+        /// Revision that its template names or that was created last.
+        revision: String,
+    },
     /// Undoing was accepted, yet the service is not what it was.
     #[error(
         "service {service:?} was not put back: {difference}; compare it with the saved original and mend it by hand"

@@ -3,6 +3,7 @@
 
 use super::endpoint::Endpoint;
 use super::error::{CloudError, brief};
+use super::naming::is_candidate_name;
 use super::quantity::{cpu, memory};
 use crate::cost::InstanceShape;
 use crate::scenario::{Billing, Candidate};
@@ -117,6 +118,24 @@ impl Original {
     /// The template to put back: the name of its revision is used up, so the platform chooses a new one.
     pub(super) fn template_to_restore(&self) -> RevisionTemplate {
         nameless(self.template.clone())
+    }
+
+    /// The revision of a template that is neither the original's nor a candidate's: somebody else deployed it. A
+    /// candidate's is known by its name, and by differing from the original in nothing but name and max concurrency.
+    pub(super) fn others_revision(&self, service: &Service) -> Option<String> {
+        let now = service.template.as_ref()?;
+        let neutral = |template: &RevisionTemplate| nameless(template.clone()).set_max_instance_request_concurrency(0);
+        let ours = is_candidate_name(short(&self.service), &now.revision) || neutral(now) == neutral(&self.template);
+        let named = if now.revision.is_empty() { short(&service.latest_created_revision) } else { &now.revision };
+        (!ours).then(|| named.to_owned())
+    }
+
+    /// Traffic without the tags of candidates.
+    pub(super) fn without_candidates(&self, traffic: &[TrafficTarget]) -> Vec<TrafficTarget> {
+        let candidate = |target: &TrafficTarget| {
+            target.percent == 0 && is_candidate_name(short(&self.service), short(&target.revision))
+        };
+        traffic.iter().filter(|target| !candidate(target)).cloned().collect()
     }
 
     /// Whether a service has this template, whatever its revision is called.

@@ -8,7 +8,7 @@ use super::local::{LocalOptions, LocalPlatform};
 use super::lock_wait;
 use super::progress::Progress;
 use super::tune::CloudTarget;
-use crate::cloud::{Cloud, Endpoint, Original, SteadyClock};
+use crate::cloud::{self, Cloud, CloudError, Endpoint, Original, SteadyClock, Undone};
 use crate::cost::InstanceShape;
 use crate::scenario::{Service, ServiceSource};
 use crate::study::{self, CloudSite, Context, SiteOptions};
@@ -109,7 +109,7 @@ impl Tuning<'_> {
             self.trials(&cloud, &original).await
         }
         .await;
-        let undone = cloud.undo(&original).await;
+        let undone = self.undo(&cloud, &original).await;
         let path = self.dir.join(ORIGINAL);
         match (ran, undone) {
             (ran, Ok(())) => {
@@ -152,12 +152,23 @@ impl Tuning<'_> {
                 ))
             })?;
             self.progress.say("putting back what an earlier session left changed");
-            cloud.undo(&original).await?;
+            self.undo(cloud, &original).await?;
         }
         let original = cloud.original().await?;
         let text = serde_json::to_string_pretty(&original).expect("what was read as JSON can be written as JSON");
         write_privately(&path, &text).map_err(|cause| CommandError::File { action: "write", path, cause })?;
         Ok(original)
+    }
+
+    /// Puts the service back, and says what was left because somebody else had changed it.
+    async fn undo(&self, cloud: &Cloud, original: &Original) -> Result<(), CloudError> {
+        if let Undone::LeftToOthers { revision } = cloud.undo(original).await? {
+            self.progress.say(&format!(
+                "somebody else deployed revision {revision:?} meanwhile: its template was left as it is; check that the \
+                 service's traffic goes where it should"
+            ));
+        }
+        Ok(())
     }
 
     async fn trials(&mut self, cloud: &Arc<Cloud>, original: &Original) -> Result<(), CommandError> {
@@ -166,7 +177,7 @@ impl Tuning<'_> {
             stage_divisor: self.study.stage_divisor(),
             billing: self.service.billing,
             service: self.service_name(),
-            stamp: stamp(),
+            stamp: cloud::stamp(jiff::Timestamp::now().as_second()),
             sample_period: cloud.sampling().await?.period,
             drain: DRAIN,
             keeps_usage: matches!(self.study.place, Place::CloudRun { .. }),
@@ -216,9 +227,4 @@ async fn prepare_database(tidegate: &Path, dir: &Path, env: &mut BTreeMap<String
         .map_err(|cause| CommandError::Migrate { database_url: database_url.clone(), cause })?;
     env.insert("DATABASE_URL".to_owned(), database_url);
     Ok(())
-}
-
-/// A letter and six hexadecimal digits that tell this session's revisions from any other's of the last half year.
-fn stamp() -> String {
-    format!("s{:06x}", jiff::Timestamp::now().as_second() & 0x00ff_ffff)
 }

@@ -1,7 +1,7 @@
 //! A place where trials really run: Cloud Run, or the local platform through the same client.
 
 use super::site::{Driven, Site, StudyError, Tenure, TrialProgress};
-use crate::cloud::{Cloud, CloudError, Original, UsageWindow};
+use crate::cloud::{Cloud, CloudError, Original, UsageWindow, candidate_name};
 use crate::driver::{self, DriveError, Options, Progress};
 use crate::scenario::{Billing, Plan, Scenario};
 use crate::trial::{Recording, Usage};
@@ -21,7 +21,7 @@ pub struct SiteOptions {
     pub billing: Billing,
     /// Service under test: revision names start with it.
     pub service: String,
-    /// Tells the revisions of this study from those of any other: lower-case letters and digits.
+    /// Tells the revisions of this session from those of any other, see [`crate::cloud::stamp`].
     pub stamp: String,
     /// Between two samples of Monitoring.
     pub sample_period: Duration,
@@ -39,21 +39,11 @@ pub struct CloudSite {
     options: SiteOptions,
 }
 
-/// Cloud Run's limit of a revision's name.
-const REVISION_NAME_MAX: usize = 63;
-
 impl CloudSite {
     /// A site on a service that was taken over.
     #[must_use]
     pub fn new(cloud: Arc<Cloud>, original: Original, options: SiteOptions) -> Self {
         Self { cloud, original, options }
-    }
-
-    /// `<service>-<stamp>-t<number>-c<max concurrency>`, without the last part where that would be too long.
-    fn revision_name(&self, number: u32, proposal: &Proposal) -> String {
-        let name = format!("{}-{}-t{number}", self.options.service, self.options.stamp);
-        let told = format!("{name}-c{}", proposal.candidate.max_concurrency);
-        if told.len() <= REVISION_NAME_MAX { told } else { name }
     }
 }
 
@@ -97,8 +87,9 @@ impl Site for CloudSite {
         stop: watch::Receiver<bool>,
     ) -> Result<Driven, StudyError> {
         let deployed_at = jiff::Timestamp::now();
-        let revision = self.revision_name(number, &proposal);
-        let tag = format!("{}-t{number}", self.options.stamp);
+        let SiteOptions { service, stamp, .. } = &self.options;
+        let revision = candidate_name(service, stamp, number, proposal.candidate);
+        let tag = format!("{stamp}-t{number}");
         let mut stopped = stop.clone();
         let deployed = tokio::select! {
             deployed = self.cloud.deploy(&self.original, proposal.candidate, &revision, &tag) => deployed?,

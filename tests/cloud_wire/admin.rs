@@ -3,7 +3,7 @@
 use crate::google::{self, Google, SERVICE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original};
+use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original, Undone};
 use tidegate::scenario::{Billing, Candidate, Service, ServiceSource};
 use tidegate::units::{Gib, Vcpu};
 
@@ -216,6 +216,50 @@ async fn what_was_saved_of_one_service_is_not_laid_over_another() {
     let error = cloud.undo(&original).await.unwrap_err();
     assert!(error.to_string().contains("what was saved belongs to service \"shop\""), "{error}");
     assert_eq!(google.asked(), []);
+}
+
+/// Somebody else deploys in the middle of a study.
+async fn deployed_by_others(traffic: Option<Value>) -> (Google, Cloud, Original) {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let original = cloud.take_over().await.unwrap();
+    cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1-c4", "s0a1b2c-t1").await.unwrap();
+    {
+        let theirs = &mut google.world.lock().unwrap().admin.service;
+        theirs["template"]["revision"] = json!("shop-00008-fix");
+        theirs["template"]["containers"][0]["image"] = json!("europe-docker.pkg.dev/demo/shop@sha256:2");
+        if let Some(traffic) = traffic {
+            theirs["traffic"] = traffic;
+        }
+    }
+    google.asked();
+    (google, cloud, original)
+}
+
+#[tokio::test]
+async fn what_others_deployed_meanwhile_is_never_overwritten() {
+    let (google, cloud, original) = deployed_by_others(None).await;
+    let error = cloud.deploy(&original, FOUR, "shop-s0a1b2c-t2-c4", "s0a1b2c-t2").await.unwrap_err();
+    assert!(matches!(error, CloudError::ChangedByOthers { .. }), "{error}");
+    assert!(error.to_string().contains("shop-00008-fix"), "{error}");
+    assert_eq!(google.changes(), []);
+
+    let left = Undone::LeftToOthers { revision: "shop-00008-fix".to_owned() };
+    assert_eq!(cloud.undo(&original).await.unwrap(), left);
+    let changes = google.changes();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].query("updateMask"), Some("traffic"), "the template is theirs");
+    assert_eq!(changes[0].body["traffic"], json!([{"type": 1, "percent": 100}]), "pinned by tidegate, put back");
+    assert_eq!(cloud.undo(&original).await.unwrap(), left);
+    assert_eq!(google.changes(), []);
+}
+
+#[tokio::test]
+async fn traffic_that_others_directed_elsewhere_loses_the_candidates_tag_only() {
+    let tag = tagged("shop-s0a1b2c-t1-c4", 0, "s0a1b2c-t1");
+    let (google, cloud, original) = deployed_by_others(Some(json!([target("shop-00008-fix", 100), tag]))).await;
+    cloud.undo(&original).await.unwrap();
+    assert_eq!(google.changes()[0].body["traffic"], json!([target("shop-00008-fix", 100)]));
 }
 
 #[tokio::test]
