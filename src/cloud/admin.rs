@@ -6,6 +6,7 @@ use super::traffic::{Original, count, same_traffic, short, unready};
 use crate::scenario::{Billing, Candidate, Service};
 use crate::units::{Gib, Vcpu};
 use google_cloud_gax::error::Error as ApiError;
+use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::options::RequestOptionsBuilder as _;
 use google_cloud_lro::Poller as _;
 use google_cloud_run_v2::model::{
@@ -25,16 +26,35 @@ const REQUEST_TIMEOUT_S: i64 = 300;
 /// How often the tag's address is asked for before its lack is an error.
 const ADDRESS_LOOKS: u32 = 5;
 
+/// A change that is refused because the service has changed since it was read is tried again this often.
+const CONFLICTS_MAX: u32 = 5;
+
+/// Why a change was not made.
+enum Refused {
+    /// For a reason that is told already.
+    Told(CloudError),
+    /// By the API.
+    Api(Box<ApiError>),
+}
+
+impl Refused {
+    /// Whether the service is no longer the version that was read.
+    fn is_conflict(&self) -> bool {
+        let Self::Api(error) = self else { return false };
+        error.status().is_some_and(|status| status.code == Code::Aborted)
+    }
+}
+
 /// What became of a service that was to be put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {
     /// It is as it was.
     Restored,
-    /// Somebody else deployed this revision meanwhile: the template is theirs and was left alone. Traffic that was still
-    /// as tidegate had pinned it was put back; else it lost candidates' tags only.
+    /// Somebody else changed template or traffic meanwhile: that was left alone, but for candidates' tags. The rest is as
+    /// it was.
     LeftToOthers {
-        /// The revision.
-        revision: String,
+        /// What they changed.
+        change: String,
     },
 }
 
@@ -91,9 +111,9 @@ impl Cloud {
         if same_traffic(&pinned, &original.traffic) {
             return Ok(());
         }
-        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(pinned);
         let what = format!("pin the traffic of {}", self.endpoint.place());
-        self.patch(service, &["traffic"], what).await.map(drop)
+        let change = ApiService::new().set_traffic(pinned);
+        self.patch_ours(original, change, &["traffic"]).await.map_err(|failure| self.told(failure, what)).map(drop)
     }
 
     /// Reads the service, remembers template and traffic, pins all traffic to the serving revisions by name. A study
@@ -113,21 +133,18 @@ impl Cloud {
         revision: &str,
         tag: &str,
     ) -> Result<Deployed, CloudError> {
-        if let Some(revision) = original.others_revision(&self.read().await?) {
-            return Err(CloudError::ChangedByOthers { service: self.endpoint.service.clone(), revision });
-        }
         let template = original.candidate(candidate, revision);
         let traffic = original.with_tag(revision, tag);
-        let service =
-            ApiService::new().set_name(self.endpoint.service_name()).set_template(template).set_traffic(traffic);
-        let what = format!("deploy revision {revision:?} of {}", self.endpoint.place());
-        let patched = self.patch_raw(service, &["template", "traffic"]).await;
+        let change = ApiService::new().set_template(template).set_traffic(traffic);
+        let patched = self.patch_ours(original, change, &["template", "traffic"]).await;
         let mut service = match patched {
             Ok(service) => service,
-            Err(error) if failed_operation(&error) => {
+            Err(Refused::Api(error)) if failed_operation(&error) => {
                 return Err(CloudError::NotReady { revision: revision.to_owned(), message: message_of(&error) });
             }
-            Err(error) => return Err(self.admin_error(&error, what)),
+            Err(refused) => {
+                return Err(self.told(refused, format!("deploy revision {revision:?} of {}", self.endpoint.place())));
+            }
         };
         self.check_ready(revision, &service).await?;
         for _ in 0..ADDRESS_LOOKS {
@@ -143,59 +160,61 @@ impl Cloud {
 
     /// Removes the tags of candidates: nothing reaches their revisions any more.
     pub async fn retire(&self, original: &Original) -> Result<(), CloudError> {
-        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(original.pinned());
         let what = format!("remove the candidate's tag from {}", self.endpoint.place());
-        self.patch(service, &["traffic"], what).await.map(drop)
+        let change = ApiService::new().set_traffic(original.pinned());
+        self.patch_ours(original, change, &["traffic"]).await.map_err(|failure| self.told(failure, what)).map(drop)
     }
 
     /// Puts template and traffic back, if they are not as they were; may be repeated. Candidates' revisions stay:
-    /// without traffic they cost nothing. What somebody else deployed meanwhile is never overwritten.
+    /// without traffic they cost nothing. What somebody else changed meanwhile is never overwritten.
     pub async fn undo(&self, original: &Original) -> Result<Undone, CloudError> {
+        let mut conflicts = 0;
+        loop {
+            match self.undo_what_is(original).await {
+                Err(refused) if refused.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
+                undone => {
+                    return undone.map_err(|refused| self.told(refused, format!("put back {}", self.endpoint.place())));
+                }
+            }
+            self.clock.sleep(self.pace.operation_delay).await;
+        }
+    }
+
+    /// Reads the service and puts back that very version of it.
+    async fn undo_what_is(&self, original: &Original) -> Result<Undone, Refused> {
         if short(&original.service) != self.endpoint.service {
             let difference = format!("what was saved belongs to service {:?}", short(&original.service));
-            return Err(CloudError::NotRestored { service: self.endpoint.service.clone(), difference });
+            return Err(Refused::Told(CloudError::NotRestored { service: self.endpoint.service.clone(), difference }));
         }
-        let now = self.read().await?;
-        if let Some(revision) = original.others_revision(&now) {
-            self.release(original, now).await?;
-            return Ok(Undone::LeftToOthers { revision });
+        let now = self.read().await.map_err(Refused::Told)?;
+        let others = original.others(&now);
+        let undone = others.told().map_or(Undone::Restored, |change| Undone::LeftToOthers { change });
+        let traffic = others.traffic.unwrap_or_else(|| original.traffic.clone());
+        let template_stays = others.revision.is_some() || original.has_template(&now);
+        if template_stays && same_traffic(&now.traffic, &traffic) {
+            return Ok(undone);
         }
-        let template_is_back = original.has_template(&now);
-        if template_is_back && same_traffic(&now.traffic, &original.traffic) {
-            return Ok(Undone::Restored);
-        }
-        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(original.traffic.clone());
-        let what = format!("put back {}", self.endpoint.place());
-        let restored = if template_is_back {
-            self.patch(service, &["traffic"], what).await?
+        let service = ApiService::new().set_traffic(traffic.clone());
+        let patched = if template_stays {
+            self.patch(service, &now, &["traffic"]).await
         } else {
             // The stored template carries a candidate's revision name. Naming that field empties it even where a server
             // merges a template instead of replacing it; else the name would be taken: 409.
             let service = service.set_template(original.template_to_restore());
-            self.patch(service, &["template", "template.revision", "traffic"], what).await?
+            self.patch(service, &now, &["template", "template.revision", "traffic"]).await
         };
-        let difference = if !same_traffic(&restored.traffic, &original.traffic) {
+        let restored = patched.map_err(|error| Refused::Api(Box::new(error)))?;
+        let concurrency_differs =
+            || original.max_concurrency().is_some_and(|value| max_concurrency(&restored) != Some(count(value)));
+        let difference = if !same_traffic(&restored.traffic, &traffic) {
             "its traffic differs"
-        } else if original.max_concurrency().is_some_and(|value| max_concurrency(&restored) != Some(count(value))) {
+        } else if others.revision.is_none() && concurrency_differs() {
             "its max concurrency differs"
         } else {
-            return Ok(Undone::Restored);
+            return Ok(undone);
         };
         let service = self.endpoint.service.clone();
-        Err(CloudError::NotRestored { service, difference: difference.to_owned() })
-    }
-
-    /// Takes tidegate's hands off the traffic of a service whose template somebody else has changed.
-    async fn release(&self, original: &Original, now: ApiService) -> Result<(), CloudError> {
-        let theirs = original.without_candidates(&now.traffic);
-        let pinned = same_traffic(&theirs, &original.pinned());
-        let traffic = if pinned { original.traffic.clone() } else { theirs };
-        if same_traffic(&traffic, &now.traffic) {
-            return Ok(());
-        }
-        let service = ApiService::new().set_name(self.endpoint.service_name()).set_traffic(traffic);
-        let what = format!("put back the traffic of {}", self.endpoint.place());
-        self.patch(service, &["traffic"], what).await.map(drop)
+        Err(Refused::Told(CloudError::NotRestored { service, difference: difference.to_owned() }))
     }
 
     /// Whether the new revision is ready, as it says itself.
@@ -220,20 +239,42 @@ impl Cloud {
         read.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
     }
 
-    async fn patch(&self, service: ApiService, mask: &[&str], what: String) -> Result<ApiService, CloudError> {
-        self.patch_raw(service, mask).await.map_err(|error| self.admin_error(&error, what))
+    /// Patches the service as it is, unless somebody else has changed it. One that changes in between is read, and
+    /// judged, anew.
+    async fn patch_ours(&self, original: &Original, change: ApiService, mask: &[&str]) -> Result<ApiService, Refused> {
+        let mut conflicts = 0;
+        loop {
+            let now = self.read().await.map_err(Refused::Told)?;
+            if let Some(change) = original.others(&now).told() {
+                let service = self.endpoint.service.clone();
+                return Err(Refused::Told(CloudError::ChangedByOthers { service, change }));
+            }
+            match self.patch(change.clone(), &now, mask).await.map_err(|error| Refused::Api(Box::new(error))) {
+                Err(refused) if refused.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
+                patched => return patched,
+            }
+            self.clock.sleep(self.pace.operation_delay).await;
+        }
     }
 
-    async fn patch_raw(&self, service: ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
+    /// Patches `now` and no other version of the service.
+    async fn patch(&self, change: ApiService, now: &ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
         self.admin_writes.pass().await;
         self.services
             .update_service()
-            .set_service(service)
+            .set_service(change.set_name(self.endpoint.service_name()).set_etag(&now.etag))
             .set_update_mask(FieldMask::default().set_paths(mask.iter().copied()))
             .with_idempotency(true)
             .poller()
             .until_done()
             .await
+    }
+
+    fn told(&self, refused: Refused, what: String) -> CloudError {
+        match refused {
+            Refused::Told(error) => error,
+            Refused::Api(error) => self.admin_error(&error, what),
+        }
     }
 
     fn admin_error(&self, error: &ApiError, what: String) -> CloudError {

@@ -162,15 +162,15 @@ pub enum CloudError {
         /// The tag.
         tag: String,
     },
-    /// The template is neither what it was nor a candidate's.
+    /// Template or traffic are neither what they were nor what tidegate made of them.
     #[error(
-        "service {service:?} was changed by somebody else during the study: its template now has revision {revision:?}; what was measured is saved, nothing of theirs was overwritten: begin a new study when the deployment is done"
+        "service {service:?} was changed by somebody else during the study: {change}; what was measured is saved, and nothing of theirs was overwritten: begin a new study when they are done"
     )]
     ChangedByOthers {
         /// The service.
         service: String,
-        /// Revision that its template names or that was created last.
-        revision: String,
+        /// What they changed.
+        change: String,
     },
     /// Undoing was accepted, yet the service is not what it was.
     #[error(

@@ -26,6 +26,33 @@ pub struct Original {
     pub(super) traffic: Vec<TrafficTarget>,
 }
 
+/// What somebody else changed on a service while tidegate was at work there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Others {
+    /// Revision that their template names, or that was created last.
+    pub(super) revision: Option<String>,
+    /// Their traffic, without candidates' tags.
+    pub(super) traffic: Option<Vec<TrafficTarget>>,
+}
+
+impl Others {
+    /// In words, if there is anything.
+    pub(super) fn told(&self) -> Option<String> {
+        let template = self.revision.as_ref().map(|revision| format!("its template now has revision {revision:?}"));
+        let traffic = self.traffic.as_ref().map(|targets| {
+            let shares = targets.iter().filter(|target| target.percent > 0);
+            let name = |target: &TrafficTarget| match short(&target.revision) {
+                "" => "the latest revision".to_owned(),
+                name => name.to_owned(),
+            };
+            let shares: Vec<String> = shares.map(|one| format!("{} % to {}", one.percent, name(one))).collect();
+            format!("its traffic now goes {}", shares.join(", "))
+        });
+        let told: Vec<String> = template.into_iter().chain(traffic).collect();
+        (!told.is_empty()).then(|| told.join(", and "))
+    }
+}
+
 impl fmt::Debug for Original {
     /// Without the template: its environment may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,14 +92,24 @@ impl Original {
         u32::try_from(self.template.max_instance_request_concurrency).ok().filter(|value| *value > 0)
     }
 
-    /// What an instance of the service is, for its price; `None` when the template does not say it whole.
+    /// What an instance of the service is, for its price; `None` when its limits cannot be read. Limits that the template
+    /// leaves out are Cloud Run's defaults: 1 vCPU and 512 MiB.
     #[must_use]
     pub fn shape(&self) -> Option<InstanceShape> {
-        let resources = self.template.containers.first()?.resources.as_ref()?;
-        let vcpu = cpu(resources.limits.get("cpu")?)?;
-        let memory = memory(resources.limits.get("memory")?)?;
+        let resources = self.template.containers.first()?.resources.clone().unwrap_or_default();
+        let limit =
+            |name: &str, default: &'static str| resources.limits.get(name).map_or(default.to_owned(), String::clone);
+        let vcpu = cpu(&limit("cpu", "1"))?;
+        let memory = memory(&limit("memory", "512Mi"))?;
         let billing = if resources.cpu_idle { Billing::Request } else { Billing::Instance };
         Some(InstanceShape { vcpu, memory, billing })
+    }
+
+    /// Instances that each revision of the service keeps warm.
+    #[must_use]
+    pub fn min_instances(&self) -> u32 {
+        let scaling = self.template.scaling.as_ref();
+        scaling.and_then(|scaling| u32::try_from(scaling.min_instance_count).ok()).unwrap_or(0)
     }
 
     /// The traffic with every target by name, so that no new revision takes a share of it: "latest" becomes the
@@ -120,18 +157,26 @@ impl Original {
         nameless(self.template.clone())
     }
 
-    /// The revision of a template that is neither the original's nor a candidate's: somebody else deployed it. A
-    /// candidate's is known by its name, and by differing from the original in nothing but name and max concurrency.
-    pub(super) fn others_revision(&self, service: &Service) -> Option<String> {
-        let now = service.template.as_ref()?;
+    /// What somebody else changed since: a template that is neither the original's nor a candidate's, traffic that is
+    /// neither the original's nor pinned. A candidate's template is known by its revision's name, and by differing from the
+    /// original in nothing but name and max concurrency.
+    pub(super) fn others(&self, now: &Service) -> Others {
         let neutral = |template: &RevisionTemplate| nameless(template.clone()).set_max_instance_request_concurrency(0);
-        let ours = is_candidate_name(short(&self.service), &now.revision) || neutral(now) == neutral(&self.template);
-        let named = if now.revision.is_empty() { short(&service.latest_created_revision) } else { &now.revision };
-        (!ours).then(|| named.to_owned())
+        let ours = |template: &RevisionTemplate| {
+            is_candidate_name(short(&self.service), &template.revision) || neutral(template) == neutral(&self.template)
+        };
+        let theirs = now.template.as_ref().filter(|template| !ours(template));
+        let revision = theirs.map(|template| match template.revision.as_str() {
+            "" => short(&now.latest_created_revision).to_owned(),
+            named => named.to_owned(),
+        });
+        let traffic = self.without_candidates(&now.traffic);
+        let ours = same_traffic(&traffic, &self.traffic) || same_traffic(&traffic, &self.pinned());
+        Others { revision, traffic: (!ours).then_some(traffic) }
     }
 
     /// Traffic without the tags of candidates.
-    pub(super) fn without_candidates(&self, traffic: &[TrafficTarget]) -> Vec<TrafficTarget> {
+    fn without_candidates(&self, traffic: &[TrafficTarget]) -> Vec<TrafficTarget> {
         let candidate = |target: &TrafficTarget| {
             target.percent == 0 && is_candidate_name(short(&self.service), short(&target.revision))
         };

@@ -52,7 +52,6 @@ impl Tuning<'_> {
         };
         let platform = LocalPlatform::start(&tidegate, &local).await?;
         self.progress.say(&platform.ready.describe());
-        self.note_limiter(&platform.ready.limiter)?;
         let endpoint = Endpoint {
             local: Some(platform.ready.endpoint.clone()),
             project: LOCAL_PROJECT.to_owned(),
@@ -61,6 +60,7 @@ impl Tuning<'_> {
         };
         let command = bundled::command_of(&self.service.source, &tidegate);
         let ran = async {
+            self.note_limiter(&platform.ready.limiter)?;
             let cloud = connect(endpoint).await?;
             cloud.create(self.service, &command, &env).await?;
             // Nothing is left to put back on a platform that ends with the study.
@@ -123,6 +123,13 @@ impl Tuning<'_> {
 
     /// Candidates are made from the service's own template: prices hold only when the scenario says what that is.
     fn same_shape(&self, original: &Original) -> Result<(), CommandError> {
+        let (kept, asked) = (original.min_instances(), self.service.min_instances);
+        if kept != asked {
+            return Err(CommandError::Usage(format!(
+                "the service keeps {kept} instances warm, and the scenario's `service` section says {asked}: idle time would \
+                 be priced wrongly\n\nhint: set `min_instances: {kept}` in the scenario"
+            )));
+        }
         let Some(shape) = original.shape() else { return Ok(()) };
         let asked = self.study.shape;
         if shape == asked {
@@ -162,10 +169,9 @@ impl Tuning<'_> {
 
     /// Puts the service back, and says what was left because somebody else had changed it.
     async fn undo(&self, cloud: &Cloud, original: &Original) -> Result<(), CloudError> {
-        if let Undone::LeftToOthers { revision } = cloud.undo(original).await? {
+        if let Undone::LeftToOthers { change } = cloud.undo(original).await? {
             self.progress.say(&format!(
-                "somebody else deployed revision {revision:?} meanwhile: its template was left as it is; check that the \
-                 service's traffic goes where it should"
+                "somebody else changed the service meanwhile ({change}), and that was left as it is; the rest was put back"
             ));
         }
         Ok(())

@@ -7,12 +7,14 @@ use tidegate::cloud::{Cloud, CloudError, Deployed, Endpoint, Original, Undone};
 use tidegate::scenario::{Billing, Candidate, Service, ServiceSource};
 use tidegate::units::{Gib, Vcpu};
 
+/// A version of the service; every change of it must name the version it means.
+const ETAG: &str = "\"CL\"";
 const FOUR: Candidate = Candidate { max_concurrency: 4 };
 
 /// A service as `GET` gives it, with everything to the latest revision and fields that no crate knows yet.
 pub(crate) fn service() -> Value {
     json!({
-        "name": SERVICE, "uid": "0b4f6d0e-1", "generation": "7", "observedGeneration": "7", "etag": "\"CL\"",
+        "name": SERVICE, "uid": "0b4f6d0e-1", "generation": "7", "observedGeneration": "7", "etag": ETAG,
         "template": {
             "revision": "shop-00007-abc",
             "scaling": {"minInstanceCount": 1, "maxInstanceCount": 20, "concurrencyUtilization": 0.7},
@@ -66,9 +68,10 @@ async fn taking_over_pins_the_latest_revision_by_name_and_asks_without_credentia
     google.client().await.take_over().await.unwrap();
     let asked = google.asked();
     assert_eq!((asked[0].method.as_str(), asked[0].path.as_str()), ("GET", format!("/v2/{SERVICE}").as_str()));
-    assert_eq!((asked[1].method.as_str(), asked[1].path.as_str()), ("PATCH", format!("/v2/{SERVICE}").as_str()));
-    assert_eq!(asked[1].query("updateMask"), Some("traffic"));
-    assert_eq!(asked[1].body, json!({"name": SERVICE, "traffic": [target("shop-00007-abc", 100)]}));
+    assert_eq!(asked[1].method, "GET", "looked at again: whatever changed since is not overwritten");
+    assert_eq!((asked[2].method.as_str(), asked[2].path.as_str()), ("PATCH", format!("/v2/{SERVICE}").as_str()));
+    assert_eq!(asked[2].query("updateMask"), Some("traffic"));
+    assert_eq!(asked[2].body, json!({"name": SERVICE, "etag": ETAG, "traffic": [target("shop-00007-abc", 100)]}));
     let looks = asked.iter().filter(|asked| asked.path.contains("/operations/op-1")).count();
     assert_eq!(looks, 2, "the operation is done at the second look");
     assert!(asked.iter().all(|asked| !asked.authorized));
@@ -101,25 +104,25 @@ async fn a_candidate_is_one_patch_of_template_and_a_tag_without_traffic() {
     let cloud = google.client().await;
     let original = cloud.take_over().await.unwrap();
     google.asked();
-    let deployed = cloud.deploy(&original, FOUR, "shop-tg-1-c4", "tg-1-c4").await.unwrap();
-    let url = "https://tg-1-c4---shop-abc-ew.a.run.app".to_owned();
-    assert_eq!(deployed, Deployed { revision: "shop-tg-1-c4".to_owned(), url });
+    let deployed = cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1-c4", "s0a1b2c-t1-c4").await.unwrap();
+    let url = "https://s0a1b2c-t1-c4---shop-abc-ew.a.run.app".to_owned();
+    assert_eq!(deployed, Deployed { revision: "shop-s0a1b2c-t1-c4".to_owned(), url });
     let changes = google.changes();
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].query("updateMask"), Some("template,traffic"));
     let mut template = service()["template"].clone();
-    template["revision"] = json!("shop-tg-1-c4");
+    template["revision"] = json!("shop-s0a1b2c-t1-c4");
     template["maxInstanceRequestConcurrency"] = json!(4);
     assert_eq!(changes[0].body["template"], template, "unknown fields come back too");
     assert_eq!(
         changes[0].body["traffic"],
-        json!([target("shop-00007-abc", 100), tagged("shop-tg-1-c4", 0, "tg-1-c4")])
+        json!([target("shop-00007-abc", 100), tagged("shop-s0a1b2c-t1-c4", 0, "s0a1b2c-t1-c4")])
     );
 
     cloud.retire(&original).await.unwrap();
     let changes = google.changes();
     assert_eq!(changes[0].query("updateMask"), Some("traffic"));
-    assert_eq!(changes[0].body, json!({"name": SERVICE, "traffic": [target("shop-00007-abc", 100)]}));
+    assert_eq!(changes[0].body, json!({"name": SERVICE, "etag": ETAG, "traffic": [target("shop-00007-abc", 100)]}));
 }
 
 #[tokio::test]
@@ -130,7 +133,7 @@ async fn a_deployment_whose_answer_is_lost_is_repeated_without_a_second_revision
     google.trouble("PATCH", 1, (503, "UNAVAILABLE", "lost"));
     google.world.lock().unwrap().troubles[0].carried_out = true;
     google.asked();
-    cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap();
+    cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1", "s0a1b2c-t1").await.unwrap();
     let changes = google.changes();
     assert_eq!(changes.len(), 2);
     assert_eq!(changes[0], changes[1]);
@@ -139,8 +142,7 @@ async fn a_deployment_whose_answer_is_lost_is_repeated_without_a_second_revision
 
 #[tokio::test]
 async fn a_candidate_that_does_not_start_says_why() {
-    let why =
-        "Revision 'shop-tg-1' is not ready and cannot serve traffic. The user-provided container failed to start.";
+    let why = "Revision 'shop-s0a1b2c-t1' is not ready and cannot serve traffic. The user-provided container failed to start.";
     for only_in_revision in [false, true] {
         let google = Google::start(service()).await;
         let cloud = google.client().await;
@@ -150,8 +152,8 @@ async fn a_candidate_that_does_not_start_says_why() {
             world.admin.start_failure = why.to_owned();
             world.admin.start_failure_only_in_revision = only_in_revision;
         }
-        let error = cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap_err();
-        assert!(matches!(&error, CloudError::NotReady { revision, .. } if revision == "shop-tg-1"), "{error}");
+        let error = cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1", "s0a1b2c-t1").await.unwrap_err();
+        assert!(matches!(&error, CloudError::NotReady { revision, .. } if revision == "shop-s0a1b2c-t1"), "{error}");
         assert!(error.to_string().contains(why), "{error}");
     }
 }
@@ -161,9 +163,9 @@ async fn a_used_revision_name_is_refused_and_not_tried_again() {
     let google = Google::start(service()).await;
     let cloud = google.client().await;
     let original = cloud.take_over().await.unwrap();
-    google.world.lock().unwrap().admin.revisions.insert("shop-tg-1".to_owned());
+    google.world.lock().unwrap().admin.revisions.insert("shop-s0a1b2c-t1".to_owned());
     google.asked();
-    let error = cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap_err();
+    let error = cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1", "s0a1b2c-t1").await.unwrap_err();
     assert!(matches!(error, CloudError::NameTaken { .. }), "{error}");
     assert_eq!(google.changes().len(), 1);
 }
@@ -174,8 +176,8 @@ async fn undo_restores_template_and_traffic_exactly_once_even_from_a_saved_origi
         let google = Google::start(with_traffic(traffic.clone())).await;
         let cloud = google.client().await;
         let original = cloud.take_over().await.unwrap();
-        cloud.deploy(&original, FOUR, "shop-tg-1", "tg-1").await.unwrap();
-        cloud.deploy(&original, Candidate { max_concurrency: 16 }, "shop-tg-2", "tg-2").await.unwrap();
+        cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1", "s0a1b2c-t1").await.unwrap();
+        cloud.deploy(&original, Candidate { max_concurrency: 16 }, "shop-s0a1b2c-t2", "s0a1b2c-t2").await.unwrap();
         google.asked();
 
         // The study crashed here; another process reads what was saved.
@@ -244,7 +246,8 @@ async fn what_others_deployed_meanwhile_is_never_overwritten() {
     assert!(error.to_string().contains("shop-00008-fix"), "{error}");
     assert_eq!(google.changes(), []);
 
-    let left = Undone::LeftToOthers { revision: "shop-00008-fix".to_owned() };
+    let change = "its template now has revision \"shop-00008-fix\"".to_owned();
+    let left = Undone::LeftToOthers { change };
     assert_eq!(cloud.undo(&original).await.unwrap(), left);
     let changes = google.changes();
     assert_eq!(changes.len(), 1);
@@ -260,6 +263,49 @@ async fn traffic_that_others_directed_elsewhere_loses_the_candidates_tag_only() 
     let (google, cloud, original) = deployed_by_others(Some(json!([target("shop-00008-fix", 100), tag]))).await;
     cloud.undo(&original).await.unwrap();
     assert_eq!(google.changes()[0].body["traffic"], json!([target("shop-00008-fix", 100)]));
+}
+
+#[tokio::test]
+async fn a_rollback_in_the_middle_of_a_study_stands() {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let original = cloud.take_over().await.unwrap();
+    cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1-c4", "s0a1b2c-t1").await.unwrap();
+    let tag = tagged("shop-s0a1b2c-t1-c4", 0, "s0a1b2c-t1");
+    google.world.lock().unwrap().admin.service["traffic"] = json!([target("shop-00005-old", 100), tag]);
+    google.asked();
+    for error in [
+        cloud.retire(&original).await.unwrap_err(),
+        cloud.deploy(&original, FOUR, "shop-s0a1b2c-t2-c4", "s0a1b2c-t2").await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("its traffic now goes 100 % to shop-00005-old"), "{error}");
+    }
+    assert_eq!(google.changes(), []);
+    assert!(matches!(cloud.undo(&original).await.unwrap(), Undone::LeftToOthers { .. }));
+    let stored = google.world.lock().unwrap().admin.service.clone();
+    assert_eq!(stored["traffic"], json!([target("shop-00005-old", 100)]));
+    assert_eq!(stored["template"]["maxInstanceRequestConcurrency"], json!(80), "the template was tidegate's: put back");
+}
+
+#[tokio::test]
+async fn a_service_that_changes_between_reading_and_patching_is_read_anew() {
+    let google = Google::start(service()).await;
+    let cloud = google.client().await;
+    let original = cloud.take_over().await.unwrap();
+    google.trouble(
+        "PATCH",
+        2,
+        (409, "ABORTED", "Conflict for resource 'shop': version '1' was specified but current is '2'."),
+    );
+    google.asked();
+    cloud.deploy(&original, FOUR, "shop-s0a1b2c-t1-c4", "s0a1b2c-t1").await.unwrap();
+    assert_eq!(google.changes().len(), 3);
+    google.trouble(
+        "PATCH",
+        1,
+        (409, "ABORTED", "Conflict for resource 'shop': version '2' was specified but current is '3'."),
+    );
+    assert_eq!(cloud.undo(&original).await.unwrap(), Undone::Restored);
 }
 
 #[tokio::test]
