@@ -44,6 +44,17 @@ pub enum CommandError {
     /// A record could not be saved or loaded.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The study's folder takes no more, and what was measured is elsewhere.
+    #[error(
+        "{error}\n\nhint: everything that was measured is in {path}; make room, copy it over the one that could not be saved, and go on with --resume",
+        path = path.display()
+    )]
+    Rescued {
+        /// Why its own folder did not take it.
+        error: StoreError,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// The report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -71,7 +82,7 @@ pub enum CommandError {
         cause: String,
     },
     /// A file or folder.
-    #[error("failed to {action} {path}: {cause}", path = path.display())]
+    #[error("failed to {action} {path}: {cause}; {mend}", path = path.display(), mend = mend(cause))]
     File {
         /// What was tried, as a verb.
         action: &'static str,
@@ -88,6 +99,17 @@ pub enum CommandError {
         /// Why not.
         cause: std::io::Error,
     },
+}
+
+/// How to mend what the system refused to do with a file or folder.
+fn mend(cause: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match cause.kind() {
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => "make it writable for this user, or name another place",
+        Kind::StorageFull | Kind::QuotaExceeded => "free some space there, or name another place",
+        Kind::NotFound => "make the folder it lies in, or name another place",
+        _ => "name another place",
+    }
 }
 
 impl CommandError {

@@ -3,6 +3,7 @@
 mod bundled;
 mod error;
 mod exit;
+mod folder;
 mod host;
 mod interrupt;
 mod local;

@@ -3,6 +3,7 @@
 
 use super::error::CommandError;
 use super::exit::ExitStatus;
+use super::folder;
 use super::host;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
@@ -10,7 +11,7 @@ use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
 use crate::report;
 use crate::scenario::{Candidate, Scenario, Service, Tune};
-use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, STUDY_FILE, Scale, Study, redacted_scenario};
+use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Study};
 use std::path::{Path, PathBuf};
 
 /// What `tune` is asked.
@@ -70,7 +71,7 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let started = jiff::Timestamp::now();
     let mut study = new_study(&options, scenario, &service, started)?;
     let dir = options.out.clone().unwrap_or_else(|| Path::new("reports").join(&study.name));
-    let dir = prepare_dir(&dir, &mut study, options.resume)?;
+    let (dir, _lock) = folder::prepare(&dir, &mut study, options.resume)?;
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();
@@ -89,7 +90,7 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     progress.clear();
     study.finished_at = study.decision.is_some().then(|| jiff::Timestamp::now().to_string());
     // Whatever ended the study, what was measured is saved and rendered before the error is told.
-    study.save(&dir)?;
+    study.save(&dir).map_err(|error| folder::rescue(&study, error))?;
     if !study.trials.is_empty() {
         report::render(&study, &dir)?;
     }
@@ -200,67 +201,4 @@ fn candidates_of(options: &TuneOptions, tune: &Tune) -> Result<Vec<Candidate>, C
     }
     candidates.sort_unstable();
     Ok(candidates)
-}
-
-/// Makes the study's folder, or loads the study that is in it. Returns its absolute path.
-fn prepare_dir(dir: &Path, study: &mut Study, resume: bool) -> Result<PathBuf, CommandError> {
-    let there = dir.join(STUDY_FILE).exists();
-    match (resume, there) {
-        (true, true) => resume_study(dir, study)?,
-        (true, false) => {
-            return Err(CommandError::Usage(format!(
-                "--resume: there is no study in {}\n\nhint: name its folder with --out",
-                dir.display()
-            )));
-        }
-        (false, true) => {
-            return Err(CommandError::Usage(format!(
-                "{} already holds a study\n\nhint: go on with it by --resume, or choose another folder by --out",
-                dir.display()
-            )));
-        }
-        (false, false) => {}
-    }
-    std::fs::create_dir_all(dir).map_err(|cause| CommandError::File {
-        action: "create the folder",
-        path: dir.to_owned(),
-        cause,
-    })?;
-    study.save(dir)?;
-    dir.canonicalize().map_err(|cause| CommandError::File { action: "find", path: dir.to_owned(), cause })
-}
-
-/// Takes the trials of the saved study, which must have asked the same question.
-fn resume_study(dir: &Path, study: &mut Study) -> Result<(), CommandError> {
-    let saved = Study::load(dir)?;
-    let asked = redacted_scenario(&study.scenario);
-    let differs = [
-        ("the scenario", saved.scenario != asked),
-        ("the candidates", saved.candidates != study.candidates),
-        ("the number of blocks", saved.blocks != study.blocks || saved.stage_share != study.stage_share),
-        ("the seed", saved.seed != study.seed),
-        ("the prices", saved.prices != study.prices),
-        ("the place", !same_place(&saved.place, &study.place)),
-    ];
-    if let Some((what, _)) = differs.iter().find(|(_, differs)| *differs) {
-        return Err(CommandError::Usage(format!(
-            "--resume: the study in {} asked something else: {what} differs\n\nhint: repeat its command line: {}",
-            dir.display(),
-            saved.command
-        )));
-    }
-    // The saved scenario lacks the values of variables that may be secrets; the file on the command line has them.
-    let scenario = study.scenario.clone();
-    *study = Study { scenario, ..saved };
-    Ok(())
-}
-
-/// Trials of two places, or of limited and unlimited instances, are never mixed in a study.
-fn same_place(one: &Place, other: &Place) -> bool {
-    match (one, other) {
-        (Place::Local(one), Place::Local(other)) => {
-            one.time_factor == other.time_factor && one.host_cores_per_vcpu == other.host_cores_per_vcpu
-        }
-        (one, other) => one == other,
-    }
 }
