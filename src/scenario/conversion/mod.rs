@@ -79,6 +79,9 @@ fn scenario(file: &ScenarioFile, problems: &mut Problems) -> Option<Scenario> {
     scenario.traffic = load::traffic(file, problems);
     scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));
     scenario.tune = file.tune.as_ref().map(|tune| service::tune(&tune.value, problems));
+    if let (Some(service), Some(tune)) = (&scenario.service, &file.tune) {
+        service::check_concurrency(service.vcpu, &tune.value, problems);
+    }
     scenario.conservation = conservation(&file.conserve, &scenario, problems);
     Some(scenario)
 }

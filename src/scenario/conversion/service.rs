@@ -198,6 +198,21 @@ pub(super) fn tune(file: &TuneFile, problems: &mut Problems) -> Tune {
     }
 }
 
+/// Cloud Run allows one request at a time below 1 vCPU, and so does the local platform.
+pub(super) fn check_concurrency(vcpu: Vcpu, tune: &TuneFile, problems: &mut Problems) {
+    let above = tune.candidates.value.iter().find(|candidate| candidate.value > 1);
+    if let (true, Some(candidate)) = (vcpu.0 < 1.0, above) {
+        problems.add(
+            candidate.at,
+            format!(
+                "below 1 vCPU (here {}) Cloud Run allows no max concurrency above 1, and this candidate is {}",
+                vcpu.0, candidate.value
+            ),
+            "give the service at least 1 vCPU; a smaller machine is modelled by `local: {host_cores_per_vcpu: …}`",
+        );
+    }
+}
+
 /// In ascending order.
 fn candidates(written: &Located<Vec<Located<u32>>>, problems: &mut Problems) -> Vec<Candidate> {
     if written.value.is_empty() {
