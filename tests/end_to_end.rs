@@ -6,7 +6,7 @@ mod browser;
 mod logs;
 mod tidegate;
 
-use ::tidegate::trial::{Books, Outcome, STUDY_FILE, Study, TrialResult, Usage};
+use ::tidegate::trial::{Books, Invalid, Outcome, STUDY_FILE, Study, TrialResult, Usage, Validity};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -55,6 +55,11 @@ fn study(dir: &Path, arguments: &[&str]) -> Study {
         None => panic!("not decided: exit {code:?}: {error}"),
     };
     assert_eq!(code, Some(expected), "{error}");
+    for trial in &study.trials {
+        let Validity::Invalid(reasons) = &trial.validity else { continue };
+        let busy = |reason: &Invalid| matches!(reason, Invalid::Late { .. } | Invalid::HostSaturated { .. });
+        assert!(reasons.iter().all(busy), "invalid for more than a busy machine: {}", trial.invalid_reasons());
+    }
     study
 }
 
