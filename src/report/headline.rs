@@ -162,7 +162,7 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
             label: "per month".to_owned(),
             value: money(Some(month)),
             note: format!(
-                "{} million requests, free tier off{}",
+                "{} million requests, free tier taken off{}",
                 super::number::plain(traffic.requests_per_month / 1e6),
                 month_basis(study, standing.candidate)
             ),

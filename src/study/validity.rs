@@ -22,7 +22,8 @@ pub fn distrust(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
         reasons.push(Invalid::Interrupted);
         return reasons;
     }
-    if recording.overall.response_time.count() == 0 || recording.arrivals.completed + recording.arrivals.failed == 0 {
+    let completed = recording.steps.iter().map(|step| step.books.completed).sum::<u64>();
+    if recording.overall.response_time.count() == 0 || recording.arrivals.completed + completed == 0 {
         let cause = recording.failures.first().map_or_else(
             || "nothing was measured; lengthen a stage or shorten its warm-up".to_owned(),
             |failure| format!("{} of step {:?}: {}", failure.count, failure.step, failure.cause),
@@ -127,6 +128,17 @@ mod tests {
         recording.arrivals = Books { planned: 100, completed: 100, failed: 0, dropped: 0 };
         recording.answers.insert("200".to_owned(), 100);
         recording
+    }
+
+    #[test]
+    fn nothing_is_evidence_when_every_request_failed() {
+        let text = "name: s\njourneys: [{name: j, steps: [{name: a, get: /}]}]\nload: closed\nstages: [{name: h, hold: 1, duration: 1s}]\n";
+        let scenario = crate::scenario::Scenario::from_yaml(std::path::Path::new("s.yaml"), text).unwrap();
+        let plan = Plan::new(std::sync::Arc::new(scenario), 1, 1.0);
+        let mut recording = answered(10, 10);
+        assert_eq!(distrust(&plan, &recording), Vec::new());
+        recording.arrivals = Books { planned: 100, completed: 0, failed: 100, dropped: 0 };
+        assert!(matches!(distrust(&plan, &recording)[..], [Invalid::NothingAnswered { .. }]));
     }
 
     #[test]

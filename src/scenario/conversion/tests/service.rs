@@ -29,6 +29,11 @@ fn services_and_candidates_that_cannot_be_are_told() {
 
     hint: give 0.08 to 1, or one of 2, 4, 6, 8; a smaller machine is modelled by `local: {host_cores_per_vcpu: …}`
     ");
+    insta::assert_snapshot!(refusal("vcpu: 1", "vcpu: 0.5"), @r"
+    shop.yaml:44:19: below 1 vCPU (here 0.5) Cloud Run allows no max concurrency above 1, and this candidate is 8
+
+    hint: give the service at least 1 vCPU; a smaller machine is modelled by `local: {host_cores_per_vcpu: …}`
+    ");
     insta::assert_snapshot!(refusal("memory: 512MiB", "memory: 8GiB"), @r"
     shop.yaml:40:11: Cloud Run has no instances of 1 vCPU with 8 GiB of memory
 
