@@ -17,6 +17,7 @@ mod observe;
 mod off_path;
 mod open;
 mod outcome;
+mod phases;
 mod progress;
 mod recorder;
 mod series;
@@ -24,6 +25,7 @@ mod set_up;
 mod shape;
 mod target;
 mod timer;
+mod wire;
 
 #[cfg(test)]
 mod fixture;
@@ -34,8 +36,10 @@ mod secure;
 #[cfg(test)]
 mod virtual_time;
 
-pub use drive::{DriveError, Options, drive};
+pub use connection::Http1Client;
+pub use drive::{DriveError, Options, drive, drive_with};
 pub use outcome::Outcome;
+pub use phases::Phases;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;
