@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
@@ -39,7 +39,7 @@ enum Route {
     /// Over the network.
     Network(Target),
     /// In memory, for tests under a paused clock: gives the server's end of each new connection to the test.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Memory(Box<dyn Fn(tokio::io::DuplexStream) + Send + Sync>),
 }
 
@@ -50,7 +50,7 @@ impl Connector {
     }
 
     /// Connections in memory.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn in_memory(
         accept: impl Fn(tokio::io::DuplexStream) + Send + Sync + 'static,
         client: Http1Client,
@@ -59,7 +59,7 @@ impl Connector {
     }
 
     /// Whether connections lead to a test in this process.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn is_in_memory(&self) -> bool {
         matches!(self.route, Route::Memory(_))
     }
@@ -68,7 +68,7 @@ impl Connector {
     pub(super) fn base_url(&self) -> &str {
         match &self.route {
             Route::Network(target) => &target.base_url,
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Route::Memory(_) => "http://memory",
         }
     }
@@ -77,7 +77,7 @@ impl Connector {
     pub(super) fn prepare(&self, request: Request) -> Result<Outgoing, &'static str> {
         let authority = match &self.route {
             Route::Network(target) => &target.authority,
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Route::Memory(_) => &http::HeaderValue::from_static("memory"),
         };
         match self.client {
@@ -105,7 +105,7 @@ impl Connector {
                     Err(error) => Err(Unanswered::broken(tls_failure(&error))),
                 }
             }
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Route::Memory(accept) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
                 accept(theirs);

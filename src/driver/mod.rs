@@ -8,6 +8,8 @@
 
 mod closed;
 mod connection;
+#[cfg(any(test, fuzzing))]
+mod differential;
 mod drive;
 mod exchange;
 mod host;
@@ -37,6 +39,8 @@ mod secure;
 mod virtual_time;
 
 pub use connection::Http1Client;
+#[cfg(any(test, fuzzing))]
+pub use differential::{Case, Verdict};
 pub use drive::{DriveError, Options, drive, drive_with};
 pub use outcome::Outcome;
 pub use phases::Phases;

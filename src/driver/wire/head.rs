@@ -78,9 +78,8 @@ impl Head {
             return Ok(Taken::Interim);
         }
         let framing = facts.framing(status, asked)?;
-        // After 101, and after a tunnel was opened, the connection speaks something else.
-        let upgraded = status == 101 || (asked == Asked::Connect && (200..300).contains(&status));
-        let keep_alive = facts.keep_alive && !upgraded && framing != Framing::Close;
+        // After 101 the connection speaks something else.
+        let keep_alive = facts.keep_alive && status != 101 && framing != Framing::Close;
         Ok(Taken::Final(Self { status, raw: input.split_to(length).freeze(), keep_alive, framing }))
     }
 
@@ -124,8 +123,9 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::
         let value = &raw[colon + 1..end];
         let before = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let after = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-        let end = if before == value.len() { colon + 1 + before } else { end - after };
-        Some((start..colon, colon + 1 + before..end))
+        // A value of nothing but space is counted from both sides.
+        let from = colon + 1 + before;
+        Some((start..colon, from..(end - after).max(from)))
     })
 }
 
@@ -204,7 +204,6 @@ impl Facts {
     fn framing(&self, status: u16, asked: Asked) -> Result<Framing, Unanswered> {
         match status {
             101 | 204 | 304 => return Ok(Framing::Length(0)),
-            200..300 if asked == Asked::Connect => return Ok(Framing::Length(0)),
             _ if asked == Asked::Head => return Ok(Framing::Length(0)),
             _ => {}
         }

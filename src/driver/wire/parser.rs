@@ -12,8 +12,6 @@ use bytes::{Bytes, BytesMut};
 pub(in crate::driver) enum Asked {
     /// By HEAD: no body follows, whatever the head says.
     Head,
-    /// By CONNECT: what follows a success is a tunnel.
-    Connect,
     /// By any other method.
     Other,
 }
