@@ -1,58 +1,142 @@
-//! One HTTP/1.1 connection on hyper's connection API, and how it is opened.
+//! How connections are opened, and what speaks HTTP/1.1 over them: the fast path, or hyper's connection API.
 
+use super::exchange::build;
 use super::outcome::Unanswered;
+use super::phases::Phases;
 use super::target::Target;
+use super::wire::{HEAD_BYTES_MAX, Scratch, Stream, Wire, Written};
+use crate::scenario::Request;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+#[cfg(any(test, fuzzing))]
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-/// Bytes that an answer's status line and headers may take: far beyond any real answer, and small enough that a server
-/// that never stops sending headers cannot fill the driver's memory.
-const HEAD_BYTES_MAX: usize = 256 * 1024;
+/// Which client speaks HTTP/1.1 on the measured path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http1Client {
+    /// tidegate's own, on httparse.
+    #[default]
+    Wire,
+    /// hyper, the reference.
+    Hyper,
+}
 
 /// How connections are opened.
-pub(super) enum Connector {
+pub(super) struct Connector {
+    route: Route,
+    client: Http1Client,
+    scratch: Scratch,
+}
+
+/// Where connections lead.
+enum Route {
     /// Over the network.
     Network(Target),
     /// In memory, for tests under a paused clock: gives the server's end of each new connection to the test.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Memory(Box<dyn Fn(tokio::io::DuplexStream) + Send + Sync>),
 }
 
 impl Connector {
-    /// What the `host` header says.
-    pub(super) fn authority(&self) -> http::HeaderValue {
-        match self {
-            Self::Network(target) => target.authority.clone(),
-            #[cfg(test)]
-            Self::Memory(_) => http::HeaderValue::from_static("memory"),
+    /// Connections over the network.
+    pub(super) fn to(target: Target, client: Http1Client) -> Self {
+        Self { route: Route::Network(target), client, scratch: Scratch::default() }
+    }
+
+    /// Connections in memory.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn in_memory(
+        accept: impl Fn(tokio::io::DuplexStream) + Send + Sync + 'static,
+        client: Http1Client,
+    ) -> Self {
+        Self { route: Route::Memory(Box::new(accept)), client, scratch: Scratch::default() }
+    }
+
+    /// Whether connections lead to a test in this process.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.route, Route::Memory(_))
+    }
+
+    /// Scheme, host and port of the target.
+    pub(super) fn base_url(&self) -> &str {
+        match &self.route {
+            Route::Network(target) => &target.base_url,
+            #[cfg(any(test, fuzzing))]
+            Route::Memory(_) => "http://memory",
         }
     }
 
-    /// Opens a connection, TLS included.
-    pub(super) async fn open(&self) -> Result<Connection, Unanswered> {
-        match self {
-            Self::Network(target) => {
+    /// Prepares `request` for the connections of this connector; a request that HTTP cannot carry is told by its cause.
+    pub(super) fn prepare(&self, request: Request) -> Result<Outgoing, &'static str> {
+        let authority = match &self.route {
+            Route::Network(target) => &target.authority,
+            #[cfg(any(test, fuzzing))]
+            Route::Memory(_) => &http::HeaderValue::from_static("memory"),
+        };
+        match self.client {
+            Http1Client::Wire => Written::new(&request, authority).map(Outgoing::Written),
+            Http1Client::Hyper => build(request, authority).map(Outgoing::Typed),
+        }
+    }
+
+    /// Opens a connection, TLS included, and tells how long each took.
+    pub(super) async fn open(&self) -> Result<(Connection, Phases), Unanswered> {
+        match &self.route {
+            Route::Network(target) => {
+                let begun = Instant::now();
                 let stream = target.connect().await.map_err(|error| Unanswered::refused(&error))?;
-                match &target.tls {
-                    None => Connection::begin(stream).await,
-                    Some((tls, name)) => match tls.connect(name.clone(), stream).await {
-                        Ok(stream) => Connection::begin(stream).await,
-                        Err(error) => Err(Unanswered::broken(tls_failure(&error))),
-                    },
+                let connected = Instant::now();
+                let mut phases = Phases { connect: Some(connected - begun), ..Phases::default() };
+                let Some((tls, name)) = &target.tls else {
+                    return Ok((self.begin(stream, Stream::Tcp).await?, phases));
+                };
+                match tls.connect(name.clone(), stream).await {
+                    Ok(stream) => {
+                        phases.tls = Some(connected.elapsed());
+                        Ok((self.begin(stream, |stream| Stream::Other(Box::new(stream))).await?, phases))
+                    }
+                    Err(error) => Err(Unanswered::broken(tls_failure(&error))),
                 }
             }
-            #[cfg(test)]
-            Self::Memory(accept) => {
+            #[cfg(any(test, fuzzing))]
+            Route::Memory(accept) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
                 accept(theirs);
-                Connection::begin(ours).await
+                let phases = Phases { connect: Some(Duration::ZERO), ..Phases::default() };
+                Ok((self.begin(ours, |stream| Stream::Other(Box::new(stream))).await?, phases))
             }
         }
+    }
+
+    /// Begins to speak HTTP/1.1 over `stream`; `kind` tells how the fast path carries it.
+    async fn begin<S>(&self, stream: S, kind: impl FnOnce(S) -> Stream) -> Result<Connection, Unanswered>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match self.client {
+            Http1Client::Wire => Ok(Connection::Wire(Wire::new(kind(stream)))),
+            Http1Client::Hyper => Hyper::begin(stream).await.map(Connection::Hyper),
+        }
+    }
+
+    /// Whether `connection` is known to be closed.
+    pub(super) fn is_closed(&self, connection: &mut Connection) -> bool {
+        match connection {
+            Connection::Wire(wire) => wire.is_closed(&self.scratch),
+            Connection::Hyper(hyper) => hyper.sender.is_closed(),
+        }
+    }
+
+    /// What the fast path reads into.
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
     }
 }
 
@@ -65,13 +149,29 @@ fn tls_failure(error: &std::io::Error) -> String {
     }
 }
 
+/// A request in the form that the connections of its connector carry.
+pub(super) enum Outgoing {
+    /// As bytes, for the fast path.
+    Written(Written),
+    /// As hyper takes it.
+    Typed(http::Request<Full<Bytes>>),
+}
+
 /// A connection that carries one request at a time. Dropping it closes it, whatever is under way on it.
-pub(super) struct Connection {
+pub(super) enum Connection {
+    /// The fast path.
+    Wire(Wire),
+    /// On hyper.
+    Hyper(Hyper),
+}
+
+/// A connection on hyper's connection API.
+pub(super) struct Hyper {
     sender: SendRequest<Full<Bytes>>,
     task: AbortHandle,
 }
 
-/// What became of handing a request to a connection.
+/// What became of handing a request to hyper.
 pub(super) enum Handed {
     /// Answered: the head is here, the body follows.
     Answered(http::Response<Incoming>),
@@ -81,7 +181,7 @@ pub(super) enum Handed {
     Failed(Unanswered),
 }
 
-impl Connection {
+impl Hyper {
     async fn begin<S>(stream: S) -> Result<Self, Unanswered>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -94,11 +194,6 @@ impl Connection {
         // What goes wrong on the connection is told to the request on it; without one it concerns nobody.
         let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
         Ok(Self { sender, task })
-    }
-
-    /// Whether the connection is known to be closed.
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
     }
 
     /// Sends `request` and awaits the head of its answer.
@@ -116,7 +211,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for Hyper {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,6 +1,6 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
-use super::connection::Connector;
+use super::connection::{Connector, Http1Client};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
@@ -81,6 +81,17 @@ pub async fn drive(
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> Result<Recording, DriveError> {
+    drive_with(Http1Client::default(), plan, options, progress, stop).await
+}
+
+/// The same as [`drive`], over a chosen client: for comparing one with the other.
+pub async fn drive_with(
+    client: Http1Client,
+    plan: &Plan,
+    options: &Options,
+    progress: watch::Sender<Progress>,
+    stop: watch::Receiver<bool>,
+) -> Result<Recording, DriveError> {
     let target = Target::resolve(&options.base_url).await?;
     let base_url = target.base_url.clone();
     let mut set_up = SetUp::default();
@@ -94,7 +105,7 @@ pub async fn drive(
     let interrupted = *stop.borrow();
     let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
     recorder.set_up(&before.sent);
-    let mut recording = load(plan.clone(), target, recorder, options.drain, (progress, stop)).await?;
+    let mut recording = load(plan.clone(), Connector::to(target, client), recorder, options.drain, (progress, stop)).await?;
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if !recording.interrupted
         && let Ok(after) = observe(plan, &base_url).await
@@ -119,12 +130,12 @@ fn enter(recording: &mut Recording, before: &Observations, after: &Observations)
 /// delay a sending more than the scheduler must.
 async fn load(
     plan: Plan,
-    target: Target,
+    connector: Connector,
     recorder: Recorder,
     drain: Duration,
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
-    let base_url = target.base_url.clone();
+    let base_url = connector.base_url().to_owned();
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -136,7 +147,7 @@ async fn load(
                 let load = Arc::new(Load {
                     plan,
                     base_url,
-                    connector: Connector::Network(target),
+                    connector,
                     timer: Timer::precise(),
                     recorder: std::sync::Mutex::new(recorder),
                     start: Instant::now(),

@@ -1,14 +1,14 @@
 //! One request and its answer: over the connection at hand, or over a new one, body read to its end.
 
-use super::connection::{Connection, Connector, Handed};
+use super::connection::{Connection, Connector, Handed, Hyper, Outgoing};
 use super::outcome::Unanswered;
+use super::phases::Phases;
+use super::wire::{Answered, BODY_BYTES_MAX, Carried};
 use crate::scenario::Request;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-
-/// What a body may hold before the driver gives it up: bounded memory, whatever a server sends.
-pub(super) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+use tokio::time::Instant;
 
 /// A whole answer.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: http::HeaderMap,
     pub(super) body: Bytes,
+    /// How long each phase of the request took.
+    pub(super) phases: Phases,
 }
 
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
@@ -48,34 +50,78 @@ pub(super) fn build(
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,
-    request: http::Request<Full<Bytes>>,
+    request: Outgoing,
 ) -> Result<Answer, Unanswered> {
     let mut request = request;
-    if let Some(mut connection) = slot.take() {
-        match connection.send(request).await {
-            Handed::Answered(response) => return finish(response, connection, slot).await,
-            Handed::Failed(failure) => return Err(failure),
-            Handed::Unsent(unsent) => request = unsent,
+    if let Some(connection) = slot.take() {
+        match over(connector, connection, slot, request).await {
+            Sent::Answered(answer) => return Ok(answer),
+            Sent::Failed(failure) => return Err(failure),
+            Sent::Unsent(unsent) => request = unsent,
         }
     }
-    let mut connection = connector.open().await?;
-    match connection.send(request).await {
-        Handed::Answered(response) => finish(response, connection, slot).await,
-        Handed::Failed(failure) => Err(failure),
-        Handed::Unsent(_) => Err(Unanswered::broken("connection closed before the request was sent")),
+    // Opening is rare: in a box, it takes no room in every virtual user's memory.
+    let (connection, opening) = Box::pin(connector.open()).await?;
+    match over(connector, connection, slot, request).await {
+        Sent::Answered(mut answer) => {
+            (answer.phases.connect, answer.phases.tls) = (opening.connect, opening.tls);
+            Ok(answer)
+        }
+        Sent::Failed(failure) => Err(failure),
+        Sent::Unsent(_) => Err(Unanswered::broken("connection closed before the request was sent")),
     }
 }
 
-/// Reads the body and keeps the connection.
-async fn finish(
-    response: http::Response<Incoming>,
+/// What became of a request on one connection.
+enum Sent {
+    Answered(Answer),
+    /// Nothing of it was written: it may be sent on another one.
+    Unsent(Outgoing),
+    Failed(Unanswered),
+}
+
+/// Sends `request` over `connection`.
+async fn over(
+    connector: &Connector,
     connection: Connection,
     slot: &mut Option<Connection>,
-) -> Result<Answer, Unanswered> {
+    request: Outgoing,
+) -> Sent {
+    match (connection, request) {
+        (Connection::Wire(wire), Outgoing::Written(written)) => {
+            match wire.carry(&written, connector.scratch()).await {
+                Carried::Answered(Answered { status, headers, body, phases }, kept) => {
+                    *slot = kept.map(Connection::Wire);
+                    Sent::Answered(Answer { status, headers, body, phases })
+                }
+                Carried::Unsent => Sent::Unsent(Outgoing::Written(written)),
+                Carried::Failed(failure) => Sent::Failed(failure),
+            }
+        }
+        (Connection::Hyper(hyper), Outgoing::Typed(typed)) => Box::pin(over_hyper(hyper, slot, typed)).await,
+        // A connector opens connections for the form in which it prepares requests, and for no other.
+        _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
+    }
+}
+
+/// The same over hyper, which tells of the head when it has come, and not when the request was written.
+async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: http::Request<Full<Bytes>>) -> Sent {
+    let begun = Instant::now();
+    let response = match hyper.send(request).await {
+        Handed::Answered(response) => response,
+        Handed::Unsent(unsent) => return Sent::Unsent(Outgoing::Typed(unsent)),
+        Handed::Failed(failure) => return Sent::Failed(failure),
+    };
+    let first_byte = Instant::now();
     let (head, body) = response.into_parts();
-    let body = read(body).await?;
-    *slot = Some(connection);
-    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(failure) => return Sent::Failed(failure),
+    };
+    *slot = Some(Connection::Hyper(hyper));
+    let phases =
+        Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
+    Sent::Answered(Answer { status: head.status.as_u16(), headers: head.headers, body, phases })
 }
 
 /// Reads a body to its end, up to the bound; a body of one piece is not copied.

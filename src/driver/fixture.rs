@@ -1,7 +1,7 @@
 //! What the driver's tests share: plans from a few lines, servers on loopback that misbehave, and loads in memory under
 //! a paused clock.
 
-use super::connection::Connector;
+use super::connection::{Connector, Http1Client};
 use super::load::{Load, conduct};
 use super::progress::Progress;
 use super::recorder::Recorder;
@@ -115,7 +115,7 @@ pub(super) async fn in_memory(
         });
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
     };
-    load_over(plan, Connector::Memory(Box::new(accept)), drain, std::future::pending()).await
+    load_over(plan, Connector::in_memory(accept, Http1Client::default()), drain, std::future::pending()).await
 }
 
 /// Runs `plan` on this runtime, over connections of `connector`, until its end or until it is `stopped`.
@@ -126,7 +126,7 @@ pub(super) async fn load_over(
     stopped: impl Future<Output = ()>,
 ) -> Recording {
     // A timerfd knows nothing of the paused clock that loads in memory run under.
-    let timer = if matches!(connector, Connector::Memory(_)) { Timer::Coarse } else { Timer::precise() };
+    let timer = if connector.is_in_memory() { Timer::Coarse } else { Timer::precise() };
     let load = Arc::new(Load {
         recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
         plan,

@@ -5,7 +5,8 @@ use super::fixture::{
     answering, assert_balance, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request, server,
 };
 use super::observe::observe;
-use super::{DriveError, Options, Progress, drive};
+use super::{DriveError, Http1Client, Options, Progress, drive, drive_with};
+use crate::scenario::Plan;
 use crate::trial::{Books, Observed, Recording};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +35,20 @@ fn assert_all_completed(recording: &Recording) {
 }
 
 async fn outcome_of(base_url: &str) -> Recording {
-    drive_to(&five_arrivals_of_two_steps("20s"), base_url).await.unwrap()
+    over_both(&five_arrivals_of_two_steps("20s"), base_url).await
+}
+
+/// Drives `plan` over hyper and over the fast path, which must fare alike; gives what the fast one recorded.
+async fn over_both(plan: &Plan, base_url: &str) -> Recording {
+    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_secs(30) };
+    let over = async |client| {
+        let (_stop, stopped) = watch::channel(false);
+        drive_with(client, plan, &options, watch::Sender::new(Progress::default()), stopped).await.unwrap()
+    };
+    let (hyper, wire) = (over(Http1Client::Hyper).await, over(Http1Client::Wire).await);
+    assert_eq!(hyper.failures, wire.failures);
+    assert_eq!((hyper.arrivals, &hyper.answers), (wire.arrivals, &wire.answers));
+    wire
 }
 
 /// The same with pauses between the steps, in which an idle connection is found closed.
@@ -46,7 +60,7 @@ async fn outcome_of_spaced(base_url: &str) -> Recording {
 load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 1}}
 stages: [{name: steady, hold: 20, duration: 250ms}]",
     );
-    drive_to(&spaced, base_url).await.unwrap()
+    over_both(&spaced, base_url).await
 }
 
 #[tokio::test]
@@ -64,7 +78,7 @@ async fn a_server_that_hangs_times_out_and_the_timeout_is_in_the_tail() {
         std::future::pending().await
     })
     .await;
-    let recording = drive_to(&five_arrivals_of_two_steps("150ms"), &base_url).await.unwrap();
+    let recording = over_both(&five_arrivals_of_two_steps("150ms"), &base_url).await;
     assert_all_failed(&recording, "timed out", "no whole answer within the step's timeout");
     assert!(recording.overall.response_time.quantile(0.0) >= Duration::from_millis(149));
 }
@@ -86,6 +100,64 @@ async fn a_reset_in_the_middle_of_a_body_is_broken() {
 async fn a_body_shorter_than_its_content_length_is_broken() {
     let base_url = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf", true).await;
     assert_all_failed(&outcome_of(&base_url).await, "broken", "connection closed before the answer was whole");
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_ends_early_or_is_no_chunks_is_broken() {
+    for (answer, cause) in [
+        ("5\r\nhello\r\n", "connection closed before the answer was whole"),
+        ("5\r\nhe", "connection closed before the answer was whole"),
+        ("5\r\nhello world\r\n0\r\n\r\n", "answer's body is not HTTP/1.1"),
+        ("five\r\nhello\r\n0\r\n\r\n", "answer's body is not HTTP/1.1"),
+        ("ffffffffffffffffff\r\nhello", "answer's body is not HTTP/1.1"),
+        ("0\r\nno trailer\r\n\r\n", "answer's body is not HTTP/1.1"),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{answer}");
+        let base_url = answering(Box::leak(answer.into_boxed_str()).as_bytes(), true).await;
+        assert_all_failed(&outcome_of(&base_url).await, "broken", cause);
+    }
+}
+
+#[tokio::test]
+async fn lengths_that_contradict_each_other_are_not_http_1_1() {
+    for lengths in [
+        "content-length: 2\r\ncontent-length: 3",
+        "content-length: 2, 3",
+        "content-length: +2",
+        "content-length: two",
+        "content-length: 99999999999999999999",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{lengths}\r\n\r\nok");
+        let base_url = answering(Box::leak(answer.into_boxed_str()).as_bytes(), true).await;
+        assert_all_failed(&outcome_of(&base_url).await, "broken", "answer is not HTTP/1.1");
+    }
+}
+
+#[tokio::test]
+async fn words_in_between_are_passed_over_and_a_body_may_end_with_its_connection() {
+    let answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok";
+    assert_all_completed(&outcome_of(&answering(answer, true).await).await);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_request_was_whole_counts_and_costs_a_connection() {
+    // The server reads the head only: a body of 8 MiB fits into no socket's memory.
+    let base_url = server(|mut stream| async move {
+        read_request(&mut stream).await?;
+        stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(())
+    })
+    .await;
+    let large = plan(&format!(
+        "journeys: [{{name: one, steps: [{{name: first, post: /, json: {:?}, expect: {{status: [413]}}}}]}}]
+load: {{open: {{arrivals: constant, unit: arrivals_per_second}}}}
+stages: [{{name: steady, hold: 20, duration: 100ms}}]",
+        "x".repeat(8 << 20)
+    ));
+    let recording = drive_to(&large, &base_url).await.unwrap();
+    assert_balance(&recording);
+    assert_eq!(recording.answers, BTreeMap::from([("413".to_owned(), 2)]), "{:?}", recording.failures);
 }
 
 #[tokio::test]
@@ -135,9 +207,7 @@ async fn a_body_without_end_is_too_large_before_it_fills_the_memory() {
 load: {open: {arrivals: constant, unit: arrivals_per_second}}
 stages: [{name: steady, hold: 10, duration: 100ms}]",
     );
-    let options = Options { base_url, drain: Duration::from_secs(20) };
-    let recording =
-        drive(&one, &options, watch::Sender::new(Progress::default()), watch::channel(false).1).await.unwrap();
+    let recording = over_both(&one, &base_url).await;
     assert_eq!(recording.failures[0].cause, "body too large");
     assert_balance(&recording);
 }

@@ -1,13 +1,11 @@
 //! One journey under way: its steps one after another, and its entries in the books whichever way it ends.
 
-use super::connection::Connection;
-use super::exchange::{build, exchange};
+use super::connection::{Connection, Outgoing};
+use super::exchange::exchange;
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::recorder::{Flight, JourneyEnd};
 use crate::scenario::{LoadModel, Session};
-use bytes::Bytes;
-use http_body_util::Full;
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct Prepared {
     journey: usize,
     session: Session,
-    first: Result<http::Request<Full<Bytes>>, &'static str>,
+    first: Result<Outgoing, &'static str>,
 }
 
 /// How a journey went, for the virtual user that made it.
@@ -34,7 +32,7 @@ pub(super) struct Finished {
 impl Prepared {
     pub(super) fn new(load: &Load, journey: usize, draws: ChaCha8Rng) -> Self {
         let mut session = Session::new(&load.plan, journey, draws, &load.base_url);
-        let first = build(session.request(0), &load.connector.authority());
+        let first = load.connector.prepare(session.request(0));
         Self { journey, session, first }
     }
 
@@ -78,7 +76,7 @@ impl Prepared {
                 return Finished { next_due: due, failed: passage.failed };
             }
             blocked = Duration::ZERO;
-            request = build(session.request(passage.next), &load.connector.authority());
+            request = load.connector.prepare(session.request(passage.next));
         }
     }
 }

@@ -8,6 +8,8 @@
 
 mod closed;
 mod connection;
+#[cfg(any(test, fuzzing))]
+mod differential;
 mod drive;
 mod exchange;
 mod host;
@@ -17,6 +19,7 @@ mod observe;
 mod off_path;
 mod open;
 mod outcome;
+mod phases;
 mod progress;
 mod recorder;
 mod series;
@@ -24,6 +27,7 @@ mod set_up;
 mod shape;
 mod target;
 mod timer;
+mod wire;
 
 #[cfg(test)]
 mod fixture;
@@ -34,8 +38,12 @@ mod secure;
 #[cfg(test)]
 mod virtual_time;
 
-pub use drive::{DriveError, Options, drive};
+pub use connection::Http1Client;
+#[cfg(any(test, fuzzing))]
+pub use differential::{Case, Verdict};
+pub use drive::{DriveError, Options, drive, drive_with};
 pub use outcome::Outcome;
+pub use phases::Phases;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;

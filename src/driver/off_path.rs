@@ -1,7 +1,7 @@
 //! Requests off the measured path, where convenience counts and speed does not.
 
 use super::DriveError;
-use super::exchange::BODY_BYTES_MAX;
+use super::wire::BODY_BYTES_MAX;
 use crate::scenario::Request;
 use bytes::Bytes;
 use std::time::Duration;

@@ -37,7 +37,7 @@ pub(super) async fn send(
             begun_in_a_row = 0;
             tokio::task::yield_now().await;
         }
-        let place = room.take().await;
+        let place = room.take(load).await;
         arrivals.next();
         begun_in_a_row += 1;
         while under_way.try_join_next().is_some() {}
@@ -81,16 +81,16 @@ impl Room {
 
     /// Waits for a free place. The one that was freed first is given first, so that what waited for it learns how long
     /// there was really no room.
-    async fn take(self: &Arc<Self>) -> Place {
+    async fn take(self: &Arc<Self>, load: &Load) -> Place {
         loop {
-            if let Some(place) = self.try_take() {
+            if let Some(place) = self.try_take(load) {
                 return place;
             }
             self.freed.notified().await;
         }
     }
 
-    fn try_take(self: &Arc<Self>) -> Option<Place> {
+    fn try_take(self: &Arc<Self>, load: &Load) -> Option<Place> {
         let mut places = self.places();
         let free_since = if places.unused > 0 {
             places.unused -= 1;
@@ -99,7 +99,7 @@ impl Room {
             Some(places.freed.pop_front()?)
         };
         let mut connection = places.idle.pop();
-        while connection.as_ref().is_some_and(Connection::is_closed) {
+        while connection.as_mut().is_some_and(|connection| load.connector.is_closed(connection)) {
             connection = places.idle.pop();
         }
         Some(Place { room: Arc::clone(self), free_since, connection })

@@ -85,14 +85,22 @@ impl Unanswered {
             return Self::broken("connection closed before the answer was whole");
         }
         match io_kind(error) {
-            Some(Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted) => {
-                Self::broken("connection reset before the answer was whole")
-            }
-            Some(Kind::UnexpectedEof) => Self::broken("connection closed before the answer was whole"),
             Some(Kind::InvalidData | Kind::InvalidInput) => Self::broken("answer's body is not HTTP/1.1"),
-            Some(kind) => Self::broken(format!("connection failed: {kind}")),
+            Some(kind) => Self::from_io(kind),
             None if error.is_canceled() || error.is_closed() => Self::broken("connection closed before the answer"),
             None => Self::broken("connection failed"),
+        }
+    }
+
+    /// Why a connection gave up in the middle of an exchange.
+    pub(super) fn from_io(kind: std::io::ErrorKind) -> Self {
+        use std::io::ErrorKind as Kind;
+        match kind {
+            Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => {
+                Self::broken("connection reset before the answer was whole")
+            }
+            Kind::UnexpectedEof => Self::broken("connection closed before the answer was whole"),
+            kind => Self::broken(format!("connection failed: {kind}")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whole loads under a paused clock, through connections in memory: what the driver does with time, exactly.
 
-use super::connection::Connector;
+use super::connection::{Connector, Http1Client};
 use super::fixture::{assert_balance, in_memory, load_over, plan};
 use crate::trial::{Books, Recording};
 use proptest::prelude::*;
@@ -193,7 +193,7 @@ stages:
             }
         };
         let drain = Duration::from_millis(drain_ms);
-        let recording = load_over(mixed, Connector::Memory(Box::new(accept)), drain, stopped).await;
+        let recording = load_over(mixed, Connector::in_memory(accept, Http1Client::default()), drain, stopped).await;
         (recording, requests.load(Ordering::Relaxed))
     })
 }

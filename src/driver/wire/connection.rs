@@ -1,0 +1,252 @@
+//! A connection that carries one request at a time, driven by whoever waits for the answer.
+
+use super::parser::{Parser, Whole};
+use super::request::Written;
+use crate::driver::outcome::Unanswered;
+use crate::driver::phases::Phases;
+use bytes::BytesMut;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// Bytes that are read into at once, at least.
+const READ_BYTES_MIN: usize = 16 * 1024;
+/// Bytes of the memory that all connections read into.
+const SCRATCH_BYTES: usize = 2 * READ_BYTES_MIN;
+
+/// What carries the bytes.
+pub(in crate::driver) enum Stream {
+    /// The common case, without a detour.
+    Tcp(TcpStream),
+    /// TLS, and whatever else carries bytes.
+    Other(Box<dyn Duplex>),
+}
+
+/// Bytes both ways.
+pub(in crate::driver) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Other(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Stream {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Other(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            // What a socket has taken needs no flush.
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Other(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+}
+
+/// The memory that all connections of a thread read into: an answer that comes in one piece needs none of the
+/// connection's own, so an idle connection holds none.
+#[derive(Debug, Default)]
+pub(in crate::driver) struct Scratch(Mutex<BytesMut>);
+
+impl Scratch {
+    fn lock(&self) -> MutexGuard<'_, BytesMut> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection. Dropping it closes it.
+pub(in crate::driver) struct Wire {
+    stream: Stream,
+    /// Bytes that came and are not an answer yet; without memory while the connection is idle.
+    unread: BytesMut,
+}
+
+/// What became of a request.
+pub(in crate::driver) enum Carried {
+    /// Answered, with the connection when it can carry another request.
+    Answered(Answered, Option<Wire>),
+    /// The connection was closed, or unusable, before a byte of the request was written.
+    Unsent,
+    /// A part of the request was written, and no whole answer came.
+    Failed(Unanswered),
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(in crate::driver) struct Answered {
+    pub(in crate::driver) status: u16,
+    pub(in crate::driver) headers: http::HeaderMap,
+    pub(in crate::driver) body: bytes::Bytes,
+    /// First byte and body.
+    pub(in crate::driver) phases: Phases,
+}
+
+impl Wire {
+    pub(in crate::driver) fn new(stream: Stream) -> Self {
+        Self { stream, unread: BytesMut::new() }
+    }
+
+    /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
+    /// has come.
+    pub(in crate::driver) fn is_closed(&mut self, scratch: &Scratch) -> bool {
+        self.poll_idle(&mut Context::from_waker(std::task::Waker::noop()), scratch)
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> bool {
+        let mut scratch = scratch.lock();
+        let came = poll_fill(&mut self.stream, cx, &mut scratch);
+        scratch.clear();
+        came.is_ready()
+    }
+
+    /// Sends `request` and reads its answer.
+    pub(in crate::driver) async fn carry(mut self, request: &Written, scratch: &Scratch) -> Carried {
+        let mut exchange = Exchange {
+            wire: &mut self,
+            scratch,
+            request,
+            parser: Parser::new(request.asked),
+            progress: Progress::Idle,
+            first_byte: None,
+        };
+        let ended = poll_fn(|cx| exchange.poll(cx)).await;
+        let (progress, first_byte) = (exchange.progress, exchange.first_byte);
+        match ended {
+            Ok(whole) => {
+                let Whole { status, headers, body, keep_alive } = whole;
+                let phases = phases(progress, first_byte);
+                // Whoever answers before the request was whole, or says more than was asked, is out of step.
+                let kept = keep_alive && self.unread.is_empty() && matches!(progress, Progress::Sent(_));
+                if kept {
+                    self.unread = BytesMut::new();
+                }
+                Carried::Answered(Answered { status, headers, body, phases }, kept.then_some(self))
+            }
+            Err(_) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Carried::Unsent,
+            Err(failure) => Carried::Failed(failure),
+        }
+    }
+}
+
+/// How far the sending is.
+#[derive(Clone, Copy, Debug)]
+enum Progress {
+    /// Nothing was done yet.
+    Idle,
+    /// So many bytes were written.
+    Writing(usize),
+    /// The connection takes no more, but what it has brought may still be an answer.
+    Refused,
+    /// All was written, at this time.
+    Sent(Instant),
+}
+
+/// The phases after the connection is there: clocks of one answer that came whole.
+fn phases(progress: Progress, first_byte: Option<Instant>) -> Phases {
+    let (Progress::Sent(sent), Some(first_byte)) = (progress, first_byte) else { return Phases::default() };
+    Phases {
+        first_byte: Some(first_byte.saturating_duration_since(sent)),
+        body: Some(first_byte.elapsed()),
+        ..Phases::default()
+    }
+}
+
+/// A request on its way and its answer.
+struct Exchange<'a> {
+    wire: &'a mut Wire,
+    scratch: &'a Scratch,
+    request: &'a Written,
+    parser: Parser,
+    progress: Progress,
+    /// When the answer began.
+    first_byte: Option<Instant>,
+}
+
+impl Exchange<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
+        if matches!(self.progress, Progress::Idle) {
+            if self.wire.poll_idle(cx, self.scratch) {
+                return Poll::Ready(Err(Unanswered::broken("connection closed before the request was sent")));
+            }
+            self.progress = Progress::Writing(0);
+        }
+        if let Progress::Writing(written) = self.progress
+            && let Poll::Ready(Err(error)) = self.poll_write(cx, written)
+        {
+            // A server may answer and close before it has read the whole request: what came is read first.
+            if matches!(self.progress, Progress::Writing(0)) {
+                return Poll::Ready(Err(Unanswered::from_io(error.kind())));
+            }
+            self.progress = Progress::Refused;
+        }
+        self.poll_answer(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<io::Result<()>> {
+        let stream = &mut self.wire.stream;
+        while written < self.request.bytes.len() {
+            written += match ready!(stream.poll_write(cx, &self.request.bytes[written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => more,
+            };
+            self.progress = Progress::Writing(written);
+        }
+        ready!(stream.poll_flush(cx))?;
+        self.progress = Progress::Sent(Instant::now());
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
+        loop {
+            let mut scratch = self.scratch.lock();
+            match ready!(poll_fill(&mut self.wire.stream, cx, &mut scratch)) {
+                Ok(0) => return Poll::Ready(self.parser.end()),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Unanswered::from_io(error.kind()))),
+            }
+            if self.first_byte.is_none() {
+                self.first_byte = Some(Instant::now());
+            }
+            let unread = &mut self.wire.unread;
+            let advanced = if unread.is_empty() {
+                let advanced = self.parser.advance(&mut scratch);
+                unread.extend_from_slice(&scratch);
+                advanced
+            } else {
+                unread.extend_from_slice(&scratch);
+                self.parser.advance(unread)
+            };
+            // The next connection that reads begins with nothing.
+            scratch.clear();
+            match advanced {
+                Ok(None) => {}
+                Ok(Some(whole)) => return Poll::Ready(Ok(whole)),
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+    }
+}
+
+/// Reads what has come into `scratch`, which is empty; 0 at the end of the stream.
+fn poll_fill(stream: &mut Stream, cx: &mut Context<'_>, scratch: &mut BytesMut) -> Poll<io::Result<usize>> {
+    if scratch.capacity() < READ_BYTES_MIN {
+        // Takes the memory back when no answer holds on to it any more, and new memory otherwise.
+        scratch.reserve(SCRATCH_BYTES);
+    }
+    pin!(stream.read_buf(scratch)).poll(cx)
+}
