@@ -22,6 +22,7 @@ mod recorder;
 mod series;
 mod set_up;
 mod shape;
+mod start;
 mod target;
 mod timer;
 
@@ -29,6 +30,8 @@ mod timer;
 mod fixture;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod pacing;
 #[cfg(test)]
 mod secure;
 #[cfg(test)]
