@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (name, load, level) in loads {
         let plan = plan(&load, level, seconds)?;
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(1) };
+        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(1), ..Options::default() };
         let (_stop, stopped) = watch::channel(false);
         let progress = watch::Sender::new(Progress::default());
         let recording = runtime.block_on(drive(&plan, &options, progress, stopped))?;

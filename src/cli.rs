@@ -1,5 +1,7 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod schedule;
+
 use crate::commands::{
     self, CloudTarget, CommandError, ExitStatus, LimiterChoice, PlatformOptions, RunOptions, TuneOptions,
 };
@@ -118,6 +120,8 @@ struct RunArgs {
     /// Save the recording to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    schedule: schedule::ScheduleArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -234,8 +238,8 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json } = arguments;
-        Self { scenario, target, seed, time_factor, json }
+        let RunArgs { scenario, target, seed, time_factor, json, schedule } = arguments;
+        Self { scenario, target, seed, time_factor, json, schedule: schedule.into() }
     }
 }
 

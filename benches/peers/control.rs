@@ -18,7 +18,8 @@ pub(super) fn run(rate: f64, seconds: u32) -> Result<(), Box<dyn Error>> {
         let due = start + Duration::from_secs_f64(index as f64 / rate);
         let mut now = Duration::try_from(clock_gettime(ClockId::Monotonic))?;
         if now < due {
-            let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: Timespec::try_from(due)? };
+            let once =
+                Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: Timespec::try_from(due)? };
             timerfd_settime(&fd, TimerfdTimerFlags::ABSTIME, &once)?;
             rustix::io::read(&fd, &mut expirations)?;
             now = Duration::try_from(clock_gettime(ClockId::Monotonic))?;

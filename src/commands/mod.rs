@@ -13,6 +13,7 @@ mod progress;
 mod render;
 mod run;
 mod scenario;
+mod schedule;
 mod tune;
 mod tuning;
 
@@ -24,6 +25,7 @@ pub use platform::{PlatformOptions, platform};
 pub use render::render;
 pub use run::{RunOptions, run};
 pub use scenario::{check, schema};
+pub use schedule::Schedule;
 pub use tune::{CloudTarget, TuneOptions, tune};
 
 /// Becomes another program in a cgroup: how instances are started.

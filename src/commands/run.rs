@@ -4,6 +4,7 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::schedule::Schedule;
 use crate::driver::{self, Options};
 use crate::report;
 use crate::scenario::{Plan, Scenario};
@@ -26,6 +27,8 @@ pub struct RunOptions {
     pub time_factor: f64,
     /// Where the recording is saved as JSON, if anywhere.
     pub json: Option<PathBuf>,
+    /// Which part of the plan is sent, and when.
+    pub schedule: Schedule,
 }
 
 /// Answers under way at the end of the plan are awaited this long.
@@ -37,7 +40,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// When the scenario or the address is not valid, or a set-up step fails.
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
-    let plan = Plan::new(Arc::clone(&scenario), options.seed, options.time_factor);
+    let now = jiff::Timestamp::now();
+    let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();
@@ -46,8 +50,10 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     progress.begin(&scenario.name);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
+    options.schedule.told(now).iter().for_each(|line| progress.say(line));
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
-    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN };
+    let start_at = options.schedule.start_at;
+    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN, start_at };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

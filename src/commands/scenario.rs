@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::exit::ExitStatus;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, LoadModel, Scenario};
 use std::path::PathBuf;
 
 /// Checks scenario files and says what each one asks; the first that is not valid ends it.
@@ -22,6 +22,13 @@ pub fn check(paths: &[PathBuf]) -> Result<ExitStatus, CommandError> {
             scenario.stages.len(),
             scenario.slos.len(),
         ))?;
+        if let LoadModel::Replay(replay) = &scenario.load {
+            let skipped = match replay.skipped {
+                0 => String::new(),
+                skipped => format!(", {skipped} lines left out because they cannot be used"),
+            };
+            super::print(&format!("  replays {} arrivals of {}{skipped}\n", replay.recorded, replay.file))?;
+        }
     }
     Ok(ExitStatus::Success)
 }

@@ -92,12 +92,8 @@ impl Case {
             let () = std::future::pending().await;
             drop(held);
         });
-        let request = Request {
-            method: self.method.to_owned(),
-            path: "/".to_owned(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-        };
+        let request =
+            Request { method: self.method.to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
         let mut slot = None;
         let exchanged = async {
             match connector.prepare(request) {

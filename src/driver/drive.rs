@@ -9,21 +9,24 @@ use super::set_up::SetUp;
 use super::shape::Shape;
 use super::target::Target;
 use super::timer::Timer;
-use super::{host, set_up};
+use super::{host, set_up, start};
 use crate::scenario::Plan;
-use crate::trial::{Observed, Recording};
+use crate::trial::{Observed, Recording, Shard};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 /// What a drive needs besides its plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Where requests go: scheme, host and port, without a trailing slash.
     pub base_url: String,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
+    /// When the load starts; as soon as the set-up is done, if left out.
+    pub start_at: Option<Timestamp>,
 }
 
 /// Why a drive could not begin, or gave nothing.
@@ -57,6 +60,16 @@ pub enum DriveError {
         /// What happened.
         cause: String,
     },
+    /// The set-up took until after the time that the load was to start at.
+    #[error(
+        "the set-up ended {late_s:.1} s after {start_at}, when the load was to start; give a later --start-at, to every shard"
+    )]
+    StartMissed {
+        /// When it was to start.
+        start_at: Timestamp,
+        /// How much later it would have started, in seconds.
+        late_s: f64,
+    },
     /// The operating system refused what the driver needs.
     #[error(
         "the driver cannot run: {cause}; close other programs, or raise the limits of threads and open files (`ulimit -a`)"
@@ -67,7 +80,8 @@ pub enum DriveError {
     },
 }
 
-/// Sends the set-up steps, then the plan, and records what becomes of every arrival.
+/// Sends the set-up steps, then the plan, and records what becomes of every arrival. Of several shards only the first
+/// sends the set-up steps, and none observes: what it saw would be of all shards, and its own counters only of its part.
 ///
 /// `stop` ends the set-up or the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
 /// recording says that it was interrupted. Dropping the returned future stops the load in the same way.
@@ -94,20 +108,34 @@ pub async fn drive_with(
 ) -> Result<Recording, DriveError> {
     let target = Target::resolve(&options.base_url).await?;
     let base_url = target.base_url.clone();
+    let (shard, of) = plan.shard_of();
     let mut set_up = SetUp::default();
-    tokio::select! {
-        sent = set_up::send(plan, &base_url, &mut set_up) => sent?,
-        // The load then ends before it began, and the recording says so.
-        () = told(stop.clone()) => {}
+    if shard == 1 {
+        tokio::select! {
+            sent = set_up::send(plan, &base_url, &mut set_up) => sent?,
+            // The load then ends before it began, and the recording says so.
+            () = told(stop.clone()) => {}
+        }
     }
     let mut recorder = Recorder::new(Shape::of(plan));
     recorder.set_up(&set_up);
     let interrupted = *stop.borrow();
-    let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
+    let observes = of == 1;
+    let before = if interrupted || !observes { Observations::default() } else { observe(plan, &base_url).await? };
     recorder.set_up(&before.sent);
-    let mut recording = load(plan.clone(), Connector::to(target, client), recorder, options.drain, (progress, stop)).await?;
+    if let Some(start_at) = options.start_at {
+        start::wait(start_at, told(stop.clone())).await?;
+    }
+    let start_at = options.start_at;
+    let mut recording =
+        load(plan.clone(), Connector::to(target, client), recorder, (options.drain, start_at), (progress, stop))
+            .await?;
+    recording.scenario = Some(plan.scenario().name.clone());
+    recording.seed = Some(plan.seed());
+    recording.shard = (of > 1).then_some(Shard { number: shard, of });
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
-    if !recording.interrupted
+    if observes
+        && !recording.interrupted
         && let Ok(after) = observe(plan, &base_url).await
     {
         enter(&mut recording, &before, &after);
@@ -132,7 +160,7 @@ async fn load(
     plan: Plan,
     connector: Connector,
     recorder: Recorder,
-    drain: Duration,
+    (drain, start_at): (Duration, Option<Timestamp>),
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
     let base_url = connector.base_url().to_owned();
@@ -143,14 +171,15 @@ async fn load(
         let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
             runtime.block_on(async move {
                 let before = host::Usage::read();
-                let started_at = jiff::Timestamp::now();
+                let start = start_at.map_or_else(Instant::now, start::instant);
+                let started_at = start_at.unwrap_or_else(Timestamp::now);
                 let load = Arc::new(Load {
                     plan,
                     base_url,
                     connector,
                     timer: Timer::precise(),
                     recorder: std::sync::Mutex::new(recorder),
-                    start: Instant::now(),
+                    start,
                     closing: watch::Sender::new(false),
                 });
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;

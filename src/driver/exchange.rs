@@ -81,23 +81,16 @@ enum Sent {
 }
 
 /// Sends `request` over `connection`.
-async fn over(
-    connector: &Connector,
-    connection: Connection,
-    slot: &mut Option<Connection>,
-    request: Outgoing,
-) -> Sent {
+async fn over(connector: &Connector, connection: Connection, slot: &mut Option<Connection>, request: Outgoing) -> Sent {
     match (connection, request) {
-        (Connection::Wire(wire), Outgoing::Written(written)) => {
-            match wire.carry(&written, connector.scratch()).await {
-                Carried::Answered(Answered { status, headers, body, phases }, kept) => {
-                    *slot = kept.map(Connection::Wire);
-                    Sent::Answered(Answer { status, headers, body, phases })
-                }
-                Carried::Unsent => Sent::Unsent(Outgoing::Written(written)),
-                Carried::Failed(failure) => Sent::Failed(failure),
+        (Connection::Wire(wire), Outgoing::Written(written)) => match wire.carry(&written, connector.scratch()).await {
+            Carried::Answered(Answered { status, headers, body, phases }, kept) => {
+                *slot = kept.map(Connection::Wire);
+                Sent::Answered(Answer { status, headers, body, phases })
             }
-        }
+            Carried::Unsent => Sent::Unsent(Outgoing::Written(written)),
+            Carried::Failed(failure) => Sent::Failed(failure),
+        },
         (Connection::Hyper(hyper), Outgoing::Typed(typed)) => Box::pin(over_hyper(hyper, slot, typed)).await,
         // A connector opens connections for the form in which it prepares requests, and for no other.
         _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
@@ -119,8 +112,7 @@ async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: ht
         Err(failure) => return Sent::Failed(failure),
     };
     *slot = Some(Connection::Hyper(hyper));
-    let phases =
-        Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
+    let phases = Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
     Sent::Answered(Answer { status: head.status.as_u16(), headers: head.headers, body, phases })
 }
 

@@ -135,7 +135,8 @@ async fn lengths_that_contradict_each_other_are_not_http_1_1() {
 
 #[tokio::test]
 async fn words_in_between_are_passed_over_and_a_body_may_end_with_its_connection() {
-    let answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok";
+    let answer =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok";
     assert_all_completed(&outcome_of(&answering(answer, true).await).await);
 }
 
@@ -269,7 +270,7 @@ stages: [{{name: steady, hold: 50, duration: 1000s}}]"
         let (stop, stopped) = watch::channel(false);
         let progress = watch::Sender::new(Progress::default());
         let mut told = progress.subscribe();
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5) };
+        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5), ..Options::default() };
         let stopping = async {
             told.wait_for(|progress| progress.achieved_rate > 0.0).await.unwrap();
             stop.send(true).unwrap();
@@ -327,7 +328,7 @@ load: {load}
 stages: [{{name: steady, hold: 10, duration: 10s}}]"
         ));
         let (stop, stopped) = watch::channel(false);
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5) };
+        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5), ..Options::default() };
         let stopping = async { stop.send(true).unwrap() };
         let progress = watch::Sender::new(Progress::default());
         let (recording, ()) = tokio::join!(drive(&hanging, &options, progress, stopped), stopping);

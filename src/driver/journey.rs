@@ -5,7 +5,7 @@ use super::exchange::exchange;
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::recorder::{Flight, JourneyEnd};
-use crate::scenario::{LoadModel, Session};
+use crate::scenario::Session;
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl Prepared {
             };
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
-            due = later(done, session.think_time(index));
+            due = later(done, load.pause(session.think_time(index)));
             if passage.failed || passage.next == passage.steps {
                 return Finished { next_due: due, failed: passage.failed };
             }
@@ -118,7 +118,7 @@ impl Passage {
     fn send(&mut self, due: Instant, sent: Instant, blocked: Duration) {
         self.last_due = self.load.since_start(due);
         let (due, sent) = (self.last_due, self.load.since_start(sent));
-        let first_of_arrival = self.next == 0 && matches!(self.load.plan.scenario().load, LoadModel::Open { .. });
+        let first_of_arrival = self.next == 0 && self.load.plan.scenario().load.is_open();
         self.flight = Some(self.load.record(|recorder| {
             let flight = Flight { step: recorder.step_of(self.journey, self.next), due, sent, blocked };
             if !first_of_arrival {

@@ -36,6 +36,11 @@ impl Load {
         time.saturating_duration_since(self.start)
     }
 
+    /// How long a virtual user pauses where the scenario says `think`: not at all while requests are kept in flight.
+    pub(super) fn pause(&self, think: Duration) -> Duration {
+        if matches!(self.plan.scenario().load, LoadModel::InFlight) { Duration::ZERO } else { think }
+    }
+
     /// When the last stage ends.
     pub(super) fn end(&self) -> Instant {
         later(self.start, self.plan.duration())
@@ -59,27 +64,24 @@ pub(super) async fn conduct(
     let telling = tokio::spawn(progress::tell(Arc::clone(load), progress));
     let mut under_way = JoinSet::new();
     let end = later(load.end(), drain);
-    let (interrupted, rest) = match load.plan.scenario().load {
-        LoadModel::Open { max_in_flight, .. } => {
-            let mut arrivals = load.plan.arrivals().peekable();
-            let interrupted = tokio::select! {
-                // Asked first: what is stopped before it began begins nothing.
-                biased;
-                () = stopped => true,
-                () = open::send(load, max_in_flight, &mut arrivals, &mut under_way) => false,
-                () = tokio::time::sleep_until(end) => false,
-            };
-            (interrupted, Some(arrivals))
-        }
-        LoadModel::Closed => {
-            closed::begin(load, &mut under_way);
-            let interrupted = tokio::select! {
-                biased;
-                () = stopped => true,
-                () = tokio::time::sleep_until(load.end()) => false,
-            };
-            (interrupted, None)
-        }
+    let (interrupted, rest) = if let Some(max_in_flight) = load.plan.max_in_flight() {
+        let mut arrivals = load.plan.arrivals().peekable();
+        let interrupted = tokio::select! {
+            // Asked first: what is stopped before it began begins nothing.
+            biased;
+            () = stopped => true,
+            () = open::send(load, max_in_flight, &mut arrivals, &mut under_way) => false,
+            () = tokio::time::sleep_until(end) => false,
+        };
+        (interrupted, Some(arrivals))
+    } else {
+        closed::begin(load, &mut under_way);
+        let interrupted = tokio::select! {
+            biased;
+            () = stopped => true,
+            () = tokio::time::sleep_until(load.end()) => false,
+        };
+        (interrupted, None)
     };
     load.closing.send_replace(true);
     let deadline = if interrupted { later(Instant::now(), drain) } else { end };

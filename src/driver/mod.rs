@@ -25,6 +25,7 @@ mod recorder;
 mod series;
 mod set_up;
 mod shape;
+mod start;
 mod target;
 mod timer;
 mod wire;
@@ -33,6 +34,8 @@ mod wire;
 mod fixture;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod pacing;
 #[cfg(test)]
 mod secure;
 #[cfg(test)]

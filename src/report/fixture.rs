@@ -209,6 +209,7 @@ fn stage(name: &str, kind: StageKind, rate: f64, (seconds, warm_up): (u64, u64))
         to: rate,
         duration: Duration::from_secs(seconds * 12),
         warm_up: Duration::from_secs(warm_up * 12),
+        mix: Vec::new(),
     }
 }
 

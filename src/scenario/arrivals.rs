@@ -3,20 +3,21 @@
 //! With level λ(t), the expected number of arrivals until t is Λ(t) = ∫λ. A Poisson process of rate λ(t) is a Poisson
 //! process of rate 1 seen through the inverse of Λ (Çinlar, *Introduction to Stochastic Processes*, 1975, section 4.7):
 //! exponential gaps of mean 1 are summed up, and each sum u is due at Λ⁻¹(u). This is exact for holds and for ramps, where
-//! Λ is a quadratic. Constant arrivals are the same with u = 0, 1, 2, ….
+//! Λ is a quadratic, and to a tenth of a nanosecond for a sine, where the root is found numerically. Constant arrivals are
+//! the same with u = 0, 1, 2, ….
 
+use super::Arrivals;
+use super::level::Level;
+use super::mix::Mix;
 use super::plan::PlannedStage;
-use super::script::Script;
-use super::{Arrivals, Stage};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One planned arrival of an open model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Running number from 0.
+    /// Running number from 0, over all shards.
     pub index: u64,
     /// When its first step is due, since the start of the load.
     pub due: Duration,
@@ -28,43 +29,23 @@ pub struct Arrival {
 
 /// A stage as a piece of the cumulative level.
 #[derive(Clone, Debug)]
-struct Piece {
-    start: Duration,
-    end: Duration,
-    from: f64,
-    to: f64,
+pub(super) struct Piece {
+    pub(super) planned: PlannedStage,
+    pub(super) level: Level,
+    pub(super) mix: Mix,
 }
 
 impl Piece {
-    fn new(planned: &PlannedStage, stage: &Stage) -> Self {
-        Self { start: planned.start, end: planned.end, from: stage.from, to: stage.to }
-    }
-
-    fn length_s(&self) -> f64 {
-        self.end.saturating_sub(self.start).as_secs_f64()
-    }
-
-    /// Expected arrivals.
-    fn expected(&self) -> f64 {
-        self.length_s() * (self.from + self.to) / 2.0
-    }
-
-    /// When `count` arrivals (less than all) are expected to have come: the root of from·t + (slope/2)·t² = count, in
-    /// the form that loses no digits when the slope is small.
+    /// When `count` arrivals (less than all) are expected to have come.
     fn inverse(&self, count: f64) -> Duration {
-        let slope = (self.to - self.from) / self.length_s();
-        let root = (self.from * self.from + 2.0 * slope * count).max(0.0).sqrt();
-        let seconds = if count > 0.0 { 2.0 * count / (self.from + root) } else { 0.0 };
-        let offset = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        // Rounding must not move an arrival into the next stage.
-        self.start.saturating_add(offset).min(self.end.saturating_sub(Duration::from_nanos(1)))
+        let length = self.planned.end.saturating_sub(self.planned.start);
+        self.planned.start.saturating_add(Level::offset(self.level.inverse(count), length))
     }
 }
 
 /// An iterator over all arrivals in order.
 #[derive(Debug)]
 pub(super) struct ArrivalSeries {
-    pub(super) script: Arc<Script>,
     arrivals: Arrivals,
     pieces: Vec<Piece>,
     /// Which piece the next arrival is looked for in.
@@ -80,19 +61,12 @@ pub(super) struct ArrivalSeries {
 
 impl ArrivalSeries {
     /// The series over the stages: `gaps` draws the gaps of Poisson arrivals, `choices` the journeys.
-    pub(super) fn new(
-        script: Arc<Script>,
-        arrivals: Arrivals,
-        stages: impl Iterator<Item = (PlannedStage, Stage)>,
-        mut gaps: ChaCha8Rng,
-        choices: ChaCha8Rng,
-    ) -> Self {
+    pub(super) fn new(arrivals: Arrivals, pieces: Vec<Piece>, mut gaps: ChaCha8Rng, choices: ChaCha8Rng) -> Self {
         let position = match arrivals {
             Arrivals::Poisson => exponential(&mut gaps),
             Arrivals::Constant => 0.0,
         };
-        let pieces = stages.map(|(planned, stage)| Piece::new(&planned, &stage)).collect();
-        Self { script, arrivals, pieces, stage: 0, position, passed: 0.0, index: 0, gaps, choices }
+        Self { arrivals, pieces, stage: 0, position, passed: 0.0, index: 0, gaps, choices }
     }
 
     fn advance(&mut self) {
@@ -111,10 +85,10 @@ impl Iterator for ArrivalSeries {
     fn next(&mut self) -> Option<Arrival> {
         loop {
             let piece = self.pieces.get(self.stage)?;
-            let expected = piece.expected();
+            let expected = piece.level.expected();
             if self.position - self.passed < expected {
                 let due = piece.inverse(self.position - self.passed);
-                let journey = self.script.choose_journey(self.choices.random::<f64>());
+                let journey = piece.mix.choose(self.choices.random::<f64>());
                 let arrival = Arrival { index: self.index, due, journey, stage: self.stage };
                 self.advance();
                 return Some(arrival);

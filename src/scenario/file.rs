@@ -1,6 +1,7 @@
 //! The scenario file as it is typed: one type for each thing that can be written, nothing checked but its shape. The
 //! docstrings here are what the JSON Schema tells an editor.
 
+use super::load_file::{LoadFile, StageFile};
 use super::located::{Json, Located};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,9 +27,9 @@ pub(super) struct ScenarioFile {
     /// The ways through the service, mixed by weight.
     pub(super) journeys: Located<Vec<Located<JourneyFile>>>,
     /// How the load comes.
-    pub(super) load: LoadFile,
-    /// The stages of the load, one after the other.
-    pub(super) stages: Located<Vec<Located<StageFile>>>,
+    pub(super) load: Located<LoadFile>,
+    /// The stages of the load, one after the other; a replay has none of its own.
+    pub(super) stages: Option<Located<Vec<Located<StageFile>>>>,
     /// The promises, such as `p95 < 170ms`, `checkout.p95 < 300ms`, `mean < 100ms`, `error_rate < 0.5%`.
     #[serde(default)]
     pub(super) slos: Vec<Located<String>>,
@@ -187,76 +188,6 @@ pub(super) struct ConservationFile {
     pub(super) falls: Located<String>,
 }
 
-/// How the load comes.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(super) enum LoadFile {
-    /// Arrivals come whatever the service does.
-    Open(OpenFile),
-    /// Virtual users wait for answers; the levels of the stages are numbers of virtual users.
-    Closed,
-}
-
-/// An open load model.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct OpenFile {
-    /// How arrivals are spaced.
-    pub(super) arrivals: ArrivalsFile,
-    /// What the levels of the stages count; an arrival starts one journey, which is several requests.
-    pub(super) unit: UnitFile,
-    /// Journeys that may be under way at once; an arrival beyond it waits, and its response time with it. 1000 if left out.
-    pub(super) max_in_flight: Option<Located<u32>>,
-}
-
-/// How arrivals are spaced.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ArrivalsFile {
-    /// Independent of each other: exponential gaps.
-    Poisson,
-    /// Evenly spaced.
-    Constant,
-}
-
-/// What the levels of the stages count.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum UnitFile {
-    /// Requests: divided by the mean number of steps of a journey they are arrivals.
-    RequestsPerSecond,
-    /// Arrivals, each of which starts a journey.
-    ArrivalsPerSecond,
-}
-
-/// A stretch of time. Exactly one of `hold`, `ramp`, `spike`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StageFile {
-    /// Unique among the stages.
-    pub(super) name: Located<String>,
-    /// The level stays here; steady state is judged.
-    pub(super) hold: Option<Located<f64>>,
-    /// The level moves on a line; steady state is not judged.
-    pub(super) ramp: Option<Located<RampFile>>,
-    /// The level jumps here for a short time; steady state is not judged.
-    pub(super) spike: Option<Located<f64>>,
-    /// How long; a local platform's time factor divides it.
-    pub(super) duration: Located<String>,
-    /// How much of the start is not measured; none if left out.
-    pub(super) warm_up: Option<Located<String>>,
-}
-
-/// The two ends of a ramp.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RampFile {
-    /// Level at the start.
-    pub(super) from: f64,
-    /// Level at the end.
-    pub(super) to: f64,
-}
-
 /// What a month looks like.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -337,7 +268,7 @@ pub(super) enum ObjectiveFile {
     CostPerMillionRequests,
 }
 
-fn text_or_integer(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn text_or_integer(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": ["string", "integer"] })
 }
 

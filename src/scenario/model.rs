@@ -1,6 +1,6 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{Conservation, Counter, Observation};
+use super::{Conservation, Counter, LoadModel, Observation, Stage};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -154,61 +154,6 @@ pub enum ThinkTime {
     Exponential(Duration),
 }
 
-/// How the load comes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum LoadModel {
-    /// Arrivals come whatever the service does. Stage levels are arrivals (journeys) per second.
-    Open {
-        /// How arrivals are spaced.
-        arrivals: Arrivals,
-        /// How many journeys may be under way at once; beyond it an arrival waits, and the wait is blocked time.
-        max_in_flight: u32,
-    },
-    /// Virtual users wait for answers. Stage levels are numbers of virtual users.
-    Closed,
-}
-
-/// How arrivals are spaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrivals {
-    /// Independent of each other: exponential gaps.
-    Poisson,
-    /// Evenly spaced.
-    Constant,
-}
-
-/// A stretch of time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// Name, unique in the scenario.
-    pub name: String,
-    /// What the level does.
-    pub kind: StageKind,
-    /// Level at the start: arrivals per second (open) or virtual users (closed).
-    pub from: f64,
-    /// Level at the end; equals `from` unless it ramps.
-    pub to: f64,
-    /// How long, as written: a platform's time factor divides it.
-    pub duration: Duration,
-    /// How much of its start is warm-up, as written; at most `duration`.
-    pub warm_up: Duration,
-}
-
-/// What the level does during a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StageKind {
-    /// Stays; steady state is judged.
-    Hold,
-    /// Moves on a line; steady state is not judged.
-    Ramp,
-    /// Jumps, stays for a short time; steady state is not judged.
-    Spike,
-}
-
 /// A promise: `metric < bound`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -353,10 +298,18 @@ impl Scenario {
         names.into_iter().collect()
     }
 
-    /// Mean number of steps (requests) of an arrival.
+    /// Mean number of steps (requests) of an arrival, with the journeys' own weights.
     #[must_use]
     pub fn steps_per_arrival(&self) -> f64 {
-        let weight: f64 = self.journeys.iter().map(|journey| journey.weight).sum();
-        self.journeys.iter().map(|journey| journey.weight * journey.steps.len() as f64).sum::<f64>() / weight
+        self.steps_per_arrival_of(&[])
+    }
+
+    /// Mean number of steps (requests) of an arrival in a stage with this [`Stage::mix`].
+    #[must_use]
+    pub fn steps_per_arrival_of(&self, mix: &[f64]) -> f64 {
+        let weights: Vec<f64> =
+            if mix.is_empty() { self.journeys.iter().map(|journey| journey.weight).collect() } else { mix.to_vec() };
+        let steps = self.journeys.iter().zip(&weights).map(|(journey, weight)| weight * journey.steps.len() as f64);
+        steps.sum::<f64>() / weights.iter().sum::<f64>()
     }
 }

@@ -12,8 +12,15 @@
 //! | journey of session i of virtual user v | `3 << 60 \| v << 28 \| i` |
 //! | draws of session i of virtual user v | `4 << 60 \| v << 28 \| i` |
 //! | set-up steps and observations | `5 << 60` |
+//! | copies and places of recorded arrivals | `6 << 60` |
+//!
+//! A plan may be one shard of several: it then holds each n-th arrival or virtual user, with the same numbers and draws
+//! that they have in the whole plan.
 
-use super::arrivals::ArrivalSeries;
+use super::arrivals::{ArrivalSeries, Piece};
+use super::level::Level;
+use super::mix::Mix;
+use super::replay::ReplaySeries;
 use super::script::Script;
 use super::{Arrival, LoadModel, Scenario, StepFailure, session};
 use rand::{Rng, SeedableRng};
@@ -27,7 +34,22 @@ pub struct Plan {
     scenario: Arc<Scenario>,
     script: Arc<Script>,
     seed: u64,
+    /// What lengths were divided by, at least 1.
+    time_factor: f64,
     stages: Vec<PlannedStage>,
+    /// By stage.
+    levels: Vec<Level>,
+    mixes: Vec<Mix>,
+    shard: ShardOf,
+}
+
+/// Which of how many shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ShardOf {
+    /// From 1 to `of`.
+    number: u32,
+    /// At least 1; 1 is the whole plan.
+    of: u32,
 }
 
 /// A stage with its place in time, lengths already divided by the time factor.
@@ -63,6 +85,7 @@ enum Purpose {
     IterationJourney = 3,
     Iteration = 4,
     SetUp = 5,
+    Replay = 6,
 }
 
 /// Bits of a stream number below the purpose.
@@ -86,7 +109,33 @@ impl Plan {
             stages.push(PlannedStage { index, start, measured_from, end });
             start = end;
         }
-        Self { scenario, script, seed, stages }
+        let stage_of = |planned: &PlannedStage| &scenario.stages[planned.index];
+        Self {
+            levels: stages.iter().map(|planned| Level::new(stage_of(planned), planned)).collect(),
+            mixes: stages.iter().map(|planned| Mix::of(stage_of(planned), &scenario)).collect(),
+            scenario,
+            script,
+            seed,
+            time_factor: factor,
+            stages,
+            shard: ShardOf { number: 1, of: 1 },
+        }
+    }
+
+    /// The `number`-th (from 1) of `of` shards of this plan. Arrivals and virtual users are dealt out in turn, so that the
+    /// shards together hold each of them once and each shard has the same mix; `max_in_flight` is shared out, but never
+    /// less than 1. A number that is none of 1 to `of` is taken as the nearest.
+    #[must_use]
+    pub fn shard(mut self, number: u32, of: u32) -> Self {
+        let of = of.max(1);
+        self.shard = ShardOf { number: number.clamp(1, of), of };
+        self
+    }
+
+    /// Which shard of how many this is, both from 1; (1, 1) for the whole plan.
+    #[must_use]
+    pub fn shard_of(&self) -> (u32, u32) {
+        (self.shard.number, self.shard.of)
     }
 
     /// The scenario this plan unrolls.
@@ -119,44 +168,110 @@ impl Plan {
         self.stages.get(self.stages.partition_point(|stage| stage.end <= elapsed))
     }
 
-    /// The arrivals of an open model in order of their due times; empty for a closed model.
+    /// The arrivals of an open model in order of their due times, those of this shard; empty for virtual users.
     pub fn arrivals(&self) -> impl Iterator<Item = Arrival> + Send + 'static {
-        let LoadModel::Open { arrivals, .. } = self.scenario.load else {
-            return None.into_iter().flatten();
-        };
-        let stages = self.stages.iter().cloned().zip(self.scenario.stages.iter().cloned());
         let (gaps, choices) = (self.stream(Purpose::Gaps, 0), self.stream(Purpose::Journeys, 0));
-        Some(ArrivalSeries::new(Arc::clone(&self.script), arrivals, stages, gaps, choices)).into_iter().flatten()
+        let (open, replay) = match &self.scenario.load {
+            LoadModel::Open { arrivals, .. } => {
+                (Some(ArrivalSeries::new(*arrivals, self.pieces(), gaps, choices)), None)
+            }
+            LoadModel::Replay(replay) => {
+                let draws = self.stream(Purpose::Replay, 0);
+                (None, ReplaySeries::new(replay, self.time_factor, self.pieces(), (draws, choices)))
+            }
+            _ => (None, None),
+        };
+        let ShardOf { number, of } = self.shard;
+        let all = open.into_iter().flatten().chain(replay.into_iter().flatten());
+        all.filter(move |arrival| arrival.index % u64::from(of) == u64::from(number - 1))
     }
 
-    /// The most virtual users a closed model ever has; 0 for an open model.
+    fn pieces(&self) -> Vec<Piece> {
+        let levels = self.levels.iter().zip(&self.mixes);
+        let piece = |(planned, (level, mix)): (&PlannedStage, (&Level, &Mix))| Piece {
+            planned: planned.clone(),
+            level: level.clone(),
+            mix: mix.clone(),
+        };
+        self.stages.iter().zip(levels).map(piece).collect()
+    }
+
+    /// How many journeys of an open model may be under way at once in this shard; `None` for virtual users.
+    #[must_use]
+    pub fn max_in_flight(&self) -> Option<u32> {
+        let room = match &self.scenario.load {
+            LoadModel::Open { max_in_flight, .. } => *max_in_flight,
+            LoadModel::Replay(replay) => replay.max_in_flight,
+            _ => return None,
+        };
+        let ShardOf { number, of } = self.shard;
+        Some((room / of + u32::from(number <= room % of)).max(1))
+    }
+
+    /// The most virtual users that all shards together ever have; 0 for an open model.
     #[must_use]
     pub fn virtual_users(&self) -> u32 {
-        if self.scenario.load != LoadModel::Closed {
+        if self.scenario.load.is_open() {
             return 0;
         }
-        self.scenario.stages.iter().map(|stage| whole(stage.from.max(stage.to))).max().unwrap_or_default()
+        self.scenario.stages.iter().map(|stage| whole(stage.level_max())).max().unwrap_or_default()
     }
 
-    /// How many virtual users are on at `elapsed` (closed model): those numbered below it run. On a ramp the line is
-    /// rounded to the nearest whole number.
+    /// The numbers of the virtual users of this shard.
+    pub fn virtual_user_numbers(&self) -> impl Iterator<Item = u32> {
+        (self.shard.number - 1..self.virtual_users()).step_by(self.shard.of as usize)
+    }
+
+    /// How many virtual users are on at `elapsed`, over all shards: those numbered below it run. On a ramp and a sine the
+    /// level is rounded to the nearest whole number.
     #[must_use]
     pub fn virtual_users_at(&self, elapsed: Duration) -> u32 {
-        let (LoadModel::Closed, Some(planned)) = (self.scenario.load, self.stage_at(elapsed)) else {
+        let Some(planned) = self.stage_at(elapsed).filter(|_| !self.scenario.load.is_open()) else {
             return 0;
         };
-        let stage = &self.scenario.stages[planned.index];
         // A stage that is on has a length: `stage_at` gives none that ends where it starts.
-        let since_start = |instant: Duration| instant.saturating_sub(planned.start).as_secs_f64();
-        let share = since_start(elapsed) / since_start(planned.end);
-        whole(stage.from + (stage.to - stage.from) * share)
+        whole(self.levels[planned.index].at(elapsed.saturating_sub(planned.start).as_secs_f64()))
     }
 
-    /// Which journey a virtual user runs in its `index`-th session.
+    /// From when on, at or after `from`, `virtual_user` is on; `None` when it never is again. Between two turns of the
+    /// level the number of virtual users moves in one direction, so the moment is found by halving, to the nanosecond.
     #[must_use]
-    pub fn iteration(&self, virtual_user: u32, index: u64) -> Iteration {
+    pub fn virtual_user_on_from(&self, virtual_user: u32, from: Duration) -> Option<Duration> {
+        const STEP: Duration = Duration::from_nanos(1);
+        let on = |at: Duration| self.virtual_users_at(at) > virtual_user;
+        let reaches = |stage: &&PlannedStage| whole(self.scenario.stages[stage.index].level_max()) > virtual_user;
+        for stage in self.stages.iter().filter(|stage| stage.end > from).filter(reaches) {
+            let length = stage.end.saturating_sub(stage.start);
+            let mut first = stage.start.max(from);
+            while first < stage.end {
+                if on(first) {
+                    return Some(first);
+                }
+                let turn = self.levels[stage.index].next_turn(first.saturating_sub(stage.start).as_secs_f64());
+                let last = (stage.start + Level::offset(turn, length)).max(first);
+                if on(last) {
+                    return Some(halved(first, last, on));
+                }
+                first = last + STEP;
+            }
+        }
+        None
+    }
+
+    /// From the due time of a virtual user's session to that of the next, if that is fixed.
+    #[must_use]
+    pub fn pace(&self) -> Option<Duration> {
+        if let LoadModel::Paced { every } = self.scenario.load { Some(every) } else { None }
+    }
+
+    /// Which journey a virtual user runs in its `index`-th session, due at `due`: the draw is the session's, the mix that
+    /// of the stage it falls into.
+    #[must_use]
+    pub fn iteration(&self, virtual_user: u32, index: u64, due: Duration) -> Iteration {
         let draw = self.stream(Purpose::IterationJourney, session_number(virtual_user, index)).random::<f64>();
-        Iteration { virtual_user, index, journey: self.script.choose_journey(draw) }
+        let stage = self.stage_at(due).or(self.stages.last()).map_or(0, |stage| stage.index);
+        let journey = self.mixes.get(stage).map_or(0, |mix| mix.choose(draw));
+        Iteration { virtual_user, index, journey }
     }
 
     /// The draws of one arrival: a stream of its own, so that neither order nor threads matter.
@@ -211,6 +326,15 @@ impl Plan {
 
 fn session_number(virtual_user: u32, index: u64) -> u64 {
     u64::from(virtual_user) << ITERATION_BITS | index & ((1 << ITERATION_BITS) - 1)
+}
+
+/// The first moment that is on, where `off` is not and `on` is, and in between it changes once.
+fn halved(mut off: Duration, mut on: Duration, is_on: impl Fn(Duration) -> bool) -> Duration {
+    while on.saturating_sub(off) > Duration::from_nanos(1) {
+        let middle = off + on.saturating_sub(off) / 2;
+        if is_on(middle) { on = middle } else { off = middle }
+    }
+    on
 }
 
 /// A number of virtual users; the file allows a million at most.

@@ -29,8 +29,6 @@ pub(super) struct Script {
     pub(super) sums: Vec<Query>,
     /// By journey and step, the index into `Scenario::step_names`.
     pub(super) step_numbers: Vec<Vec<usize>>,
-    /// Sums of the weights of the journeys up to and including each.
-    pub(super) weights: Vec<f64>,
 }
 
 /// A compiled step.
@@ -107,7 +105,6 @@ impl Script {
         let observations = compile(&observed);
         let fields = scenario.variables.iter().map(|(name, field)| (names.slot(name), field.clone())).collect();
         let number = |step: &Step| step_names.iter().position(|name| *name == step.name).unwrap_or_default();
-        let mut sum = 0.0;
         Self {
             slots: names.0.len(),
             fields,
@@ -116,22 +113,7 @@ impl Script {
             observations,
             sums: scenario.observations.iter().map(|observation| JsonPath::parse(&observation.sum).ok()).collect(),
             step_numbers: scenario.journeys.iter().map(|journey| journey.steps.iter().map(number).collect()).collect(),
-            weights: scenario
-                .journeys
-                .iter()
-                .map(|journey| {
-                    sum += journey.weight;
-                    sum
-                })
-                .collect(),
         }
-    }
-
-    /// The journey that a draw between 0 and 1 chooses by weight.
-    pub(super) fn choose_journey(&self, draw: f64) -> usize {
-        let target = draw * self.weights.last().copied().unwrap_or_default();
-        let chosen = self.weights.partition_point(|upto| *upto <= target);
-        chosen.min(self.weights.len().saturating_sub(1))
     }
 }
 

@@ -97,7 +97,7 @@ impl Site for CloudSite {
             Ok(_) = stopped.wait_for(|stop| *stop) => return Err(StudyError::Stopped),
         };
         let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.stage_divisor);
-        let options = Options { base_url: deployed.url.clone(), drain: self.options.drain };
+        let options = Options { base_url: deployed.url.clone(), drain: self.options.drain, ..Options::default() };
         let driving = self.watched_drive(&plan, &options, &deployed.revision, (progress, stop)).await;
         let ended_at = jiff::Timestamp::now();
         // The revision is retired even when the load could not be sent: no tag stays behind. When it cannot be, the next

@@ -13,7 +13,7 @@ mod usage;
 
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use recording::{
-    Books, Failure, Interval, JourneyRecording, Observed, Recording, StageRecording, StepRecording, Times,
+    Books, Failure, Interval, JourneyRecording, Observed, Recording, Shard, StageRecording, StepRecording, Times,
 };
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};

@@ -54,6 +54,25 @@ pub struct Recording {
     pub host_steal_share: Option<f64>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
+    /// Which shard of the plan this is; none for the whole plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Seed of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Name of the scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+}
+
+/// One of several parts that a plan was split into: all arrivals or virtual users whose number leaves the same rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Which one, from 1.
+    pub number: u32,
+    /// Of how many.
+    pub of: u32,
 }
 
 /// A number that the service told before the load (after the set-up) and after its last answer.

@@ -4,7 +4,7 @@
 use crate::report::document::{Block, Cell, Row, Span, Table};
 use crate::report::facts;
 use crate::report::number::{count, percent, plain};
-use crate::scenario::{Arrivals, Billing, LoadModel, Service, ServiceSource, StageKind};
+use crate::scenario::{Arrivals, Billing, LoadModel, Service, ServiceSource, Sine, Stage, StageKind};
 use crate::trial::{Place, Study, value_is_saved};
 use serde_json::Value;
 
@@ -27,20 +27,53 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     blocks
 }
 
-fn load(study: &Study) -> Table {
-    let (model, unit) = match study.scenario.load {
+/// The load model in words, and what its levels count.
+fn model(load: &LoadModel) -> (String, &'static str) {
+    match load {
         LoadModel::Open { arrivals, max_in_flight } => {
             let spaced = match arrivals {
                 Arrivals::Poisson => "Poisson arrivals",
                 Arrivals::Constant => "evenly spaced arrivals",
             };
+            let room = count((*max_in_flight).into());
+            (format!("open model, {spaced}, at most {room} journeys in flight"), "arrivals per second")
+        }
+        LoadModel::Closed => ("closed model, virtual users with think times".to_owned(), "virtual users"),
+        LoadModel::Paced { every } => {
+            let every = plain(every.as_secs_f64());
+            (format!("closed model, virtual users who begin a session every {every} s"), "virtual users")
+        }
+        LoadModel::InFlight => ("as many requests in flight at all times as the level says".to_owned(), "in flight"),
+        LoadModel::Replay(replay) => {
+            let (speed, multiply) = (plain(replay.speed), plain(replay.multiply));
+            let (recorded, room) = (count(replay.recorded), count(replay.max_in_flight.into()));
             (
-                format!("open model, {spaced}, at most {} journeys in flight", count(max_in_flight.into())),
+                format!(
+                    "open model, {recorded} recorded arrivals of {} at {speed} times their speed and {multiply} times \
+                     their number, at most {room} journeys in flight",
+                    replay.file
+                ),
                 "arrivals per second",
             )
         }
-        LoadModel::Closed => ("closed model, virtual users with think times".to_owned(), "virtual users"),
+    }
+}
+
+fn kind_and_level(stage: &Stage) -> (&'static str, String) {
+    let line = || {
+        if stage.from == stage.to { plain(stage.from) } else { format!("{} to {}", plain(stage.from), plain(stage.to)) }
     };
+    match stage.kind {
+        StageKind::Hold => ("hold", line()),
+        StageKind::Ramp => ("ramp", line()),
+        StageKind::Spike => ("spike", line()),
+        StageKind::Sine(Sine { mean, amplitude, .. }) => ("sine", format!("{} ± {}", plain(mean), plain(amplitude))),
+        StageKind::Replay => ("replay", format!("{} on average", plain((stage.from * 100.0).round() / 100.0))),
+    }
+}
+
+fn load(study: &Study) -> Table {
+    let (model, unit) = model(&study.scenario.load);
     let factor = study.stage_divisor();
     let mut table = Table::new(
         format!(
@@ -52,16 +85,7 @@ fn load(study: &Study) -> Table {
         &["stage", "kind", "#level", "of", "#length", "#of it warm-up", "#share of a month"],
     );
     for stage in &study.scenario.stages {
-        let kind = match stage.kind {
-            StageKind::Hold => "hold",
-            StageKind::Ramp => "ramp",
-            StageKind::Spike => "spike",
-        };
-        let level = if stage.from == stage.to {
-            plain(stage.from)
-        } else {
-            format!("{} to {}", plain(stage.from), plain(stage.to))
-        };
+        let (kind, level) = kind_and_level(stage);
         let share = study.scenario.traffic.as_ref().and_then(|traffic| traffic.shares.get(&stage.name));
         table.rows.push(Row::of([
             stage.name.as_str().into(),
@@ -153,7 +177,7 @@ fn assumptions(study: &Study) -> Vec<Vec<Span>> {
 
 /// What slow answers do to the load itself.
 fn offered(study: &Study) -> &'static str {
-    if matches!(study.scenario.load, LoadModel::Closed) {
+    if !study.scenario.load.is_open() {
         return "Virtual users wait for answers: a slow candidate is offered fewer requests.";
     }
     let told = facts::close_up(study).is_some_and(|candidate| {

@@ -1,48 +1,93 @@
 //! Load, stages, promises and traffic.
 
 use super::super::error::{Problems, offer};
-use super::super::file::{ArrivalsFile, LoadFile, OpenFile, ScenarioFile, StageFile, UnitFile};
-use super::super::located::Located;
+use super::super::file::ScenarioFile;
+use super::super::load_file::{ArrivalsFile, LoadFile, OpenFile, PacedFile, SineFile, StageFile, UnitFile};
+use super::super::located::{Located, Location};
 use super::super::notation;
-use super::super::{Arrivals, LoadModel, Slo, Stage, StageKind, Traffic};
-use super::{exactly_one, parsed, unique};
+use super::super::{Arrivals, LoadModel, Scenario, Sine, Slo, Stage, StageKind, Traffic};
+use super::{exactly_one, parsed, replay, unique};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// Levels above it are mistakes: no single machine sends that much.
-const LEVEL_MAX: f64 = 1e6;
+pub(super) const LEVEL_MAX: f64 = 1e6;
 
 /// Journeys under way at once, where the file does not say.
 const IN_FLIGHT_DEFAULT: u32 = 1000;
 
-pub(super) fn model(load: &LoadFile, problems: &mut Problems) -> LoadModel {
-    let LoadFile::Open(OpenFile { arrivals, max_in_flight, unit: _ }) = load else {
-        return LoadModel::Closed;
-    };
-    if let Some(room) = max_in_flight
-        && room.value == 0
-    {
-        problems.add(room.at, "`max_in_flight: 0` lets no journey start", "give at least 1, or leave it out for 1000");
-    }
-    LoadModel::Open {
-        arrivals: match arrivals {
-            ArrivalsFile::Poisson => Arrivals::Poisson,
-            ArrivalsFile::Constant => Arrivals::Constant,
+/// Sessions that begin more often want another load model.
+const PACE_MIN: Duration = Duration::from_millis(1);
+
+/// The load model with its stages. What cannot be converted is left out, with a problem noted. `path` is the scenario's
+/// own.
+pub(super) fn load(
+    file: &ScenarioFile,
+    path: &Path,
+    scenario: &Scenario,
+    problems: &mut Problems,
+) -> (LoadModel, Vec<Stage>) {
+    let model = match &file.load.value {
+        LoadFile::Open(OpenFile { arrivals, max_in_flight, unit: _ }) => LoadModel::Open {
+            arrivals: match arrivals {
+                ArrivalsFile::Poisson => Arrivals::Poisson,
+                ArrivalsFile::Constant => Arrivals::Constant,
+            },
+            max_in_flight: room(max_in_flight.as_ref(), problems),
         },
-        max_in_flight: max_in_flight.as_ref().map_or(IN_FLIGHT_DEFAULT, |room| room.value),
-    }
+        LoadFile::Closed => LoadModel::Closed,
+        LoadFile::InFlight => LoadModel::InFlight,
+        LoadFile::Paced(PacedFile { every }) => LoadModel::Paced { every: pace(every, problems) },
+        LoadFile::Replay(written) => {
+            if let Some(stages) = &file.stages {
+                let hint = "take `stages` out; what is not measured is said with `warm_up` under `replay`";
+                problems.add(stages.at, "a replay has no stages of its own: it is as long as its log", hint);
+            }
+            let replayed = replay::replay(written, path, problems);
+            // Without a replay there is a problem, and nothing of the scenario is used.
+            return replayed
+                .map_or((LoadModel::Closed, Vec::new()), |(replay, stage)| (LoadModel::Replay(replay), vec![stage]));
+        }
+    };
+    (model, stages(file, scenario, problems))
 }
 
-pub(super) fn stages(file: &ScenarioFile, steps_per_arrival: f64, problems: &mut Problems) -> Vec<Stage> {
-    let stages = &file.stages;
+/// Journeys that may be under way at once.
+pub(super) fn room(written: Option<&Located<u32>>, problems: &mut Problems) -> u32 {
+    let Some(room) = written else { return IN_FLIGHT_DEFAULT };
+    if room.value == 0 {
+        problems.add(room.at, "`max_in_flight: 0` lets no journey start", "give at least 1, or leave it out for 1000");
+    }
+    room.value
+}
+
+fn pace(every: &Located<String>, problems: &mut Problems) -> Duration {
+    let pace = parsed(notation::duration(&every.value), every.at, problems);
+    if pace.is_some_and(|pace| pace < PACE_MIN) {
+        problems.add(
+            every.at,
+            format!("a session every {} is no pace", every.value),
+            "give at least 1ms, or write `load: closed` for sessions without a pause",
+        );
+    }
+    pace.unwrap_or(PACE_MIN)
+}
+
+fn stages(file: &ScenarioFile, scenario: &Scenario, problems: &mut Problems) -> Vec<Stage> {
+    const EXAMPLE: &str = "add one, such as `- {name: normal, hold: 60, duration: 60s}`";
+    let Some(stages) = &file.stages else {
+        problems.add(file.load.at, "beside `load` the key `stages` is missing", EXAMPLE);
+        return Vec::new();
+    };
     if stages.value.is_empty() {
-        problems.add(stages.at, "there is no stage", "add one, such as `- {name: normal, hold: 60, duration: 60s}`");
+        problems.add(stages.at, "there is no stage", EXAMPLE);
         return Vec::new();
     }
     unique(stages.value.iter().map(|stage| &stage.value.name), "stage", problems);
-    let levels = Levels::of(&file.load, steps_per_arrival);
-    let converted: Vec<Stage> = stages.value.iter().filter_map(|written| stage(written, &levels, problems)).collect();
-    let measures = |stage: &Stage| stage.duration > stage.warm_up && stage.from.max(stage.to) > 0.0;
+    let converted: Vec<Stage> =
+        stages.value.iter().filter_map(|written| stage(written, &file.load.value, scenario, problems)).collect();
+    let measures = |stage: &Stage| stage.duration > stage.warm_up && stage.level_max() > 0.0;
     if converted.len() == stages.value.len() && !converted.iter().any(measures) {
         problems.add(
             stages.at,
@@ -69,19 +114,32 @@ impl Levels {
                 let per_arrival = if steps_per_arrival >= 1.0 { steps_per_arrival } else { 1.0 };
                 Self { scale: 1.0 / per_arrival, whole: false }
             }
-            LoadFile::Open(_) => Self { scale: 1.0, whole: false },
-            LoadFile::Closed => Self { scale: 1.0, whole: true },
+            LoadFile::Open(_) | LoadFile::Replay(_) => Self { scale: 1.0, whole: false },
+            LoadFile::Closed | LoadFile::Paced(_) | LoadFile::InFlight => Self { scale: 1.0, whole: true },
+        }
+    }
+
+    /// Notes a level that cannot be.
+    fn check(&self, level: f64, at: Location, problems: &mut Problems) {
+        if !(0.0..=LEVEL_MAX).contains(&level) {
+            problems.add(at, format!("the level {level} is out of range"), format!("give 0 to {LEVEL_MAX}"));
+        } else if self.whole && level.fract() != 0.0 {
+            problems.add(at, format!("there are no {level} virtual users"), "give a whole number");
         }
     }
 }
 
-fn stage(written: &Located<StageFile>, levels: &Levels, problems: &mut Problems) -> Option<Stage> {
-    let StageFile { name, hold, ramp, spike, duration, warm_up } = &written.value;
+fn stage(written: &Located<StageFile>, load: &LoadFile, scenario: &Scenario, problems: &mut Problems) -> Option<Stage> {
+    let StageFile { name, hold, ramp, spike, sine: wave, duration, warm_up, mix: weights } = &written.value;
+    let mix = weights.as_ref().map_or_else(Vec::new, |weights| mix(weights, scenario, problems));
+    let levels = Levels::of(load, scenario.steps_per_arrival_of(&mix));
+    let line = |kind: StageKind, from: f64, to: f64, at: Location| Some((kind, from, to, at));
     let level = exactly_one(
         vec![
-            ("hold", hold.as_ref().map(|hold| (StageKind::Hold, hold.value, hold.value, hold.at))),
-            ("ramp", ramp.as_ref().map(|ramp| (StageKind::Ramp, ramp.value.from, ramp.value.to, ramp.at))),
-            ("spike", spike.as_ref().map(|spike| (StageKind::Spike, spike.value, spike.value, spike.at))),
+            ("hold", hold.as_ref().map(|hold| line(StageKind::Hold, hold.value, hold.value, hold.at))),
+            ("ramp", ramp.as_ref().map(|ramp| line(StageKind::Ramp, ramp.value.from, ramp.value.to, ramp.at))),
+            ("spike", spike.as_ref().map(|spike| line(StageKind::Spike, spike.value, spike.value, spike.at))),
+            ("sine", wave.as_ref().map(|wave| sine(wave, problems))),
         ],
         written.at,
         problems,
@@ -94,12 +152,10 @@ fn stage(written: &Located<StageFile>, levels: &Levels, problems: &mut Problems)
         Some(warm_up) => parsed(notation::duration(&warm_up.value), warm_up.at, problems)?,
         None => Duration::ZERO,
     };
-    let (kind, from, to, at) = level?;
-    for level in [from, to] {
-        if !(0.0..=LEVEL_MAX).contains(&level) {
-            problems.add(at, format!("the level {level} is out of range"), format!("give 0 to {LEVEL_MAX}"));
-        } else if levels.whole && level.fract() != 0.0 {
-            problems.add(at, format!("there are no {level} virtual users"), "give a whole number");
+    let (kind, from, to, at) = level??;
+    if !matches!(kind, StageKind::Sine(_)) {
+        for level in [from, to] {
+            levels.check(level, at, problems);
         }
     }
     let length = length?;
@@ -115,14 +171,71 @@ fn stage(written: &Located<StageFile>, levels: &Levels, problems: &mut Problems)
             "lengthen the stage, or shorten its warm_up",
         );
     }
-    Some(Stage {
-        name: name.value.clone(),
-        kind,
-        from: from * levels.scale,
-        to: to * levels.scale,
-        duration: length,
-        warm_up: warm_up_length,
-    })
+    let (kind, from, to) = scaled(kind, (from, to), levels.scale, length);
+    Some(Stage { name: name.value.clone(), kind, from, to, duration: length, warm_up: warm_up_length, mix })
+}
+
+/// A checked sine with the level it begins with; its end is known once the stage's length is.
+fn sine(written: &Located<SineFile>, problems: &mut Problems) -> Option<(StageKind, f64, f64, Location)> {
+    let SineFile { mean, amplitude, period: swing, phase: shift } = &written.value;
+    let (mean, amplitude) = (*mean, *amplitude);
+    let period = parsed(notation::duration(&swing.value), swing.at, problems)?;
+    let phase = match shift {
+        Some(shift) => parsed(notation::duration(&shift.value), shift.at, problems)?,
+        None => Duration::ZERO,
+    };
+    if period.is_zero() {
+        problems.add(swing.at, "a swing takes no time", "give it a period, such as 24h");
+    }
+    if !(mean >= 0.0 && mean + amplitude <= LEVEL_MAX) {
+        let hint = format!("give a mean of 0 or more, and with the amplitude at most {LEVEL_MAX}");
+        problems.add(written.at, format!("the level {mean} ± {amplitude} is out of range"), hint);
+    } else if !(0.0..=mean).contains(&amplitude) {
+        let message = format!("a swing of {amplitude} around {mean} would go below 0");
+        problems.add(written.at, message, "give an amplitude between 0 and the mean");
+    }
+    Some((StageKind::Sine(Sine { mean, amplitude, period, phase }), mean, mean, written.at))
+}
+
+/// The levels in arrivals per second or virtual users, those of a sine at the ends of its stage.
+fn scaled(kind: StageKind, (from, to): (f64, f64), scale: f64, length: Duration) -> (StageKind, f64, f64) {
+    let StageKind::Sine(Sine { mean, amplitude, period, phase }) = kind else {
+        return (kind, from * scale, to * scale);
+    };
+    let sine = Sine { mean: mean * scale, amplitude: amplitude * scale, period, phase };
+    let turns = |at: Duration| (at.as_secs_f64() + phase.as_secs_f64()) / period.as_secs_f64();
+    let level = |at: Duration| sine.mean + sine.amplitude * (std::f64::consts::TAU * turns(at)).sin();
+    (StageKind::Sine(sine), level(Duration::ZERO), level(length))
+}
+
+/// The weights of the journeys in their order; those that are left out do not come.
+fn mix(written: &Located<BTreeMap<String, Located<f64>>>, scenario: &Scenario, problems: &mut Problems) -> Vec<f64> {
+    let names: Vec<&str> = scenario.journeys.iter().map(|journey| journey.name.as_str()).collect();
+    let mut weights = vec![0.0; names.len()];
+    let mut sound = true;
+    for (name, weight) in &written.value {
+        match names.iter().position(|journey| journey == name) {
+            Some(index) if weight.value.is_finite() && weight.value >= 0.0 => {
+                weights[index] = weight.value;
+                continue;
+            }
+            Some(_) => {
+                let message = format!("the weight {} is out of range", weight.value);
+                problems.add(weight.at, message, "give a number of at least 0");
+            }
+            None => problems.add(weight.at, format!("there is no journey `{name}`"), offer(name, &names)),
+        }
+        sound = false;
+    }
+    if !sound {
+        return Vec::new();
+    }
+    if weights.iter().sum::<f64>() <= 0.0 {
+        let message = "no journey would come: every weight of this mix is 0";
+        problems.add(written.at, message, "give one of them a weight above 0");
+        return Vec::new();
+    }
+    weights
 }
 
 pub(super) fn slos(written: &[Located<String>], step_names: &[&str], problems: &mut Problems) -> Vec<Slo> {
@@ -155,7 +268,12 @@ pub(super) fn traffic(file: &ScenarioFile, problems: &mut Problems) -> Option<Tr
             "give the number of requests of a month, such as 50000000",
         );
     }
-    let names: Vec<&str> = file.stages.value.iter().map(|stage| stage.value.name.value.as_str()).collect();
+    // Those that could not be converted have been told of already.
+    let names: Vec<&str> = match (&file.load.value, &file.stages) {
+        (LoadFile::Replay(_), _) => vec![replay::STAGE],
+        (_, Some(written)) => written.value.iter().map(|stage| stage.value.name.value.as_str()).collect(),
+        (_, None) => Vec::new(),
+    };
     let mut shares = BTreeMap::new();
     for (name, share) in &traffic.shares.value {
         if !names.contains(&name.as_str()) {

@@ -2,6 +2,7 @@
 //! at a file finds all that is wrong with it; nothing of a file with problems leaves this module.
 
 mod load;
+mod replay;
 mod service;
 mod steps;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use super::error::{Problems, ScenarioError, from_yaml_reader, offer};
 use super::file::{ConservationFile, ObservationFile, ScenarioFile};
 use super::located::{Located, Location};
 use super::notation::Complaint;
-use super::{Conservation, Observation, Scenario};
+use super::{Conservation, LoadModel, Observation, Scenario};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -32,7 +33,8 @@ impl Scenario {
         Self::from_yaml(path, &text)
     }
 
-    /// Checks the text of a scenario file; `path` is for messages only.
+    /// Checks the text of a scenario file. `path` is for messages, and files that the scenario names are looked for
+    /// beside it.
     ///
     /// # Errors
     /// When the text is not a valid scenario, with everything that is wrong with it.
@@ -42,7 +44,7 @@ impl Scenario {
             problems: vec![from_yaml_reader(&error)],
         })?;
         let mut problems = Problems::default();
-        match scenario(&file, &mut problems) {
+        match scenario(&file, path, &mut problems) {
             Some(scenario) if problems.is_empty() => Ok(scenario),
             _ => Err(problems.into_error(path)),
         }
@@ -50,7 +52,7 @@ impl Scenario {
 }
 
 /// `None` only with a problem noted.
-fn scenario(file: &ScenarioFile, problems: &mut Problems) -> Option<Scenario> {
+fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option<Scenario> {
     check_name(&file.name, problems);
     let variables = variables::variables(&file.variables, problems);
     let set_up = steps::set_up(&file.set_up, &file.variables, problems);
@@ -62,7 +64,7 @@ fn scenario(file: &ScenarioFile, problems: &mut Problems) -> Option<Scenario> {
         variables,
         set_up,
         journeys,
-        load: load::model(&file.load, problems),
+        load: LoadModel::Closed,
         stages: Vec::new(),
         slos: Vec::new(),
         traffic: None,
@@ -74,7 +76,7 @@ fn scenario(file: &ScenarioFile, problems: &mut Problems) -> Option<Scenario> {
     if scenario.journeys.is_empty() {
         return None;
     }
-    scenario.stages = load::stages(file, scenario.steps_per_arrival(), problems);
+    (scenario.load, scenario.stages) = load::load(file, path, &scenario, problems);
     scenario.slos = load::slos(&file.slos, &scenario.step_names(), problems);
     scenario.traffic = load::traffic(file, problems);
     scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));

@@ -89,7 +89,7 @@ fn loads_that_cannot_be_are_told() {
     hint: give 0 to 1000000
     ");
     insta::assert_snapshot!(refusal("hold: 60, ", ""), @r"
-    shop.yaml:26:5: one of `hold`, `ramp`, `spike` is missing
+    shop.yaml:26:5: one of `hold`, `ramp`, `sine`, `spike` is missing
 
     hint: add the one you mean
     ");

@@ -1,6 +1,7 @@
 //! What a wrong file is told, message by message, and that the committed scenarios say what they should.
 
 mod load;
+mod replay;
 mod service;
 mod shape;
 mod steps;
