@@ -47,7 +47,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     progress.begin(&scenario.name);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
-    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN };
+    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN, extras: driver::Extras::default() };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

@@ -1,6 +1,7 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
 use super::connection::Connector;
+use super::live::{self, Extras};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
@@ -24,6 +25,8 @@ pub struct Options {
     pub base_url: String,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
+    /// What is kept and told beside what every recording holds.
+    pub extras: Extras,
 }
 
 /// Why a drive could not begin, or gave nothing.
@@ -94,7 +97,10 @@ pub async fn drive(
     let interrupted = *stop.borrow();
     let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
     recorder.set_up(&before.sent);
-    let mut recording = load(plan.clone(), target, recorder, options.drain, (progress, stop)).await?;
+    if options.extras.interval_histograms {
+        recorder.keep_interval_histograms();
+    }
+    let mut recording = load(plan.clone(), target, recorder, options, (progress, stop)).await?;
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if !recording.interrupted
         && let Ok(after) = observe(plan, &base_url).await
@@ -121,10 +127,15 @@ async fn load(
     plan: Plan,
     target: Target,
     recorder: Recorder,
-    drain: Duration,
+    options: &Options,
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
     let base_url = target.base_url.clone();
+    let (drain, watcher) = (options.drain, options.extras.live.clone());
+    let mut recorder = recorder;
+    if watcher.is_some() {
+        recorder.watch();
+    }
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -142,7 +153,15 @@ async fn load(
                     start: Instant::now(),
                     closing: watch::Sender::new(false),
                 });
+                let told_at = started_at.to_string();
+                let telling = watcher
+                    .as_ref()
+                    .map(|watcher| tokio::spawn(live::tell(Arc::clone(&load), told_at.clone(), watcher.clone())));
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;
+                if let (Some(telling), Some(watcher)) = (telling, &watcher) {
+                    telling.abort();
+                    live::tell_rest(&load, &told_at, watcher).await;
+                }
                 let mut recording = load.record(|recorder| recorder.conclude(interrupted));
                 host::Usage::read().since(&before).enter(&mut recording);
                 recording.started_at = started_at.to_string();

@@ -8,15 +8,18 @@
 
 mod closed;
 mod connection;
+mod detail;
 mod drive;
 mod exchange;
 mod host;
 mod journey;
+mod live;
 mod load;
 mod observe;
 mod off_path;
 mod open;
 mod outcome;
+mod phases;
 mod progress;
 mod recorder;
 mod series;
@@ -30,12 +33,16 @@ mod fixture;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod secure;
 #[cfg(test)]
 mod virtual_time;
 
 pub use drive::{DriveError, Options, drive};
+pub use live::Extras;
 pub use outcome::Outcome;
+pub use phases::Phases;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;

@@ -2,6 +2,7 @@
 //! nothing but the study it is given: no clock, no network, so the same study always gives the same bytes.
 
 mod content;
+mod detail;
 mod document;
 mod facts;
 mod headline;
@@ -19,4 +20,4 @@ mod trials_csv;
 mod fixture;
 
 pub use render::{PAGE, Rendered, ReportError, render};
-pub use terminal::{run_summary, summary};
+pub use terminal::{run_summary, run_table, summary};
