@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::exit::ExitStatus;
+use super::exports::{ExportOptions, Exports};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use crate::driver::{self, Options};
@@ -26,6 +27,8 @@ pub struct RunOptions {
     pub time_factor: f64,
     /// Where the recording is saved as JSON, if anywhere.
     pub json: Option<PathBuf>,
+    /// Where it is told besides the terminal.
+    pub exports: ExportOptions,
 }
 
 /// Answers under way at the end of the plan are awaited this long.
@@ -46,8 +49,12 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     progress.begin(&scenario.name);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
+    let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
+    if let Some(address) = exports.endpoint() {
+        progress.say(&format!("Prometheus finds the state of the run at http://{address}/metrics"));
+    }
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
-    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN, extras: driver::Extras::default() };
+    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {
@@ -64,13 +71,13 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     }
     super::print(&text)?;
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&recording).map_err(|error| CommandError::Usage(error.to_string()))?;
-        std::fs::write(path, text).map_err(|cause| CommandError::File {
+        std::fs::write(path, recording.to_json()).map_err(|cause| CommandError::File {
             action: "write",
             path: path.clone(),
             cause,
         })?;
     }
+    exports.finish(&recording, |text| progress.say(text)).await?;
     if let Some(status) = interrupt.status() {
         return Ok(status);
     }

@@ -4,6 +4,7 @@
 mod content;
 mod detail;
 mod document;
+mod export;
 mod facts;
 mod headline;
 mod html;
@@ -19,5 +20,6 @@ mod trials_csv;
 #[cfg(test)]
 mod fixture;
 
+pub use export::{Otlp, csv, hgrm, hlog_head, hlog_lines, ndjson_line, otlp, prometheus};
 pub use render::{PAGE, Rendered, ReportError, render};
 pub use terminal::{run_summary, run_table, summary};
