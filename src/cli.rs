@@ -1,11 +1,13 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod exports;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, LimiterChoice, PlatformOptions, RunOptions, TuneOptions,
+    self, CloudTarget, CommandError, ExitStatus, LimiterChoice, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
+use exports::ExportArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -29,6 +31,11 @@ enum Command {
     Tune(TuneArgs),
     /// Send a scenario's load once, to any address
     Run(RunArgs),
+    /// Put the recordings of a plan's shards together into one recording and one verdict
+    Merge(MergeArgs),
+    /// Print the JSON Schema of recordings
+    #[command(subcommand)]
+    Recording(RecordingCommand),
     /// Render a saved study's report again
     Report {
         /// The study's folder
@@ -122,6 +129,30 @@ struct RunArgs {
     json: Option<PathBuf>,
     #[command(flatten)]
     schedule: schedule::ScheduleArgs,
+    #[command(flatten)]
+    exports: ExportArgs,
+}
+
+#[derive(Debug, Args)]
+struct MergeArgs {
+    /// The recordings of the shards, as `tidegate run --shard` saved them
+    #[arg(required = true)]
+    recordings: Vec<PathBuf>,
+    /// Save the merged recording to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The scenario that was run, whose promises are judged
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// Merge what there is, though shards are missing
+    #[arg(long)]
+    partial: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum RecordingCommand {
+    /// Print the JSON Schema of recordings
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,6 +207,8 @@ pub fn main() -> ExitCode {
         Command::Report { dir } => commands::render(&dir),
         Command::Scenario(ScenarioCommand::Check { files }) => commands::check(&files),
         Command::Scenario(ScenarioCommand::Schema) => commands::schema(),
+        Command::Merge(arguments) => commands::merge(&arguments.into()),
+        Command::Recording(RecordingCommand::Schema) => commands::recording_schema(),
         Command::Tune(arguments) => block_on(commands::tune(arguments.into())),
         Command::Run(arguments) => block_on(commands::run(arguments.into())),
         Command::Platform(arguments) => block_on(commands::platform(arguments.into())),
@@ -238,8 +271,15 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json, schedule } = arguments;
-        Self { scenario, target, seed, time_factor, json, schedule: schedule.into() }
+        let RunArgs { scenario, target, seed, time_factor, json, schedule, exports } = arguments;
+        Self { scenario, target, seed, time_factor, json, schedule: schedule.into(), exports: exports.into() }
+    }
+}
+
+impl From<MergeArgs> for MergeOptions {
+    fn from(arguments: MergeArgs) -> Self {
+        let MergeArgs { recordings, json, scenario, partial } = arguments;
+        Self { recordings, json, scenario, partial }
     }
 }
 

@@ -228,3 +228,26 @@ fn help_names_every_command_and_the_exit_codes() {
         assert!(text.contains(word), "{word}");
     }
 }
+
+#[test]
+fn what_cannot_be_exported_or_merged_is_refused_with_the_file_and_the_mend() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = repository("scenarios/minimal.yaml").display().to_string();
+    // Nobody listens there: had anything been sent, the set-up or the figures would tell of it.
+    let run = |export: &str| run(dir.path(), &["run", &scenario, "--target", "http://127.0.0.1:9", "--export", export]);
+    let (code, error) = run("xlsx=a.xlsx");
+    assert!(code == Some(2) && error.contains("no format \"xlsx\"") && error.contains("ndjson"), "{error}");
+    let (code, error) = run("csv=missing/a.csv");
+    assert!(code == Some(1) && error.contains("failed to write missing/a.csv"), "{error}");
+    let (code, error) = run("hgrm:pay=a.hgrm");
+    assert!(code == Some(2) && error.contains("no step \"pay\"") && error.contains("active_product"), "{error}");
+
+    fs::write(dir.path().join("half.json"), "{\n  \"schema_version\": 9,").unwrap();
+    let merge = |file: &str| self::run(dir.path(), &["merge", file]);
+    let (code, error) = merge("half.json");
+    assert!(code == Some(2) && error.contains("half.json:2:") && error.contains("schema version 9"), "{error}");
+    let (code, error) = merge("none.json");
+    assert!(code == Some(2) && error.contains("failed to read none.json"), "{error}");
+    let (code, error) = self::run(dir.path(), &["merge"]);
+    assert!(code == Some(2) && error.contains("<RECORDINGS>"), "{error}");
+}

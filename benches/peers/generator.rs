@@ -36,7 +36,7 @@ pub(super) fn drive(client: &str, load: &str, base_url: &str, seconds: u32) -> R
     let client = if client == "hyper" { Http1Client::Hyper } else { Http1Client::Wire };
     let scenario = Scenario::from_yaml(Path::new("bench.yaml"), &scenario(load, seconds)?)?;
     let plan = Plan::new(Arc::new(scenario), 1, 1.0);
-    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_secs(2) };
+    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_secs(2), ..Options::default() };
     let (_stop, stopped) = watch::channel(false);
     let progress = watch::Sender::new(Progress::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -8,7 +8,7 @@ use crate::platform::{FleetError, ServeError};
 use crate::report::ReportError;
 use crate::scenario::ScenarioError;
 use crate::study::StudyError;
-use crate::trial::StoreError;
+use crate::trial::{MergeError, RecordingError, StoreError};
 use std::path::PathBuf;
 
 /// What went wrong.
@@ -81,6 +81,12 @@ pub enum CommandError {
         /// What the migration said.
         cause: String,
     },
+    /// A recording could not be loaded.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// Recordings could not be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
     /// A file or folder.
     #[error("failed to {action} {path}: {cause}; {mend}", path = path.display(), mend = mend(cause))]
     File {
@@ -117,9 +123,12 @@ impl CommandError {
     #[must_use]
     pub fn status(&self) -> ExitStatus {
         match self {
-            Self::Scenario(_) | Self::Prices(_) | Self::Usage(_) | Self::Drive(DriveError::Address { .. }) => {
-                ExitStatus::Usage
-            }
+            Self::Scenario(_)
+            | Self::Prices(_)
+            | Self::Usage(_)
+            | Self::Recording(_)
+            | Self::Merge(_)
+            | Self::Drive(DriveError::Address { .. }) => ExitStatus::Usage,
             _ => ExitStatus::Failure,
         }
     }

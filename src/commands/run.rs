@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::exit::ExitStatus;
+use super::exports::{ExportOptions, Exports};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::schedule::Schedule;
@@ -29,6 +30,8 @@ pub struct RunOptions {
     pub json: Option<PathBuf>,
     /// Which part of the plan is sent, and when.
     pub schedule: Schedule,
+    /// Where it is told besides the terminal.
+    pub exports: ExportOptions,
 }
 
 /// Answers under way at the end of the plan are awaited this long.
@@ -51,9 +54,14 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     progress.begin(&scenario.name);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
     options.schedule.told(now).iter().for_each(|line| progress.say(line));
+    let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
+    if let Some(address) = exports.endpoint() {
+        progress.say(&format!("Prometheus finds the state of the run at http://{address}/metrics"));
+    }
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
-    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN, start_at };
+    let drive_options =
+        Options { base_url: options.target.clone(), drain: DRAIN, start_at, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {
@@ -70,13 +78,13 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     }
     super::print(&text)?;
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&recording).map_err(|error| CommandError::Usage(error.to_string()))?;
-        std::fs::write(path, text).map_err(|cause| CommandError::File {
+        std::fs::write(path, recording.to_json()).map_err(|cause| CommandError::File {
             action: "write",
             path: path.clone(),
             cause,
         })?;
     }
+    exports.finish(&recording, |text| progress.say(text)).await?;
     if let Some(status) = interrupt.status() {
         return Ok(status);
     }

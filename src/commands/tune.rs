@@ -84,8 +84,7 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
         Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt };
     let ran = match &options.cloud {
         None => tuning.locally(&options.limiter).await,
-        // Boxed: its future is many times as large as the rest.
-        Some(target) => Box::pin(tuning.in_cloud(target)).await,
+        Some(target) => tuning.in_cloud(target).await,
     };
     progress.clear();
     study.finished_at = study.decision.is_some().then(|| jiff::Timestamp::now().to_string());

@@ -190,7 +190,8 @@ impl Tuning<'_> {
         };
         let site = Arc::new(CloudSite::new(Arc::clone(cloud), original.clone(), options));
         let context = Context { dir: self.dir, watch: self.progress, stop: self.interrupt.stop() };
-        study::run(site, self.study, &context).await.map_err(CommandError::from)
+        // Boxed: the future of a whole study is large.
+        Box::pin(study::run(site, self.study, &context)).await.map_err(CommandError::from)
     }
 
     fn service_name(&self) -> String {

@@ -1,6 +1,7 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
 use super::connection::{Connector, Http1Client};
+use super::live::{self, Extras};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
@@ -27,6 +28,8 @@ pub struct Options {
     pub drain: Duration,
     /// When the load starts; as soon as the set-up is done, if left out.
     pub start_at: Option<Timestamp>,
+    /// What is kept and told beside what every recording holds.
+    pub extras: Extras,
 }
 
 /// Why a drive could not begin, or gave nothing.
@@ -126,10 +129,11 @@ pub async fn drive_with(
     if let Some(start_at) = options.start_at {
         start::wait(start_at, told(stop.clone())).await?;
     }
-    let start_at = options.start_at;
-    let mut recording =
-        load(plan.clone(), Connector::to(target, client), recorder, (options.drain, start_at), (progress, stop))
-            .await?;
+    if options.extras.interval_histograms {
+        recorder.keep_interval_histograms();
+    }
+    let connector = Connector::to(target, client);
+    let mut recording = load(plan.clone(), connector, recorder, options, (progress, stop)).await?;
     recording.scenario = Some(plan.scenario().name.clone());
     recording.seed = Some(plan.seed());
     recording.shard = (of > 1).then_some(Shard { number: shard, of });
@@ -160,10 +164,15 @@ async fn load(
     plan: Plan,
     connector: Connector,
     recorder: Recorder,
-    (drain, start_at): (Duration, Option<Timestamp>),
+    options: &Options,
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
     let base_url = connector.base_url().to_owned();
+    let (drain, start_at, watcher) = (options.drain, options.start_at, options.extras.live.clone());
+    let mut recorder = recorder;
+    if watcher.is_some() {
+        recorder.watch();
+    }
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -182,7 +191,15 @@ async fn load(
                     start,
                     closing: watch::Sender::new(false),
                 });
+                let told_at = started_at.to_string();
+                let telling = watcher
+                    .as_ref()
+                    .map(|watcher| tokio::spawn(live::tell(Arc::clone(&load), told_at.clone(), watcher.clone())));
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;
+                if let (Some(telling), Some(watcher)) = (telling, &watcher) {
+                    telling.abort();
+                    live::tell_rest(&load, &told_at, watcher).await;
+                }
                 let mut recording = load.record(|recorder| recorder.conclude(interrupted));
                 host::Usage::read().since(&before).enter(&mut recording);
                 recording.started_at = started_at.to_string();

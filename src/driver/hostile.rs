@@ -40,7 +40,7 @@ async fn outcome_of(base_url: &str) -> Recording {
 
 /// Drives `plan` over hyper and over the fast path, which must fare alike; gives what the fast one recorded.
 async fn over_both(plan: &Plan, base_url: &str) -> Recording {
-    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_secs(30) };
+    let options = Options { base_url: base_url.to_owned(), drain: Duration::from_secs(30), ..Options::default() };
     let over = async |client| {
         let (_stop, stopped) = watch::channel(false);
         drive_with(client, plan, &options, watch::Sender::new(Progress::default()), stopped).await.unwrap()

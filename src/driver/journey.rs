@@ -4,6 +4,7 @@ use super::connection::{Connection, Outgoing};
 use super::exchange::exchange;
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
+use super::phases::Phases;
 use super::recorder::{Flight, JourneyEnd};
 use crate::scenario::Session;
 use rand_chacha::ChaCha8Rng;
@@ -64,6 +65,7 @@ impl Prepared {
             let done = Instant::now();
             let (outcome, failure) = match answer {
                 Ok(answer) => {
+                    passage.phases(&answer.phases);
                     let verdict = session.accept(index, answer.status, &answer.headers, &answer.body);
                     (Outcome::Answered(answer.status), verdict.err().map(|failure| Cow::Owned(failure.to_string())))
                 }
@@ -132,6 +134,12 @@ impl Passage {
     fn count(&self, counts: &[(usize, i64)]) {
         if !counts.is_empty() {
             self.load.record(|recorder| recorder.count(counts));
+        }
+    }
+
+    fn phases(&self, phases: &Phases) {
+        if let Some(flight) = &self.flight {
+            self.load.record(|recorder| recorder.phases(flight.step, flight.due, phases));
         }
     }
 

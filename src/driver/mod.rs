@@ -8,12 +8,14 @@
 
 mod closed;
 mod connection;
+mod detail;
 #[cfg(any(test, fuzzing))]
 mod differential;
 mod drive;
 mod exchange;
 mod host;
 mod journey;
+mod live;
 mod load;
 mod observe;
 mod off_path;
@@ -35,6 +37,8 @@ mod fixture;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod pacing;
 #[cfg(test)]
 mod secure;
@@ -45,6 +49,7 @@ pub use connection::Http1Client;
 #[cfg(any(test, fuzzing))]
 pub use differential::{Case, Verdict};
 pub use drive::{DriveError, Options, drive, drive_with};
+pub use live::Extras;
 pub use outcome::Outcome;
 pub use phases::Phases;
 pub use progress::Progress;

@@ -2,11 +2,14 @@
 //! knows no clock, so that ten hours can be recorded in a second. It holds no single sample. Journeys and steps are given
 //! by their indices in its shape, which must hold them.
 
+use super::detail::Detail;
+use super::live::Stretches;
 use super::outcome::Outcome;
+use super::phases::Phases;
 use super::series::Series;
 use super::set_up::SetUp;
 use super::shape::Shape;
-use crate::trial::{Failure, JourneyRecording, Recording, StageRecording, StepRecording, Times};
+use crate::trial::{Failure, JourneyRecording, Live, Recording, StageRecording, StatusClass, StepRecording, Times};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -56,10 +59,14 @@ pub struct Recorder {
     recording: Recording,
     /// By step and outcome.
     answers: Vec<BTreeMap<Outcome, u64>>,
+    /// By step.
+    details: Vec<Detail>,
     failures: BTreeMap<(usize, Option<u16>, String), u64>,
     /// By counter.
     counters: Vec<i64>,
     series: Series,
+    interval_histograms: bool,
+    live: Option<Box<Stretches>>,
     service_time_sum: Duration,
     last_done: Duration,
     later_due: u64,
@@ -89,9 +96,12 @@ impl Recorder {
                 ..Recording::default()
             },
             answers: vec![BTreeMap::new(); shape.steps.len()],
+            details: vec![Detail::default(); shape.steps.len()],
             failures: BTreeMap::new(),
             counters: vec![0; shape.counters.len()],
             series: Series::new(),
+            interval_histograms: false,
+            live: None,
             service_time_sum: Duration::ZERO,
             last_done: Duration::ZERO,
             later_due: 0,
@@ -99,6 +109,28 @@ impl Recorder {
             failed: 0,
             shape,
         }
+    }
+
+    /// Keeps the histogram of every interval, so that the recording can be merged with others.
+    pub fn keep_interval_histograms(&mut self) {
+        self.interval_histograms = true;
+    }
+
+    /// Begins to tell what becomes of every second; to be called before anything is told.
+    pub(super) fn watch(&mut self) {
+        self.live = Some(Box::new(Stretches::new(&self.shape)));
+    }
+
+    /// The stretch that ended before `now`, if somebody watches and has not been told yet.
+    pub(super) fn take_live(&mut self, now: Duration) -> Option<Live> {
+        let in_flight = self.series.in_flight();
+        self.live.as_mut()?.take(now, in_flight)
+    }
+
+    /// All that whoever watches has not been told, up to `now`.
+    pub(super) fn rest_live(&mut self, now: Duration) -> Vec<Live> {
+        let in_flight = self.series.in_flight();
+        self.live.as_mut().map_or_else(Vec::new, |live| live.rest(now, in_flight))
     }
 
     /// The set-up steps were sent.
@@ -146,6 +178,9 @@ impl Recorder {
         if flight.blocked > Duration::ZERO {
             self.recording.blocked.record(flight.blocked);
         }
+        if let Some(live) = &mut self.live {
+            live.send(flight, self.series.in_flight());
+        }
     }
 
     /// A request ended at `done`: as expected, or for the cause of `failure`.
@@ -168,10 +203,31 @@ impl Recorder {
                 self.count_failure(flight.step, outcome.status(), cause);
             }
         }
-        for times in self.measured(flight.step, flight.due) {
+        let (class, failed) = (StatusClass::of(outcome.status()), failure.is_some());
+        if let Some(live) = &mut self.live {
+            live.settle(flight, done, (class, failed), self.series.in_flight());
+        }
+        let Some(stage) = self.shape.measured_stage(flight.due) else { return };
+        self.details[flight.step].settle(class, response_time, service_time, failed);
+        let Recording { steps, stages, .. } = &mut self.recording;
+        for times in [&mut steps[flight.step].times, &mut stages[stage].times] {
             times.response_time.record(response_time);
             times.service_time.record(service_time);
-            times.failed += u64::from(failure.is_some());
+            times.failed += u64::from(failed);
+        }
+    }
+
+    /// Where the service time of a request of `step` that was due at `due` went.
+    pub fn phases(&mut self, step: usize, due: Duration, phases: &Phases) {
+        if self.shape.measured_stage(due).is_some() {
+            self.details[step].phases(phases);
+        }
+    }
+
+    /// A request of `step` carried this trace id and took this long from its due time; the slowest are kept.
+    pub fn exemplar(&mut self, step: usize, due: Duration, response_time: Duration, trace_id: u128) {
+        if self.details[step].is_slow(response_time) && self.shape.measured_stage(due).is_some() {
+            self.details[step].exemplar(due, response_time, trace_id);
         }
     }
 
@@ -180,6 +236,9 @@ impl Recorder {
         for place in from..self.shape.journeys[journey].1.len() {
             let step = self.shape.journeys[journey].1[place];
             self.recording.steps[step].books.dropped += 1;
+            if let Some(live) = &mut self.live {
+                live.drop_step(step);
+            }
             for times in self.measured(step, due) {
                 times.dropped += 1;
             }
@@ -233,6 +292,9 @@ impl Recorder {
                 *recording.answers.entry(outcome.to_string()).or_default() += count;
             }
         }
+        for (step, detail) in recording.steps.iter_mut().zip(std::mem::take(&mut self.details)) {
+            detail.enter(step);
+        }
         recording.counters = self.shape.counters.iter().cloned().zip(self.counters.iter().copied()).collect();
         recording.failures = std::mem::take(&mut self.failures)
             .into_iter()
@@ -244,7 +306,7 @@ impl Recorder {
             })
             .collect();
         recording.failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
-        recording.intervals = self.series.conclude(self.last_done);
+        recording.intervals = self.series.conclude(self.last_done, self.interval_histograms);
         recording.duration_s = self.last_done.as_secs_f64();
         recording.service_time_sum_s = self.service_time_sum.as_secs_f64();
         recording.interrupted = interrupted;

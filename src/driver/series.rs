@@ -1,6 +1,7 @@
 //! The series of a run: what was due, what came back and how long it took, second by second. Memory is bounded
 //! whatever the length of the run: when there are too many intervals, each two become one.
 
+use crate::stats::Sketch;
 use crate::trial::Interval;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,47 +10,10 @@ use std::time::Duration;
 const INTERVALS_MAX: usize = 600;
 /// Length of an interval at first.
 const SECOND: Duration = Duration::from_secs(1);
-/// Longest response time told apart, in microseconds.
-const LONGEST_US: u64 = 3_600_000_000;
 /// Seconds that the recent response times reach back.
 const RECENT_SECONDS: u64 = 3;
 
-/// Response times of one interval with two significant digits: a tenth of the memory of a full histogram, which a
-/// plot does not notice.
-#[derive(Clone, Debug)]
-struct Sketch {
-    buckets: hdrhistogram::Histogram<u32>,
-    sum: Duration,
-}
-
-impl Sketch {
-    fn new() -> Self {
-        let buckets = hdrhistogram::Histogram::new_with_bounds(1, LONGEST_US, 2)
-            .expect("1 us to 1 h at 2 digits is a valid range");
-        Self { buckets, sum: Duration::ZERO }
-    }
-
-    fn record(&mut self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(LONGEST_US);
-        self.buckets.saturating_record(micros.clamp(1, LONGEST_US));
-        self.sum += time;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.buckets.add(&other.buckets).expect("both sketches have the same fixed bounds");
-        self.sum += other.sum;
-    }
-
-    fn quantile_ms(&self, q: f64) -> f64 {
-        if self.buckets.is_empty() { 0.0 } else { self.buckets.value_at_quantile(q) as f64 / 1e3 }
-    }
-
-    fn mean_ms(&self) -> f64 {
-        if self.buckets.is_empty() { 0.0 } else { self.sum.as_secs_f64() * 1e3 / self.buckets.len() as f64 }
-    }
-}
-
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Stretch {
     arrivals: u64,
     requests_due: u64,
@@ -60,10 +24,6 @@ struct Stretch {
 }
 
 impl Stretch {
-    fn new() -> Self {
-        Self { arrivals: 0, requests_due: 0, completed: 0, failed: 0, in_flight: 0, response_times: Sketch::new() }
-    }
-
     /// Takes in the stretch that follows.
     fn absorb(&mut self, next: &Self) {
         self.arrivals += next.arrivals;
@@ -121,7 +81,7 @@ impl Series {
         self.at(due).response_times.record(response_time);
         let second = done.as_secs();
         if self.recent.back().is_none_or(|(last, _)| *last < second) {
-            self.recent.push_back((second, Sketch::new()));
+            self.recent.push_back((second, Sketch::default()));
             self.forget(second);
         }
         if let Some((_, sketch)) = self.recent.back_mut() {
@@ -136,7 +96,7 @@ impl Series {
     /// p99 of the response times that ended within the last few seconds.
     pub(super) fn recent_p99(&mut self, now: Duration) -> Duration {
         self.forget(now.as_secs());
-        let mut all = Sketch::new();
+        let mut all = Sketch::default();
         for (_, sketch) in &self.recent {
             all.merge(sketch);
         }
@@ -149,35 +109,31 @@ impl Series {
         }
     }
 
-    /// Ends the series at `end` and gives it back.
-    pub(super) fn conclude(&mut self, end: Duration) -> Vec<Interval> {
+    /// Ends the series at `end` and gives it back, with its histograms if `keep` says so.
+    pub(super) fn conclude(&mut self, end: Duration, keep: bool) -> Vec<Interval> {
         self.advance(end);
         let length = self.length.as_secs_f64();
         if let Some(last) = self.stretches.get_mut(self.current) {
             last.in_flight = self.in_flight;
         }
-        self.stretches
-            .iter()
-            .enumerate()
-            .map(|(index, stretch)| {
-                let start_s = index as f64 * length;
-                let remaining = end.as_secs_f64() - start_s;
-                Interval {
-                    start_s,
-                    // The run ends within its last interval.
-                    length_s: if remaining > 0.0 { remaining.min(length) } else { length },
-                    arrivals: stretch.arrivals,
-                    requests_due: stretch.requests_due,
-                    completed: stretch.completed,
-                    failed: stretch.failed,
-                    in_flight: stretch.in_flight,
-                    response_time_p50_ms: stretch.response_times.quantile_ms(0.5),
-                    response_time_p95_ms: stretch.response_times.quantile_ms(0.95),
-                    response_time_p99_ms: stretch.response_times.quantile_ms(0.99),
-                    response_time_mean_ms: stretch.response_times.mean_ms(),
-                }
-            })
-            .collect()
+        let told = |(index, stretch): (usize, Stretch)| {
+            let start_s = index as f64 * length;
+            let remaining = end.as_secs_f64() - start_s;
+            let mut interval = Interval {
+                start_s,
+                // The run ends within its last interval.
+                length_s: if remaining > 0.0 { remaining.min(length) } else { length },
+                arrivals: stretch.arrivals,
+                requests_due: stretch.requests_due,
+                completed: stretch.completed,
+                failed: stretch.failed,
+                in_flight: stretch.in_flight,
+                ..Interval::default()
+            };
+            interval.tell(stretch.response_times, keep);
+            interval
+        };
+        std::mem::take(&mut self.stretches).into_iter().enumerate().map(told).collect()
     }
 
     /// Notes how many requests were in flight at the end of every stretch that ended before `now`.
@@ -204,7 +160,7 @@ impl Series {
         }
         let index = usize::try_from(time.as_nanos() / self.length.as_nanos()).unwrap_or(INTERVALS_MAX - 1);
         while self.stretches.len() <= index {
-            self.stretches.push(Stretch::new());
+            self.stretches.push(Stretch::default());
         }
         index
     }
@@ -243,7 +199,7 @@ mod tests {
         }
         series.settle(1200 * MS, 3200 * MS, true);
         series.settle(1300 * MS, 3300 * MS, false);
-        let intervals = series.conclude(3500 * MS);
+        let intervals = series.conclude(3500 * MS, false);
         assert_eq!(intervals.len(), 4);
         assert_eq!(intervals.iter().map(|i| i.requests_due).collect::<Vec<_>>(), [1, 2, 0, 0]);
         assert_eq!(
@@ -268,7 +224,7 @@ mod tests {
             series.settle(due, due + 10 * MS, second % 10 != 0);
         }
         assert!(series.stretches.capacity() <= 2 * INTERVALS_MAX);
-        let intervals = series.conclude(Duration::from_secs(seconds));
+        let intervals = series.conclude(Duration::from_secs(seconds), false);
         assert!(intervals.len() <= INTERVALS_MAX);
         assert_eq!(intervals.iter().map(|i| i.arrivals).sum::<u64>(), seconds);
         assert_eq!(intervals.iter().map(|i| i.completed).sum::<u64>(), seconds / 10 * 9);

@@ -57,7 +57,8 @@ load: {open: {arrivals: constant, unit: arrivals_per_second}}
 stages: [{name: steady, hold: 20, duration: 200ms}]",
         );
         let base_url = answering(OK, false).await;
-        let options = Options { base_url, drain: Duration::from_secs(20), start_at: Some(start_at) };
+        let options =
+            Options { base_url, drain: Duration::from_secs(20), start_at: Some(start_at), ..Options::default() };
         let (stop, stopping) = watch::channel(stopped);
         let recording = drive(&short, &options, watch::Sender::new(Progress::default()), stopping).await;
         drop(stop);

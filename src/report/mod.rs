@@ -2,7 +2,9 @@
 //! nothing but the study it is given: no clock, no network, so the same study always gives the same bytes.
 
 mod content;
+mod detail;
 mod document;
+mod export;
 mod facts;
 mod headline;
 mod html;
@@ -18,5 +20,6 @@ mod trials_csv;
 #[cfg(test)]
 mod fixture;
 
+pub use export::{Otlp, csv, hgrm, hlog_head, hlog_lines, ndjson_line, otlp, prometheus};
 pub use render::{PAGE, Rendered, ReportError, render};
-pub use terminal::{run_summary, summary};
+pub use terminal::{run_summary, run_table, summary};

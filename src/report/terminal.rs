@@ -1,5 +1,6 @@
 //! The few lines for a terminal.
 
+use super::detail;
 use super::facts;
 use super::headline::Headline;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
@@ -33,11 +34,30 @@ pub fn summary(study: &Study, page: &Path) -> String {
 /// with a line break; without colours.
 #[must_use]
 pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
+    let mut text = run_table(recording);
+    for slo in &scenario.slos {
+        let _ = writeln!(text, "promise {}: {}", slo.text, verdict(slo.metric, facts::measured(slo, recording)));
+    }
+    if recording.interrupted {
+        text.push_str("interrupted: this is what was measured until then\n");
+    }
+    text
+}
+
+/// What [`run_summary`] tells, without the promises.
+#[must_use]
+pub fn run_table(recording: &Recording) -> String {
     let mut rows: Vec<[String; 11]> = vec![
         ["step", "measured", "failed", "dropped", "p50", "p95", "p99", "max", "service p50", "p95", "p99"]
             .map(str::to_owned),
     ];
-    rows.extend(recording.steps.iter().map(|step| row(&step.name, &step.times)));
+    for step in &recording.steps {
+        rows.push(row(&step.name, &step.times));
+        // A class that stands alone is the step itself.
+        for (class, times) in &step.classes {
+            rows.push(row(&format!("  {}", detail::class_name(*class)), times));
+        }
+    }
     rows.push(row("all", &recording.overall));
     let mut text = String::from(
         "Response time counts from the due time, service time from the sending; milliseconds, warm-up left out.\n\n",
@@ -67,12 +87,8 @@ pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
     for failure in &recording.failures {
         let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
     }
-    for slo in &scenario.slos {
-        let _ = writeln!(text, "promise {}: {}", slo.text, verdict(slo.metric, facts::measured(slo, recording)));
-    }
-    if recording.interrupted {
-        text.push_str("interrupted: this is what was measured until then\n");
-    }
+    text.push_str(&detail::phases(recording));
+    text.push_str(&detail::slowest(recording));
     text
 }
 

@@ -1,8 +1,6 @@
 //! A histogram of durations with bounded memory and three significant digits, whatever the length of the run.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Deserializer as HdrDeserializer, Serializer as _, V2DeflateSerializer};
+use super::encoding::{self, Saved};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
@@ -44,6 +42,15 @@ impl Histogram {
         self.sum += other.sum;
     }
 
+    /// Takes away what `part` holds, which was recorded here too.
+    ///
+    /// # Panics
+    /// When `part` holds more of a duration than this does: that is a fault of the caller's.
+    pub fn subtract(&mut self, part: &Self) {
+        self.buckets.subtract(&part.buckets).expect("a part is no more than the whole");
+        self.sum = self.sum.saturating_sub(part.sum);
+    }
+
     /// How many durations were recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -77,11 +84,20 @@ impl Histogram {
     /// The share (0 to 1) of durations that do not exceed `limit`; 1 when empty.
     #[must_use]
     pub fn share_within(&self, limit: Duration) -> f64 {
-        if self.count() == 0 {
-            return 1.0;
-        }
+        if self.count() == 0 { 1.0 } else { self.count_within(limit) as f64 / self.count() as f64 }
+    }
+
+    /// How many durations do not exceed `limit`.
+    #[must_use]
+    pub fn count_within(&self, limit: Duration) -> u64 {
         let micros = u64::try_from(limit.as_micros()).unwrap_or(LONGEST_US).min(LONGEST_US);
-        self.buckets.count_between(0, micros) as f64 / self.count() as f64
+        self.buckets.count_between(0, micros)
+    }
+
+    /// The buckets as `HdrHistogram` has them, in microseconds: for the formats of its tools.
+    #[must_use]
+    pub fn as_hdr(&self) -> &hdrhistogram::Histogram<u64> {
+        &self.buckets
     }
 
     /// The recorded buckets as (upper bound, count), shortest first.
@@ -92,34 +108,17 @@ impl Histogram {
     }
 }
 
-/// What a histogram looks like on disk.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    count: u64,
-    sum_s: f64,
-    hdr_v2_deflate_us: String,
-}
-
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&self.buckets, &mut bytes).map_err(serde::ser::Error::custom)?;
-        Saved { count: self.count(), sum_s: self.sum.as_secs_f64(), hdr_v2_deflate_us: STANDARD.encode(bytes) }
-            .serialize(serializer)
+        Saved::of(&self.buckets, self.sum).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
         let saved = Saved::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(&saved.hdr_v2_deflate_us).map_err(D::Error::custom)?;
-        let read: hdrhistogram::Histogram<u64> =
-            HdrDeserializer::new().deserialize(&mut bytes.as_slice()).map_err(D::Error::custom)?;
         let mut histogram = Self::default();
-        histogram.buckets.add(&read).map_err(D::Error::custom)?;
-        histogram.sum = Duration::try_from_secs_f64(saved.sum_s).map_err(D::Error::custom)?;
+        histogram.sum = saved.read_into(&mut histogram.buckets).map_err(serde::de::Error::custom)?;
         Ok(histogram)
     }
 }
@@ -129,17 +128,8 @@ impl schemars::JsonSchema for Histogram {
         "Histogram".into()
     }
 
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let _ = generator;
-        schemars::json_schema!({
-            "type": "object",
-            "required": ["count", "sum_s", "hdr_v2_deflate_us"],
-            "properties": {
-                "count": {"type": "integer", "minimum": 0},
-                "sum_s": {"type": "number"},
-                "hdr_v2_deflate_us": {"type": "string", "description": "HdrHistogram V2 deflate, base64, microseconds"}
-            }
-        })
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        encoding::schema()
     }
 }
 
@@ -163,6 +153,14 @@ mod tests {
             merged.merge(&of(&b));
             let together: Vec<u64> = a.iter().chain(&b).copied().collect();
             prop_assert_eq!(merged, of(&together));
+        }
+
+        #[test]
+        fn what_is_left_of_a_whole_is_its_other_part(a in prop::collection::vec(1u64..LONGEST_US, 0..50), b in prop::collection::vec(1u64..LONGEST_US, 0..50)) {
+            let mut whole = of(&a);
+            whole.merge(&of(&b));
+            whole.subtract(&of(&b));
+            prop_assert_eq!(whole, of(&a));
         }
 
         #[test]

@@ -1,7 +1,10 @@
 //! Arithmetic on measurements: histograms and quantiles, steady state, confidence. No I/O, no clock, no randomness.
 
+mod encoding;
 mod histogram;
+mod sketch;
 mod steady;
 
 pub use histogram::Histogram;
+pub use sketch::Sketch;
 pub use steady::{Steadiness, steady_state};

@@ -1,20 +1,32 @@
 //! The record: what one trial was, what it measured, what that cost, and whether it can be trusted. Studies are saved
 //! after every trial and loaded again; nothing here measures or decides.
 
+mod class;
 mod decision;
+mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod live;
+mod merge;
 mod month;
+mod phase_times;
 mod recording;
+mod recording_file;
 mod result;
 mod store;
 mod study;
 mod usage;
 
+pub use class::StatusClass;
 pub use decision::{Choice, Decision, Outcome, Standing};
+pub use exemplar::{EXEMPLARS_MAX, Exemplar};
+pub use live::{Live, LiveStep};
+pub use merge::{MergeError, Part, merge};
+pub use phase_times::PhaseTimes;
 pub use recording::{
     Books, Failure, Interval, JourneyRecording, Observed, Recording, Shard, StageRecording, StepRecording, Times,
 };
+pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study, redacted_scenario, value_is_saved};

@@ -1,7 +1,8 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
-use crate::stats::Histogram;
+use super::{Exemplar, PhaseTimes, RecordingVersion, StatusClass};
+use crate::stats::{Histogram, Sketch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,6 +11,18 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recording {
+    /// Version of this form.
+    #[serde(default)]
+    pub schema_version: RecordingVersion,
+    /// Which part of the plan was sent, when it was divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Seed of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Name of the scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
     /// When the load started, RFC 3339; empty when it did not.
     #[serde(default)]
     pub started_at: String,
@@ -54,15 +67,6 @@ pub struct Recording {
     pub host_steal_share: Option<f64>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
-    /// Which shard of the plan this is; none for the whole plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shard: Option<Shard>,
-    /// Seed of the plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// Name of the scenario.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scenario: Option<String>,
 }
 
 /// One of several parts that a plan was split into: all arrivals or virtual users whose number leaves the same rest.
@@ -121,8 +125,21 @@ pub struct StepRecording {
     pub name: String,
     /// Warm-up included.
     pub books: Books,
-    /// Measured requests only.
+    /// Measured requests only, of all classes: what SLOs judge.
     pub times: Times,
+    /// The class of all measured requests, when they had but one: `times` is then its times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_class: Option<StatusClass>,
+    /// `times` by the class of the answer, when there was more than one. Nobody judges these; they show whether quick
+    /// failures pull a percentile of `times` down. What was dropped is in `times` only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<StatusClass, Times>,
+    /// Parts of the service time of measured requests.
+    #[serde(default, skip_serializing_if = "PhaseTimes::is_empty")]
+    pub phases: PhaseTimes,
+    /// The slowest measured requests that carried a trace id, slowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exemplars: Vec<Exemplar>,
     /// Every answer, warm-up included, by status code or cause.
     pub answers: BTreeMap<String, u64>,
 }
@@ -177,6 +194,10 @@ pub struct Interval {
     pub response_time_p99_ms: f64,
     /// Mean.
     pub response_time_mean_ms: f64,
+    /// The histogram behind these figures, where the recording is to be merged with others: `None` when nothing became
+    /// due, and in recordings of studies, which are not merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_times: Option<Sketch>,
 }
 
 /// Failures of one kind.
@@ -209,12 +230,51 @@ impl Times {
         if all == 0 { 0.0 } else { (self.failed + self.dropped) as f64 / all as f64 }
     }
 
+    /// Takes away what `part` holds, which is a part of this.
+    pub fn subtract(&mut self, part: &Self) {
+        self.response_time.subtract(&part.response_time);
+        self.service_time.subtract(&part.service_time);
+        self.failed = self.failed.saturating_sub(part.failed);
+        self.dropped = self.dropped.saturating_sub(part.dropped);
+    }
+
     /// Adds all that `other` holds.
     pub fn merge(&mut self, other: &Self) {
         self.response_time.merge(&other.response_time);
         self.service_time.merge(&other.service_time);
         self.failed += other.failed;
         self.dropped += other.dropped;
+    }
+}
+
+impl StepRecording {
+    /// Measured requests by the class of their answer.
+    #[must_use]
+    pub fn by_class(&self) -> Vec<(StatusClass, &Times)> {
+        match self.only_class {
+            Some(class) => vec![(class, &self.times)],
+            None => self.classes.iter().map(|(class, times)| (*class, times)).collect(),
+        }
+    }
+
+    /// Enters the classes that add up to `times`, which is kept once when there is but one.
+    pub fn set_classes(&mut self, classes: BTreeMap<StatusClass, Times>) {
+        self.only_class = None;
+        self.classes = classes;
+        if self.classes.len() == 1 {
+            self.only_class = self.classes.pop_first().map(|(class, _)| class);
+        }
+    }
+}
+
+impl Interval {
+    /// Takes the figures of response time from `sketch`, which is kept where `keep` says so.
+    pub fn tell(&mut self, sketch: Sketch, keep: bool) {
+        self.response_time_p50_ms = sketch.quantile_ms(0.5);
+        self.response_time_p95_ms = sketch.quantile_ms(0.95);
+        self.response_time_p99_ms = sketch.quantile_ms(0.99);
+        self.response_time_mean_ms = sketch.mean_ms();
+        self.response_times = (keep && !sketch.is_empty()).then_some(sketch);
     }
 }
 

@@ -1,0 +1,96 @@
+//! One file that a run is written to. It is opened before the load begins, and given up at its first failure.
+
+use super::State;
+use super::option::{Export, Format};
+use crate::commands::error::CommandError;
+use crate::report;
+use crate::scenario::Scenario;
+use crate::trial::{Live, Recording};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+/// The file, until something fails.
+#[derive(Debug)]
+pub(super) struct ExportFile {
+    format: Format,
+    path: PathBuf,
+    file: File,
+    /// Whether anything was written: the log of histograms begins with a head.
+    begun: bool,
+    failure: Option<io::Error>,
+}
+
+impl ExportFile {
+    /// Creates the file, or empties it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or tells of a step that the scenario does not have.
+    pub(super) fn create(export: &Export, scenario: &Scenario) -> Result<Self, CommandError> {
+        let Export { format, path } = export.clone();
+        if let Format::Hgrm(Some(step)) = &format
+            && !scenario.step_names().contains(&step.as_str())
+        {
+            let names = scenario.step_names().join(", ");
+            return Err(CommandError::Usage(format!(
+                "--export hgrm:{step}: the scenario has no step {step:?}; its steps are {names}"
+            )));
+        }
+        let file =
+            File::create(&path).map_err(|cause| CommandError::File { action: "write", path: path.clone(), cause })?;
+        Ok(Self { format, path, file, begun: false, failure: None })
+    }
+
+    /// Whether it is written while the run goes on.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.format, Format::Ndjson | Format::Hlog)
+    }
+
+    /// Whether it is made of what was told while the run went on.
+    pub(super) fn is_of_state(&self) -> bool {
+        self.format == Format::Prometheus
+    }
+
+    /// Writes an interval, so that whoever follows the file sees it at once.
+    pub(super) fn write_interval(&mut self, interval: &Live) {
+        let bytes = match self.format {
+            Format::Ndjson => Ok(report::ndjson_line(interval).into_bytes()),
+            Format::Hlog if self.begun => report::hlog_lines(interval),
+            Format::Hlog => report::hlog_head(&interval.started_at).and_then(|mut head| {
+                head.extend(report::hlog_lines(interval)?);
+                Ok(head)
+            }),
+            _ => return,
+        };
+        self.begun = true;
+        self.write(bytes);
+    }
+
+    /// Writes a run that has ended.
+    pub(super) fn write_end(&mut self, recording: &Recording, state: &State) {
+        let bytes = match &self.format {
+            Format::Csv => report::csv(recording).map_err(io::Error::other),
+            Format::Json => Ok(recording.to_json().into_bytes()),
+            Format::Hgrm(None) => Ok(report::hgrm(&recording.overall.response_time).into_bytes()),
+            Format::Hgrm(Some(name)) => {
+                let step = recording.steps.iter().find(|step| step.name == *name);
+                Ok(step.map(|step| report::hgrm(&step.times.response_time)).unwrap_or_default().into_bytes())
+            }
+            Format::Prometheus => Ok(state.read(report::prometheus).into_bytes()),
+            Format::Ndjson | Format::Hlog => return,
+        };
+        self.write(bytes);
+    }
+
+    fn write(&mut self, bytes: io::Result<Vec<u8>>) {
+        if self.failure.is_none() {
+            self.failure = bytes.and_then(|bytes| self.file.write_all(&bytes)).err();
+        }
+    }
+
+    /// Why it is not whole, if it is not.
+    pub(super) fn failure(self) -> Option<CommandError> {
+        let Self { path, failure, .. } = self;
+        failure.map(|cause| CommandError::File { action: "write all of", path, cause })
+    }
+}

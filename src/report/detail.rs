@@ -1,0 +1,80 @@
+//! What a recording holds of its steps beside their times: phases, and the slowest requests with their traces.
+
+use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, seconds};
+use crate::trial::{Recording, StatusClass};
+use std::fmt::Write as _;
+
+/// A class in the words of a table.
+pub(super) fn class_name(class: StatusClass) -> &'static str {
+    if class == StatusClass::NoAnswer { "no answer" } else { class.name() }
+}
+
+/// A line for each step that has phases.
+pub(super) fn phases(recording: &Recording) -> String {
+    let mut text = String::new();
+    for step in recording.steps.iter().filter(|step| !step.phases.is_empty()) {
+        let told: Vec<String> = step
+            .phases
+            .each()
+            .map(|(name, times)| {
+                let quantile = |q: f64| bare_milliseconds(in_milliseconds(times.quantile(q)));
+                let of = if times.count() == step.times.response_time.count() {
+                    String::new()
+                } else {
+                    format!(" ({} times)", count(times.count()))
+                };
+                format!("{name}{of} p50 {} p99 {}", quantile(0.5), quantile(0.99))
+            })
+            .collect();
+        let _ = writeln!(text, "phases of {}: {} ms", step.name, told.join(", "));
+    }
+    text
+}
+
+/// A line for each step whose slowest request can be found in the service's traces.
+pub(super) fn slowest(recording: &Recording) -> String {
+    let mut text = String::new();
+    for step in &recording.steps {
+        if let Some(slowest) = step.exemplars.first() {
+            let _ = writeln!(
+                text,
+                "slowest of {}: {}, due at {}, trace {}",
+                step.name,
+                milliseconds(slowest.response_time_ms),
+                seconds(slowest.due_s),
+                slowest.trace_id
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terminal::run_table;
+    use crate::report::fixture;
+    use crate::trial::{Exemplar, PhaseTimes, StatusClass, Times};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    #[test]
+    fn classes_phases_and_the_slowest_request_are_told_compactly() {
+        let mut recording = fixture::study().trials[0].recording.clone();
+        let step = &mut recording.steps[0];
+        let mut quick = Times { failed: 3, ..Times::default() };
+        (0..3).for_each(|_| quick.response_time.record(Duration::from_millis(1)));
+        (0..3).for_each(|_| quick.service_time.record(Duration::from_millis(1)));
+        step.set_classes(BTreeMap::from([
+            (StatusClass::Success, step.times.clone()),
+            (StatusClass::NoAnswer, quick.clone()),
+        ]));
+        step.phases = PhaseTimes {
+            connect: Some(Box::new(quick.service_time.clone())),
+            first_byte: Some(Box::new(step.times.service_time.clone())),
+            ..PhaseTimes::default()
+        };
+        let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
+        step.exemplars = vec![Exemplar { due_s: 12.5, response_time_ms: 1204.2, trace_id }];
+        insta::assert_snapshot!(run_table(&recording));
+    }
+}
