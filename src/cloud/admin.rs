@@ -260,14 +260,16 @@ impl Cloud {
     /// Patches `now` and no other version of the service.
     async fn patch(&self, change: ApiService, now: &ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
         self.admin_writes.pass().await;
-        self.services
+        let patched = self
+            .services
             .update_service()
             .set_service(change.set_name(self.endpoint.service_name()).set_etag(&now.etag))
             .set_update_mask(FieldMask::default().set_paths(mask.iter().copied()))
             .with_idempotency(true)
             .poller()
-            .until_done()
-            .await
+            .until_done();
+        // Boxed: its future is larger than all around it.
+        Box::pin(patched).await
     }
 
     fn told(&self, refused: Refused, what: String) -> CloudError {
