@@ -17,7 +17,8 @@ journeys: [{name: one, steps: [{name: get, get: /logged}]}]
 /// The scenario of `load`: `get` and `journey` by 64 virtual users, `open` at 10,000 arrivals per second, `users` by
 /// 10,000 virtual users who send once a second.
 fn scenario(load: &str, seconds: u32) -> Result<String, Box<dyn Error>> {
-    let closed = |level: u32| format!("load: closed\nstages: [{{name: steady, hold: {level}, duration: {seconds}s}}]\n");
+    let closed =
+        |level: u32| format!("load: closed\nstages: [{{name: steady, hold: {level}, duration: {seconds}s}}]\n");
     Ok(match load {
         "get" => GET.replace("/logged", "/detail/1") + &closed(64),
         "journey" => JOURNEY.to_owned() + &closed(64),
@@ -44,9 +45,10 @@ pub(super) fn drive(client: &str, load: &str, base_url: &str, seconds: u32) -> R
     let failures: u64 = recording.failures.iter().map(|failure| failure.count).sum();
     let us = |q| recording.lateness.quantile(q).as_micros();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak_kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| {
-        rest.split_whitespace().next().and_then(|number| number.parse::<u64>().ok())
-    });
+    let peak_kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|rest| rest.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()));
     println!(
         "{}",
         json!({

@@ -83,7 +83,12 @@ pub(super) fn journey(rounds: usize, seconds: u32) -> Outcome<()> {
     let mut tools = vec![
         Tool::tidegate("tidegate", "wire", "journey", &server, seconds)?,
         Tool::tidegate("tidegate on hyper", "hyper", "journey", &server, seconds)?,
-        Tool::new("k6", place("K6", "k6"), &["run", "-q", "--no-usage-report", "-e", &base, "-e", &span, &script], read_json),
+        Tool::new(
+            "k6",
+            place("K6", "k6"),
+            &["run", "-q", "--no-usage-report", "-e", &base, "-e", &span, &script],
+            read_json,
+        ),
         Tool::new("Locust FastHttpUser", place("LOCUST", "locust"), &locust, read_json),
     ];
     compare(&server, &mut tools, rounds)
@@ -111,7 +116,9 @@ fn compare(server: &Server, tools: &mut Vec<Tool>, rounds: usize) -> Outcome<()>
         }
     }
     let first = tools.first().ok_or("no generator can be run")?.name;
-    println!("\n| generator | requests/s | × {first}, per round: median (least to most) | CPU s per million | server's core |");
+    println!(
+        "\n| generator | requests/s | × {first}, per round: median (least to most) | CPU s per million | server's core |"
+    );
     println!("|---|---|---|---|---|");
     for tool in tools.iter() {
         let of = |figure: fn(&Sample) -> f64| samples[tool.name].iter().map(figure).collect::<Vec<f64>>();
@@ -142,7 +149,19 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
     let oha = Tool::new(
         "oha",
         place("OHA", "oha"),
-        &["-z", &length, "-c", "64", "-q", "10000", "--latency-correction", "--no-tui", "--output-format", "json", &url],
+        &[
+            "-z",
+            &length,
+            "-c",
+            "64",
+            "-q",
+            "10000",
+            "--latency-correction",
+            "--no-tui",
+            "--output-format",
+            "json",
+            &url,
+        ],
         read_oha,
     );
     let (mut own, mut control, mut differences, mut quiet) = (Vec::new(), Vec::new(), Vec::new(), 0);
@@ -157,18 +176,18 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
             seen.entry("tidegate").or_default().push(deviation(&server, RATE)?);
             lateness(&sample.run.output)
         };
-        let (driver, bare) = if pair % 2 == 0 {
-            let bare = bare()?;
-            (driven()?, bare)
+        let (ours, loops) = if pair % 2 == 0 {
+            let first = bare()?;
+            (driven()?, first)
         } else {
             (driven()?, bare()?)
         };
-        if bare[1] <= 200.0 {
+        if loops[1] <= 200.0 {
             quiet += 1;
-            differences.push(driver[1] - bare[1]);
+            differences.push(ours[1] - loops[1]);
         }
-        own.push(driver);
-        control.push(bare);
+        own.push(ours);
+        control.push(loops);
         if is_there(&oha.program) && pair % 4 == 0 {
             oha.run(&server)?;
             seen.entry("oha").or_default().push(deviation(&server, RATE)?);
@@ -179,7 +198,10 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
     println!("|---|---|---|");
     println!("| bare timer loop | {:.0} | {:.0} |", of(&control, 0), of(&control, 1));
     println!("| tidegate | {:.0} | {:.0} |", of(&own, 0), of(&own, 1));
-    println!("\np99 over that of the loop in the same pair: median {:.0} us, over the {quiet} of {pairs} pairs whose loop kept within 200 us", median(differences));
+    println!(
+        "\np99 over that of the loop in the same pair: median {:.0} us, over the {quiet} of {pairs} pairs whose loop kept within 200 us",
+        median(differences)
+    );
     println!("\n| arrivals seen by the server, from an even schedule | p50 us | p99 us |");
     println!("|---|---|---|");
     for (name, samples) in &seen {

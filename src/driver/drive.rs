@@ -105,7 +105,8 @@ pub async fn drive_with(
     let interrupted = *stop.borrow();
     let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
     recorder.set_up(&before.sent);
-    let mut recording = load(plan.clone(), Connector::to(target, client), recorder, options.drain, (progress, stop)).await?;
+    let mut recording =
+        load(plan.clone(), Connector::to(target, client), recorder, options.drain, (progress, stop)).await?;
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if !recording.interrupted
         && let Ok(after) = observe(plan, &base_url).await

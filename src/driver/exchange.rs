@@ -3,12 +3,12 @@
 use super::connection::{Connection, Connector, Handed, Hyper, Outgoing};
 use super::outcome::Unanswered;
 use super::phases::Phases;
-use super::wire::{Answered, BODY_BYTES_MAX, Carried};
+use super::wire::{Answered, BODY_BYTES_MAX, Lost};
 use crate::scenario::Request;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// A whole answer.
 #[derive(Debug)]
@@ -46,23 +46,26 @@ pub(super) fn build(
 }
 
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
-/// of the request was written. A connection that can carry another request is put back into `slot`.
+/// of the request was written. A connection that can carry another request is put back into `slot`. What is not whole
+/// by `deadline` timed out.
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,
     request: Outgoing,
+    deadline: Instant,
 ) -> Result<Answer, Unanswered> {
     let mut request = request;
     if let Some(connection) = slot.take() {
-        match over(connector, connection, slot, request).await {
+        match over(connector, connection, slot, (request, deadline)).await {
             Sent::Answered(answer) => return Ok(answer),
             Sent::Failed(failure) => return Err(failure),
             Sent::Unsent(unsent) => request = unsent,
         }
     }
     // Opening is rare: in a box, it takes no room in every virtual user's memory.
-    let (connection, opening) = Box::pin(connector.open()).await?;
-    match over(connector, connection, slot, request).await {
+    let opened = Box::pin(timeout_at(deadline, connector.open())).await;
+    let (connection, opening) = opened.unwrap_or_else(|_| Err(too_late()))?;
+    match over(connector, connection, slot, (request, deadline)).await {
         Sent::Answered(mut answer) => {
             (answer.phases.connect, answer.phases.tls) = (opening.connect, opening.tls);
             Ok(answer)
@@ -70,6 +73,11 @@ pub(super) async fn exchange(
         Sent::Failed(failure) => Err(failure),
         Sent::Unsent(_) => Err(Unanswered::broken("connection closed before the request was sent")),
     }
+}
+
+/// The failure of whatever was not answered by its deadline.
+pub(super) fn too_late() -> Unanswered {
+    Unanswered::timed_out("no whole answer within the step's timeout")
 }
 
 /// What became of a request on one connection.
@@ -85,20 +93,23 @@ async fn over(
     connector: &Connector,
     connection: Connection,
     slot: &mut Option<Connection>,
-    request: Outgoing,
+    (request, deadline): (Outgoing, Instant),
 ) -> Sent {
     match (connection, request) {
         (Connection::Wire(wire), Outgoing::Written(written)) => {
-            match wire.carry(&written, connector.scratch()).await {
-                Carried::Answered(Answered { status, headers, body, phases }, kept) => {
+            match wire.carry(&written, deadline, connector.scratch()).await {
+                Ok((Answered { status, headers, body, phases }, kept)) => {
                     *slot = kept.map(Connection::Wire);
                     Sent::Answered(Answer { status, headers, body, phases })
                 }
-                Carried::Unsent => Sent::Unsent(Outgoing::Written(written)),
-                Carried::Failed(failure) => Sent::Failed(failure),
+                Err(Lost::Unsent) => Sent::Unsent(Outgoing::Written(written)),
+                Err(Lost::Failed(failure)) => Sent::Failed(failure),
             }
         }
-        (Connection::Hyper(hyper), Outgoing::Typed(typed)) => Box::pin(over_hyper(hyper, slot, typed)).await,
+        (Connection::Hyper(hyper), Outgoing::Typed(typed)) => {
+            let sent = Box::pin(timeout_at(deadline, over_hyper(hyper, slot, *typed))).await;
+            sent.unwrap_or_else(|_| Sent::Failed(too_late()))
+        }
         // A connector opens connections for the form in which it prepares requests, and for no other.
         _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
     }
@@ -109,7 +120,7 @@ async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: ht
     let begun = Instant::now();
     let response = match hyper.send(request).await {
         Handed::Answered(response) => response,
-        Handed::Unsent(unsent) => return Sent::Unsent(Outgoing::Typed(unsent)),
+        Handed::Unsent(unsent) => return Sent::Unsent(Outgoing::Typed(Box::new(unsent))),
         Handed::Failed(failure) => return Sent::Failed(failure),
     };
     let first_byte = Instant::now();
@@ -119,8 +130,7 @@ async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: ht
         Err(failure) => return Sent::Failed(failure),
     };
     *slot = Some(Connection::Hyper(hyper));
-    let phases =
-        Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
+    let phases = Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
     Sent::Answered(Answer { status: head.status.as_u16(), headers: head.headers, body, phases })
 }
 

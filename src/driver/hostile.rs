@@ -135,7 +135,8 @@ async fn lengths_that_contradict_each_other_are_not_http_1_1() {
 
 #[tokio::test]
 async fn words_in_between_are_passed_over_and_a_body_may_end_with_its_connection() {
-    let answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok";
+    let answer =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\nok";
     assert_all_completed(&outcome_of(&answering(answer, true).await).await);
 }
 

@@ -62,7 +62,9 @@ async fn a_trusted_server_is_asked_by_its_name_for_http_1_1_over_connections_tha
     let (base_url, certificate) = secure_server(Arc::clone(&seen)).await;
     let target = Target::resolve_with(&base_url, trusting(certificate)).await.unwrap();
     let plan = five_arrivals_of_two_steps("20s");
-    let recording = load_over(plan, Connector::to(target, Http1Client::default()), Duration::from_secs(30), std::future::pending()).await;
+    let recording =
+        load_over(plan, Connector::to(target, Http1Client::default()), Duration::from_secs(30), std::future::pending())
+            .await;
     assert_balance(&recording);
     assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
     let seen = seen.lock().unwrap();
@@ -76,7 +78,9 @@ async fn a_server_whose_certificate_is_not_trusted_is_a_counted_failure_with_its
     let (_, other) = secure_server(Seen::default()).await;
     let target = Target::resolve_with(&base_url, trusting(other)).await.unwrap();
     let plan = five_arrivals_of_two_steps("20s");
-    let recording = load_over(plan, Connector::to(target, Http1Client::default()), Duration::from_secs(30), std::future::pending()).await;
+    let recording =
+        load_over(plan, Connector::to(target, Http1Client::default()), Duration::from_secs(30), std::future::pending())
+            .await;
     assert_balance(&recording);
     assert_eq!(recording.arrivals.failed, 5);
     assert_eq!(recording.failures.len(), 1, "{:?}", recording.failures);

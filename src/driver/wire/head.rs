@@ -55,11 +55,8 @@ impl Head {
     pub(super) fn take(input: &mut BytesMut, asked: Asked) -> Result<Taken, Unanswered> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-            &mut response,
-            input,
-            &mut fields,
-        );
+        let parsed =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut fields);
         let length = match parsed {
             Ok(httparse::Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(too_large()),
             Ok(httparse::Status::Complete(length)) => length,

@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn a_request_is_its_line_its_host_its_fields_and_its_body() {
-        assert_eq!(written(&request("GET", "/a?b=1", &[], "")).unwrap(), "GET /a?b=1 HTTP/1.1\r\nhost: shop:80\r\n\r\n");
+        assert_eq!(
+            written(&request("GET", "/a?b=1", &[], "")).unwrap(),
+            "GET /a?b=1 HTTP/1.1\r\nhost: shop:80\r\n\r\n"
+        );
         assert_eq!(
             written(&request("POST", "/", &[("content-type", "text/plain"), ("cookie", "a=b")], "hello")).unwrap(),
             "POST / HTTP/1.1\r\nhost: shop:80\r\ncontent-type: text/plain\r\ncookie: a=b\r\ncontent-length: 5\r\n\r\nhello"
@@ -87,7 +90,11 @@ mod tests {
     #[test]
     fn an_empty_body_is_told_where_one_is_expected() {
         for (method, told) in [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)] {
-            assert_eq!(written(&request(method, "/", &[], "")).unwrap().contains("content-length: 0\r\n"), told, "{method}");
+            assert_eq!(
+                written(&request(method, "/", &[], "")).unwrap().contains("content-length: 0\r\n"),
+                told,
+                "{method}"
+            );
         }
     }
 
