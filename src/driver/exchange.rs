@@ -161,3 +161,70 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unanswered> {
     whole.extend_from_slice(&rest);
     Ok(whole.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::connection::Http1Client;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Answers 30 ms after each request has come, and takes 20 ms from the first byte of an answer to its last.
+    async fn slowly(mut stream: DuplexStream) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        loop {
+            request.push(stream.read_u8().await?);
+            if request.ends_with(b"\r\n\r\n") {
+                request.clear();
+                tokio::time::sleep(30 * MS).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await?;
+                tokio::time::sleep(20 * MS).await;
+                stream.write_all(b"ok").await?;
+            }
+        }
+    }
+
+    fn get() -> Request {
+        Request { method: "GET".to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn phases_tell_the_opening_only_of_the_request_that_opened_and_where_the_answer_took_its_time() {
+        for client in [Http1Client::Wire, Http1Client::Hyper] {
+            let accept = |stream| drop(tokio::spawn(slowly(stream)));
+            let connector = Connector::in_memory(accept, client);
+            let mut slot = None;
+            for connect in [Some(Duration::ZERO), None] {
+                let request = connector.prepare(get()).unwrap();
+                let deadline = Instant::now() + Duration::from_secs(1);
+                let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
+                let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
+                assert_eq!(answer.phases, expected, "{client:?}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_holds_for_each_request_of_a_connection_whatever_the_one_before_it_had() {
+        for client in [Http1Client::Wire, Http1Client::Hyper] {
+            let accept = |stream| drop(tokio::spawn(slowly(stream)));
+            let connector = Connector::in_memory(accept, client);
+            let mut slot = None;
+            // Longer, shorter, and longer again than the last, all in time; then one that is not.
+            for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
+                let begun = Instant::now();
+                let request = connector.prepare(get()).unwrap();
+                let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
+                assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
+                if !in_time {
+                    assert_eq!(answer.unwrap_err(), too_late());
+                    assert_eq!(begun.elapsed().as_millis(), u128::from(length));
+                    assert!(slot.is_none(), "a connection with an answer under way carries no other request");
+                }
+                tokio::time::sleep(200 * MS).await;
+            }
+        }
+    }
+}
