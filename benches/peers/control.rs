@@ -9,13 +9,13 @@ use std::error::Error;
 use std::time::Duration;
 
 /// Waits `rate` times a second for `seconds`, and prints how late it woke.
-pub(super) fn run(rate: f64, seconds: u32) -> Result<(), Box<dyn Error>> {
+pub(super) fn run(rate: u32, seconds: u32) -> Result<(), Box<dyn Error>> {
     let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
     let start = Duration::try_from(clock_gettime(ClockId::Monotonic))? + Duration::from_millis(10);
     let mut late = Vec::new();
     let mut expirations = [0; 8];
-    for index in 0..(rate * f64::from(seconds)) as u64 {
-        let due = start + Duration::from_secs_f64(index as f64 / rate);
+    for index in 0..rate * seconds {
+        let due = start + Duration::from_secs(1) * index / rate;
         let mut now = Duration::try_from(clock_gettime(ClockId::Monotonic))?;
         if now < due {
             let once =
@@ -27,7 +27,7 @@ pub(super) fn run(rate: f64, seconds: u32) -> Result<(), Box<dyn Error>> {
         late.push(now.saturating_sub(due).as_micros());
     }
     late.sort_unstable();
-    let at = |q: f64| late.get((late.len() as f64 * q) as usize).or(late.last()).copied().unwrap_or_default();
-    println!("{}", json!({"lateness_us": [at(0.5), at(0.99), at(1.0)]}));
+    let at = |percent: usize| late.get(late.len() * percent / 100).or(late.last()).copied().unwrap_or_default();
+    println!("{}", json!({"lateness_us": [at(50), at(99), at(100)]}));
     Ok(())
 }

@@ -18,10 +18,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["serve"] => server::serve(),
         ["drive", client, load, base_url, seconds] => generator::drive(client, load, base_url, seconds.parse()?),
         ["control", rate, seconds] => control::run(rate.parse()?, seconds.parse()?),
-        ["get"] => tables::get(10, 4),
-        ["journey"] => tables::journey(10, 6),
+        ["get"] => tables::get(10, 3),
+        ["journey"] => tables::journey(10, 4),
         ["open"] => tables::open(20, 5),
-        ["users"] => tables::users(20),
+        ["users"] => tables::users(15),
         // `cargo test --benches` runs this too: there one short round shows that it works.
         [] => tables::get(1, 1),
         _ => Err("usage: peers [get | journey | open | users]".into()),

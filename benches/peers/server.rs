@@ -80,8 +80,8 @@ impl Log {
         let earliest = offsets.iter().copied().fold(f64::INFINITY, f64::min);
         let mut late: Vec<f64> = offsets.iter().map(|offset| (offset - earliest) * 1e6).collect();
         late.sort_by(f64::total_cmp);
-        let at = |q: f64| late.get((late.len() as f64 * q) as usize).copied().unwrap_or_default();
-        format!("[{}, {:.1}, {:.1}]", times.len(), at(0.5), at(0.99))
+        let at = |percent: usize| late.get(late.len() * percent / 100).copied().unwrap_or_default();
+        format!("[{}, {:.1}, {:.1}]", times.len(), at(50), at(99))
     }
 }
 

@@ -176,18 +176,18 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
             seen.entry("tidegate").or_default().push(deviation(&server, RATE)?);
             lateness(&sample.run.output)
         };
-        let (driver, bare) = if pair % 2 == 0 {
-            let bare = bare()?;
-            (driven()?, bare)
+        let (ours, loops) = if pair % 2 == 0 {
+            let first = bare()?;
+            (driven()?, first)
         } else {
             (driven()?, bare()?)
         };
-        if bare[1] <= 200.0 {
+        if loops[1] <= 200.0 {
             quiet += 1;
-            differences.push(driver[1] - bare[1]);
+            differences.push(ours[1] - loops[1]);
         }
-        own.push(driver);
-        control.push(bare);
+        own.push(ours);
+        control.push(loops);
         if is_there(&oha.program) && pair % 4 == 0 {
             oha.run(&server)?;
             seen.entry("oha").or_default().push(deviation(&server, RATE)?);

@@ -82,7 +82,7 @@ impl Connector {
         };
         match self.client {
             Http1Client::Wire => Written::new(&request, authority).map(Outgoing::Written),
-            Http1Client::Hyper => build(request, authority).map(Outgoing::Typed),
+            Http1Client::Hyper => build(request, authority).map(Box::new).map(Outgoing::Typed),
         }
     }
 
@@ -154,7 +154,7 @@ pub(super) enum Outgoing {
     /// As bytes, for the fast path.
     Written(Written),
     /// As hyper takes it.
-    Typed(http::Request<Full<Bytes>>),
+    Typed(Box<http::Request<Full<Bytes>>>),
 }
 
 /// A connection that carries one request at a time. Dropping it closes it, whatever is under way on it.

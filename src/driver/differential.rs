@@ -6,8 +6,10 @@ use super::exchange::exchange;
 use crate::scenario::Request;
 use bytes::Bytes;
 use std::fmt;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Turns that everybody gets before what does not move counts as waiting for more.
 const TURNS: usize = 64;
@@ -68,7 +70,8 @@ impl Case {
     /// When the operating system gives no event loop.
     #[must_use]
     pub fn verdicts(&self) -> (Verdict, Verdict) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("an event loop without drivers");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("an event loop without sockets");
         let verdict = |client| runtime.block_on(self.verdict(client));
         (verdict(Http1Client::Wire), verdict(Http1Client::Hyper))
     }
@@ -95,9 +98,11 @@ impl Case {
         let request =
             Request { method: self.method.to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
         let mut slot = None;
+        // Nothing takes time here: what does not move has been given its turns.
+        let far = Instant::now() + Duration::from_hours(1);
         let exchanged = async {
             match connector.prepare(request) {
-                Ok(request) => Some(exchange(&connector, &mut slot, request).await),
+                Ok(request) => Some(exchange(&connector, &mut slot, request, far).await),
                 Err(_) => None,
             }
         };

@@ -3,12 +3,12 @@
 use super::connection::{Connection, Connector, Handed, Hyper, Outgoing};
 use super::outcome::Unanswered;
 use super::phases::Phases;
-use super::wire::{Answered, BODY_BYTES_MAX, Carried};
+use super::wire::{Answered, BODY_BYTES_MAX, Lost};
 use crate::scenario::Request;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// A whole answer.
 #[derive(Debug)]
@@ -46,23 +46,26 @@ pub(super) fn build(
 }
 
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
-/// of the request was written. A connection that can carry another request is put back into `slot`.
+/// of the request was written. A connection that can carry another request is put back into `slot`. What is not whole
+/// by `deadline` timed out.
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,
     request: Outgoing,
+    deadline: Instant,
 ) -> Result<Answer, Unanswered> {
     let mut request = request;
     if let Some(connection) = slot.take() {
-        match over(connector, connection, slot, request).await {
+        match over(connector, connection, slot, (request, deadline)).await {
             Sent::Answered(answer) => return Ok(answer),
             Sent::Failed(failure) => return Err(failure),
             Sent::Unsent(unsent) => request = unsent,
         }
     }
     // Opening is rare: in a box, it takes no room in every virtual user's memory.
-    let (connection, opening) = Box::pin(connector.open()).await?;
-    match over(connector, connection, slot, request).await {
+    let opened = Box::pin(timeout_at(deadline, connector.open())).await;
+    let (connection, opening) = opened.unwrap_or_else(|_| Err(too_late()))?;
+    match over(connector, connection, slot, (request, deadline)).await {
         Sent::Answered(mut answer) => {
             (answer.phases.connect, answer.phases.tls) = (opening.connect, opening.tls);
             Ok(answer)
@@ -70,6 +73,11 @@ pub(super) async fn exchange(
         Sent::Failed(failure) => Err(failure),
         Sent::Unsent(_) => Err(Unanswered::broken("connection closed before the request was sent")),
     }
+}
+
+/// The failure of whatever was not answered by its deadline.
+pub(super) fn too_late() -> Unanswered {
+    Unanswered::timed_out("no whole answer within the step's timeout")
 }
 
 /// What became of a request on one connection.
@@ -81,17 +89,27 @@ enum Sent {
 }
 
 /// Sends `request` over `connection`.
-async fn over(connector: &Connector, connection: Connection, slot: &mut Option<Connection>, request: Outgoing) -> Sent {
+async fn over(
+    connector: &Connector,
+    connection: Connection,
+    slot: &mut Option<Connection>,
+    (request, deadline): (Outgoing, Instant),
+) -> Sent {
     match (connection, request) {
-        (Connection::Wire(wire), Outgoing::Written(written)) => match wire.carry(&written, connector.scratch()).await {
-            Carried::Answered(Answered { status, headers, body, phases }, kept) => {
-                *slot = kept.map(Connection::Wire);
-                Sent::Answered(Answer { status, headers, body, phases })
+        (Connection::Wire(wire), Outgoing::Written(written)) => {
+            match wire.carry(&written, deadline, connector.scratch()).await {
+                Ok((Answered { status, headers, body, phases }, kept)) => {
+                    *slot = kept.map(Connection::Wire);
+                    Sent::Answered(Answer { status, headers, body, phases })
+                }
+                Err(Lost::Unsent) => Sent::Unsent(Outgoing::Written(written)),
+                Err(Lost::Failed(failure)) => Sent::Failed(failure),
             }
-            Carried::Unsent => Sent::Unsent(Outgoing::Written(written)),
-            Carried::Failed(failure) => Sent::Failed(failure),
-        },
-        (Connection::Hyper(hyper), Outgoing::Typed(typed)) => Box::pin(over_hyper(hyper, slot, typed)).await,
+        }
+        (Connection::Hyper(hyper), Outgoing::Typed(typed)) => {
+            let sent = Box::pin(timeout_at(deadline, over_hyper(hyper, slot, *typed))).await;
+            sent.unwrap_or_else(|_| Sent::Failed(too_late()))
+        }
         // A connector opens connections for the form in which it prepares requests, and for no other.
         _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
     }
@@ -102,7 +120,7 @@ async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: ht
     let begun = Instant::now();
     let response = match hyper.send(request).await {
         Handed::Answered(response) => response,
-        Handed::Unsent(unsent) => return Sent::Unsent(Outgoing::Typed(unsent)),
+        Handed::Unsent(unsent) => return Sent::Unsent(Outgoing::Typed(Box::new(unsent))),
         Handed::Failed(failure) => return Sent::Failed(failure),
     };
     let first_byte = Instant::now();
@@ -142,4 +160,71 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unanswered> {
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&rest);
     Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::connection::Http1Client;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Answers 30 ms after each request has come, and takes 20 ms from the first byte of an answer to its last.
+    async fn slowly(mut stream: DuplexStream) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        loop {
+            request.push(stream.read_u8().await?);
+            if request.ends_with(b"\r\n\r\n") {
+                request.clear();
+                tokio::time::sleep(30 * MS).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await?;
+                tokio::time::sleep(20 * MS).await;
+                stream.write_all(b"ok").await?;
+            }
+        }
+    }
+
+    fn get() -> Request {
+        Request { method: "GET".to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn phases_tell_the_opening_only_of_the_request_that_opened_and_where_the_answer_took_its_time() {
+        for client in [Http1Client::Wire, Http1Client::Hyper] {
+            let accept = |stream| drop(tokio::spawn(slowly(stream)));
+            let connector = Connector::in_memory(accept, client);
+            let mut slot = None;
+            for connect in [Some(Duration::ZERO), None] {
+                let request = connector.prepare(get()).unwrap();
+                let deadline = Instant::now() + Duration::from_secs(1);
+                let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
+                let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
+                assert_eq!(answer.phases, expected, "{client:?}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_holds_for_each_request_of_a_connection_whatever_the_one_before_it_had() {
+        for client in [Http1Client::Wire, Http1Client::Hyper] {
+            let accept = |stream| drop(tokio::spawn(slowly(stream)));
+            let connector = Connector::in_memory(accept, client);
+            let mut slot = None;
+            // Longer, shorter, and longer again than the last, all in time; then one that is not.
+            for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
+                let begun = Instant::now();
+                let request = connector.prepare(get()).unwrap();
+                let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
+                assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
+                if !in_time {
+                    assert_eq!(answer.unwrap_err(), too_late());
+                    assert_eq!(begun.elapsed().as_millis(), u128::from(length));
+                    assert!(slot.is_none(), "a connection with an answer under way carries no other request");
+                }
+                tokio::time::sleep(200 * MS).await;
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// A journey whose variables are drawn and whose first request is written, so that nothing but sending remains to be
 /// done when it is due.
@@ -57,9 +57,7 @@ impl Prepared {
             let sent = Instant::now();
             passage.send(due, sent, blocked);
             let answer = match request {
-                Ok(request) => timeout_at(later(sent, timeout), exchange(&load.connector, connection, request))
-                    .await
-                    .unwrap_or_else(|_| Err(Unanswered::timed_out("no whole answer within the step's timeout"))),
+                Ok(request) => exchange(&load.connector, connection, request, later(sent, timeout)).await,
                 Err(cause) => Err(Unanswered::broken(format!("not sent: {cause}"))),
             };
             let done = Instant::now();

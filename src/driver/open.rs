@@ -42,6 +42,10 @@ pub(super) async fn send(
         begun_in_a_row += 1;
         while under_way.try_join_next().is_some() {}
         under_way.spawn(run(Arc::clone(load), prepared, due, place));
+        if begun_in_a_row == 1 {
+            // What was just begun is sent before the next one is prepared.
+            tokio::task::yield_now().await;
+        }
     }
 }
 

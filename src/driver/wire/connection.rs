@@ -2,7 +2,8 @@
 
 use super::parser::{Parser, Whole};
 use super::request::Written;
-use crate::driver::outcome::Unanswered;
+use crate::driver::exchange::too_late;
+use crate::driver::outcome::{Outcome, Unanswered};
 use crate::driver::phases::Phases;
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -12,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Bytes that are read into at once, at least.
 const READ_BYTES_MIN: usize = 16 * 1024;
@@ -74,12 +75,12 @@ pub(in crate::driver) struct Wire {
     stream: Stream,
     /// Bytes that came and are not an answer yet; without memory while the connection is idle.
     unread: BytesMut,
+    /// Wakes at the deadline of a request, or of one long answered: see [`Wire::poll_late`].
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
-/// What became of a request.
-pub(in crate::driver) enum Carried {
-    /// Answered, with the connection when it can carry another request.
-    Answered(Answered, Option<Wire>),
+/// Why there is no answer.
+pub(in crate::driver) enum Lost {
     /// The connection was closed, or unusable, before a byte of the request was written.
     Unsent,
     /// A part of the request was written, and no whole answer came.
@@ -98,7 +99,7 @@ pub(in crate::driver) struct Answered {
 
 impl Wire {
     pub(in crate::driver) fn new(stream: Stream) -> Self {
-        Self { stream, unread: BytesMut::new() }
+        Self { stream, unread: BytesMut::new(), alarm: None }
     }
 
     /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
@@ -114,12 +115,35 @@ impl Wire {
         came.is_ready()
     }
 
-    /// Sends `request` and reads its answer.
-    pub(in crate::driver) async fn carry(mut self, request: &Written, scratch: &Scratch) -> Carried {
+    /// Ready when `deadline` has passed. The alarm stays set from request to request and is put off only when it goes
+    /// off too early: deadlines come by the hundred thousand and hardly any is ever reached.
+    fn poll_late(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if alarm.deadline() > deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    /// Sends `request` and reads its answer, which must be whole by `deadline`. Gives the connection back when it can
+    /// carry another request.
+    pub(in crate::driver) async fn carry(
+        mut self,
+        request: &Written,
+        deadline: Instant,
+        scratch: &Scratch,
+    ) -> Result<(Answered, Option<Self>), Lost> {
         let mut exchange = Exchange {
             wire: &mut self,
             scratch,
             request,
+            deadline,
             parser: Parser::new(request.asked),
             progress: Progress::Idle,
             first_byte: None,
@@ -135,10 +159,11 @@ impl Wire {
                 if kept {
                     self.unread = BytesMut::new();
                 }
-                Carried::Answered(Answered { status, headers, body, phases }, kept.then_some(self))
+                Ok((Answered { status, headers, body, phases }, kept.then_some(self)))
             }
-            Err(_) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Carried::Unsent,
-            Err(failure) => Carried::Failed(failure),
+            Err(failure) if failure.outcome == Outcome::TimedOut => Err(Lost::Failed(failure)),
+            Err(_) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Err(Lost::Unsent),
+            Err(failure) => Err(Lost::Failed(failure)),
         }
     }
 }
@@ -171,6 +196,7 @@ struct Exchange<'a> {
     wire: &'a mut Wire,
     scratch: &'a Scratch,
     request: &'a Written,
+    deadline: Instant,
     parser: Parser,
     progress: Progress,
     /// When the answer began.
@@ -194,7 +220,10 @@ impl Exchange<'_> {
             }
             self.progress = Progress::Refused;
         }
-        self.poll_answer(cx)
+        if let Poll::Ready(answer) = self.poll_answer(cx) {
+            return Poll::Ready(answer);
+        }
+        self.wire.poll_late(cx, self.deadline).map(|()| Err(too_late()))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<io::Result<()>> {

@@ -9,7 +9,7 @@ mod head;
 mod parser;
 mod request;
 
-pub(super) use connection::{Answered, Carried, Scratch, Stream, Wire};
+pub(super) use connection::{Answered, Lost, Scratch, Stream, Wire};
 pub(super) use request::Written;
 
 /// Bytes that an answer's status line and headers may take: far beyond any real answer, and small enough that a server
