@@ -1,7 +1,7 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
 use super::connection::Connector;
-use super::live::{self, Extras};
+use super::live::{Extras, Telling};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 /// What a drive needs besides its plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Where requests go: scheme, host and port, without a trailing slash.
     pub base_url: String,
@@ -97,9 +97,7 @@ pub async fn drive(
     let interrupted = *stop.borrow();
     let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
     recorder.set_up(&before.sent);
-    if options.extras.interval_histograms {
-        recorder.keep_interval_histograms();
-    }
+    options.extras.prepare(&mut recorder);
     let mut recording = load(plan.clone(), target, recorder, options, (progress, stop)).await?;
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if !recording.interrupted
@@ -132,10 +130,6 @@ async fn load(
 ) -> Result<Recording, DriveError> {
     let base_url = target.base_url.clone();
     let (drain, watcher) = (options.drain, options.extras.live.clone());
-    let mut recorder = recorder;
-    if watcher.is_some() {
-        recorder.watch();
-    }
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -153,14 +147,10 @@ async fn load(
                     start: Instant::now(),
                     closing: watch::Sender::new(false),
                 });
-                let told_at = started_at.to_string();
-                let telling = watcher
-                    .as_ref()
-                    .map(|watcher| tokio::spawn(live::tell(Arc::clone(&load), told_at.clone(), watcher.clone())));
+                let telling = watcher.map(|watcher| Telling::begin(&load, started_at.to_string(), watcher));
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;
-                if let (Some(telling), Some(watcher)) = (telling, &watcher) {
-                    telling.abort();
-                    live::tell_rest(&load, &told_at, watcher).await;
+                if let Some(telling) = telling {
+                    telling.end(&load).await;
                 }
                 let mut recording = load.record(|recorder| recorder.conclude(interrupted));
                 host::Usage::read().since(&before).enter(&mut recording);

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::recorder::Recorder;
 use super::shape::Shape;
 use super::timer::Timer;
-use super::{DriveError, Extras, Options, drive};
+use super::{DriveError, Options, drive};
 use crate::scenario::{Plan, Scenario};
 use crate::trial::Recording;
 use bytes::Bytes;
@@ -52,7 +52,7 @@ pub(super) async fn drive_to(plan: &Plan, base_url: &str) -> Result<Recording, D
 
 /// Drives `plan` against `base_url`, and waits for `drain` after its end.
 pub(super) async fn drive_and_drain(plan: &Plan, base_url: &str, drain: Duration) -> Result<Recording, DriveError> {
-    let options = Options { base_url: base_url.to_owned(), drain, extras: Extras::default() };
+    let options = Options { base_url: base_url.to_owned(), drain, ..Options::default() };
     let (_stop, stopped) = watch::channel(false);
     drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
 }

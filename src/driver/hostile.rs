@@ -5,7 +5,7 @@ use super::fixture::{
     answering, assert_balance, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request, server,
 };
 use super::observe::observe;
-use super::{DriveError, Extras, Options, Progress, drive};
+use super::{DriveError, Options, Progress, drive};
 use crate::trial::{Books, Observed, Recording};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -135,7 +135,7 @@ async fn a_body_without_end_is_too_large_before_it_fills_the_memory() {
 load: {open: {arrivals: constant, unit: arrivals_per_second}}
 stages: [{name: steady, hold: 10, duration: 100ms}]",
     );
-    let options = Options { base_url, drain: Duration::from_secs(20), extras: Extras::default() };
+    let options = Options { base_url, drain: Duration::from_secs(20), ..Options::default() };
     let recording =
         drive(&one, &options, watch::Sender::new(Progress::default()), watch::channel(false).1).await.unwrap();
     assert_eq!(recording.failures[0].cause, "body too large");
@@ -199,7 +199,7 @@ stages: [{{name: steady, hold: 50, duration: 1000s}}]"
         let (stop, stopped) = watch::channel(false);
         let progress = watch::Sender::new(Progress::default());
         let mut told = progress.subscribe();
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5), extras: Extras::default() };
+        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5), ..Options::default() };
         let stopping = async {
             told.wait_for(|progress| progress.achieved_rate > 0.0).await.unwrap();
             stop.send(true).unwrap();
@@ -257,7 +257,7 @@ load: {load}
 stages: [{{name: steady, hold: 10, duration: 10s}}]"
         ));
         let (stop, stopped) = watch::channel(false);
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5), extras: Extras::default() };
+        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5), ..Options::default() };
         let stopping = async { stop.send(true).unwrap() };
         let progress = watch::Sender::new(Progress::default());
         let (recording, ()) = tokio::join!(drive(&hanging, &options, progress, stopped), stopping);

@@ -1,16 +1,16 @@
-//! Where the time of one request went.
+//! The phases of one request, from the connection to the end of the body.
 
 use std::time::Duration;
 
-/// The phases of one exchange; those that did not happen are `None`.
+/// How long each phase took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// Opening the connection, when there was none to use.
+    /// Opening the connection, when one was opened for this request.
     pub connect: Option<Duration>,
-    /// The TLS handshake, when a connection was opened that has TLS.
+    /// Agreeing on TLS, when a connection was opened for this request and speaks it.
     pub tls: Option<Duration>,
-    /// From the request's being written to the first byte of the answer.
+    /// From the end of writing to the first byte of the answer.
     pub first_byte: Option<Duration>,
-    /// From the first byte of the answer to its last.
+    /// From the first byte of the answer to its end.
     pub body: Option<Duration>,
 }

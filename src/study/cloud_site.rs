@@ -2,7 +2,7 @@
 
 use super::site::{Driven, Site, StudyError, Tenure, TrialProgress};
 use crate::cloud::{Cloud, CloudError, Original, UsageWindow};
-use crate::driver::{self, DriveError, Extras, Options, Progress};
+use crate::driver::{self, DriveError, Options, Progress};
 use crate::scenario::{Billing, Plan, Scenario};
 use crate::trial::{Recording, Usage};
 use crate::tuner::Proposal;
@@ -107,7 +107,7 @@ impl Site for CloudSite {
         };
         let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.stage_divisor);
         let base_url = deployed.url.clone();
-        let options = Options { base_url, drain: self.options.drain, extras: Extras::default() };
+        let options = Options { base_url, drain: self.options.drain, ..Options::default() };
         let driving = self.watched_drive(&plan, &options, &deployed.revision, (progress, stop)).await;
         let ended_at = jiff::Timestamp::now();
         // The revision is retired even when the load could not be sent: no tag stays behind. When it cannot be, the next
