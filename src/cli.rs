@@ -4,7 +4,8 @@ mod exports;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, LimiterChoice, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
+    self, CloudTarget, CommandError, ExitStatus, Export, LimiterChoice, MergeOptions, PlatformOptions, RunOptions,
+    TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
 use exports::ExportArgs;
@@ -141,6 +142,9 @@ struct MergeArgs {
     /// Save the merged recording to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write it in this format too: csv, json, hgrm (of all requests, or hgrm:STEP). Repeatable
+    #[arg(long, value_name = "FORMAT=FILE")]
+    export: Vec<Export>,
     /// The scenario that was run, whose promises are judged
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
@@ -278,8 +282,8 @@ impl From<RunArgs> for RunOptions {
 
 impl From<MergeArgs> for MergeOptions {
     fn from(arguments: MergeArgs) -> Self {
-        let MergeArgs { recordings, json, scenario, partial } = arguments;
-        Self { recordings, json, scenario, partial }
+        let MergeArgs { recordings, json, export, scenario, partial } = arguments;
+        Self { recordings, json, exports: export, scenario, partial }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::exit::ExitStatus;
+use super::exports::{self, Export};
 use crate::report;
 use crate::scenario::{Plan, Scenario};
 use crate::trial::{Invalid, Part, Recording};
@@ -17,6 +18,8 @@ pub struct MergeOptions {
     pub recordings: Vec<PathBuf>,
     /// Where the merged recording is saved as JSON, if anywhere.
     pub json: Option<PathBuf>,
+    /// Other formats that it is written in.
+    pub exports: Vec<Export>,
     /// The scenario whose promises are judged, if any.
     pub scenario: Option<PathBuf>,
     /// Whether shards may be missing.
@@ -45,6 +48,7 @@ pub fn merge(options: &MergeOptions) -> Result<ExitStatus, CommandError> {
             cause,
         })?;
     }
+    exports::write(&options.exports, &recording)?;
     let Some(scenario) = scenario else {
         super::print(&format!(
             "{}no verdict: give the scenario with --scenario to have its promises judged\n",
@@ -104,4 +108,96 @@ fn distrust(scenario: &Arc<Scenario>, recording: &Recording, shards: &[Part]) ->
         reasons.extend(own.map(|reason| format!("{}: {reason}", part.file)));
     }
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exports::Format;
+    use super::*;
+    use crate::driver::{Flight, JourneyEnd, Outcome, Recorder, Shape};
+    use crate::trial::Shard;
+    use std::time::Duration;
+
+    const SCENARIO: &str = "name: smoke
+journeys: [{name: look, steps: [{name: list, get: /}]}]
+load: {open: {arrivals: constant, unit: requests_per_second}}
+slos: [p95 < 50ms]
+stages: [{name: steady, hold: 10, duration: 40s, warm_up: 20s}]";
+
+    /// What the driver of shard `number` of two recorded, twice as fast as the scenario says: ten requests a second, each
+    /// of `ms` milliseconds and sent `late_us` late.
+    fn shard(dir: &Path, number: u32, ms: u64, late_us: u64) -> PathBuf {
+        let scenario = Arc::new(Scenario::from_yaml(Path::new("smoke.yaml"), SCENARIO).unwrap());
+        let mut recorder = Recorder::new(Shape::of(&Plan::new(scenario, 1, 2.0)));
+        recorder.keep_interval_histograms();
+        for index in 0..200 {
+            let due = Duration::from_millis(index * 100 + u64::from(number));
+            let sent = due + Duration::from_micros(late_us);
+            let flight = Flight { step: 0, due, sent, blocked: Duration::ZERO };
+            recorder.arrive(0, due);
+            recorder.send(&flight);
+            let done = due + Duration::from_millis(ms);
+            recorder.settle(&flight, done, Outcome::Answered(200), None);
+            recorder.end_journey(0, due, JourneyEnd::Completed(done));
+        }
+        let mut recording = recorder.conclude(false);
+        recording.shard = Some(Shard { number, of: 2 });
+        recording.seed = Some(1);
+        let path = dir.join(format!("{number}.json"));
+        std::fs::write(&path, recording.to_json()).unwrap();
+        path
+    }
+
+    fn options(dir: &Path, recordings: Vec<PathBuf>) -> MergeOptions {
+        let scenario = dir.join("smoke.yaml");
+        std::fs::write(&scenario, SCENARIO).unwrap();
+        MergeOptions { recordings, json: None, exports: Vec::new(), scenario: Some(scenario), partial: false }
+    }
+
+    #[test]
+    fn shards_give_one_recording_and_one_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let (json, csv) = (dir.path().join("all.json"), dir.path().join("all.csv"));
+        let mut options = options(dir.path(), vec![shard(dir.path(), 2, 40, 10), shard(dir.path(), 1, 10, 10)]);
+        options.json = Some(json.clone());
+        options.exports = vec![Export { format: Format::Csv, path: csv.clone() }];
+        assert_eq!(merge(&options).unwrap(), ExitStatus::Success);
+        let whole = Recording::load(&json).unwrap();
+        // Half of each shard is warm-up.
+        assert_eq!((whole.arrivals.completed, whole.overall.response_time.count()), (400, 200));
+        assert!(std::fs::read_to_string(csv).unwrap().contains("\nstep,list,,400,400,0,0,200,0,0,0,25,"));
+
+        shard(dir.path(), 2, 60, 10);
+        assert_eq!(merge(&options).unwrap(), ExitStatus::Unmet, "p95 is that of the whole");
+        options.scenario = None;
+        assert_eq!(merge(&options).unwrap(), ExitStatus::Success, "nothing is promised");
+    }
+
+    #[test]
+    fn one_late_driver_makes_the_whole_untrusted_though_the_others_hide_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let late = shard(dir.path(), 1, 10, 3_000);
+        let scenario = Arc::new(Scenario::from_yaml(Path::new("smoke.yaml"), SCENARIO).unwrap());
+        let mut parts = vec![Part { file: "1.json".to_owned(), recording: Recording::load(&late).unwrap() }];
+        let quiet = Recording::load(&shard(dir.path(), 2, 10, 10)).unwrap();
+        parts.push(Part { file: "2.json".to_owned(), recording: quiet.clone() });
+        let reasons = distrust(&scenario, &quiet, &parts);
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        assert!(reasons[0].starts_with("1.json: the driver was late: "), "{reasons:?}");
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = shard(dir.path(), 1, 10, 10);
+        let refused = |options: &MergeOptions| merge(options).unwrap_err().to_string();
+        assert!(refused(&options(dir.path(), vec![one.clone()])).starts_with("shard 2 of 2 is missing"));
+        let mut other = options(dir.path(), vec![one]);
+        std::fs::write(dir.path().join("smoke.yaml"), SCENARIO.replace("name: list", "name: buy")).unwrap();
+        let told = refused(&other);
+        assert!(told.contains("1.json is no recording of") && told.contains("smoke.yaml"), "{told}");
+        (other.scenario, other.partial) = (None, true);
+        other.exports = vec![Export { format: Format::Hlog, path: dir.path().join("a.hlog") }];
+        assert!(refused(&other).contains("told while a run goes on"));
+    }
 }

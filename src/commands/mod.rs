@@ -24,7 +24,7 @@ pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};
-pub use exports::{Export, ExportOptions};
+pub use exports::{Export, ExportOptions, Format};
 pub use merge::{MergeOptions, merge};
 pub use platform::{PlatformOptions, platform};
 pub use recording::recording_schema;

@@ -1,7 +1,7 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
 use super::connection::{Connector, Http1Client};
-use super::live::{self, Extras};
+use super::live::{Extras, Telling};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
@@ -129,9 +129,7 @@ pub async fn drive_with(
     if let Some(start_at) = options.start_at {
         start::wait(start_at, told(stop.clone())).await?;
     }
-    if options.extras.interval_histograms {
-        recorder.keep_interval_histograms();
-    }
+    options.extras.prepare(&mut recorder);
     let connector = Connector::to(target, client);
     let mut recording = load(plan.clone(), connector, recorder, options, (progress, stop)).await?;
     recording.scenario = Some(plan.scenario().name.clone());
@@ -169,10 +167,6 @@ async fn load(
 ) -> Result<Recording, DriveError> {
     let base_url = connector.base_url().to_owned();
     let (drain, start_at, watcher) = (options.drain, options.start_at, options.extras.live.clone());
-    let mut recorder = recorder;
-    if watcher.is_some() {
-        recorder.watch();
-    }
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -191,14 +185,10 @@ async fn load(
                     start,
                     closing: watch::Sender::new(false),
                 });
-                let told_at = started_at.to_string();
-                let telling = watcher
-                    .as_ref()
-                    .map(|watcher| tokio::spawn(live::tell(Arc::clone(&load), told_at.clone(), watcher.clone())));
+                let telling = watcher.map(|watcher| Telling::begin(&load, started_at.to_string(), watcher));
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;
-                if let (Some(telling), Some(watcher)) = (telling, &watcher) {
-                    telling.abort();
-                    live::tell_rest(&load, &told_at, watcher).await;
+                if let Some(telling) = telling {
+                    telling.end(&load).await;
                 }
                 let mut recording = load.record(|recorder| recorder.conclude(interrupted));
                 host::Usage::read().since(&before).enter(&mut recording);

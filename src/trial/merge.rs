@@ -200,36 +200,63 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     format!("[{}]", names.collect::<Vec<_>>().join(", "))
 }
 
-/// Adds `part` to `whole`, but for the series.
+/// Adds `part` to `whole`. Every field is named, so that whoever adds one to recordings must say here how it is merged;
+/// what begins with `_` is what all parts agree on, or what [`merge`] makes of all parts at once.
 fn absorb(whole: &mut Recording, part: Recording) {
-    whole.duration_s = whole.duration_s.max(part.duration_s);
-    add(&mut whole.arrivals, part.arrivals);
-    whole.overall.merge(&part.overall);
-    for (own, theirs) in whole.steps.iter_mut().zip(&part.steps) {
+    let Recording {
+        schema_version: _,
+        started_at: _,
+        duration_s,
+        arrivals,
+        overall,
+        steps,
+        journeys,
+        stages,
+        lateness,
+        blocked,
+        intervals: _,
+        failures,
+        set_up_requests,
+        service_time_sum_s,
+        answers,
+        counters,
+        observed: _,
+        driver_cpu_s,
+        host_cpu_share,
+        host_steal_share,
+        interrupted,
+        shard: _,
+        seed: _,
+        scenario: _,
+    } = part;
+    whole.duration_s = whole.duration_s.max(duration_s);
+    add(&mut whole.arrivals, arrivals);
+    whole.overall.merge(&overall);
+    for (own, theirs) in whole.steps.iter_mut().zip(steps) {
         absorb_step(own, theirs);
     }
-    for (own, theirs) in whole.journeys.iter_mut().zip(&part.journeys) {
+    for (own, theirs) in whole.journeys.iter_mut().zip(&journeys) {
         add(&mut own.books, theirs.books);
         own.duration.merge(&theirs.duration);
     }
-    for (own, theirs) in whole.stages.iter_mut().zip(&part.stages) {
+    for (own, theirs) in whole.stages.iter_mut().zip(&stages) {
         own.times.merge(&theirs.times);
     }
-    whole.lateness.merge(&part.lateness);
-    whole.blocked.merge(&part.blocked);
-    whole.failures.extend(part.failures);
-    whole.set_up_requests += part.set_up_requests;
-    whole.service_time_sum_s += part.service_time_sum_s;
-    add_counts(&mut whole.answers, &part.answers);
-    for (name, count) in part.counters {
+    whole.lateness.merge(&lateness);
+    whole.blocked.merge(&blocked);
+    whole.failures.extend(failures);
+    whole.set_up_requests += set_up_requests;
+    whole.service_time_sum_s += service_time_sum_s;
+    add_counts(&mut whole.answers, answers);
+    for (name, count) in counters {
         *whole.counters.entry(name).or_default() += count;
     }
-    whole.driver_cpu_s += part.driver_cpu_s;
+    whole.driver_cpu_s += driver_cpu_s;
     let busy = |share: Option<f64>, steal: Option<f64>| share.map(|share| share + steal.unwrap_or(0.0));
-    if busy(part.host_cpu_share, part.host_steal_share) > busy(whole.host_cpu_share, whole.host_steal_share) {
-        (whole.host_cpu_share, whole.host_steal_share) = (part.host_cpu_share, part.host_steal_share);
+    if busy(host_cpu_share, host_steal_share) > busy(whole.host_cpu_share, whole.host_steal_share) {
+        (whole.host_cpu_share, whole.host_steal_share) = (host_cpu_share, host_steal_share);
     }
-    whole.interrupted |= part.interrupted;
+    whole.interrupted |= interrupted;
 }
 
 /// When a recording's load started; nothing when that cannot be read.
@@ -257,22 +284,24 @@ fn observations(parts: &[Part]) -> BTreeMap<String, Observed> {
     observed
 }
 
-fn absorb_step(own: &mut StepRecording, theirs: &StepRecording) {
-    let mut classes: BTreeMap<StatusClass, Times> =
-        own.by_class().into_iter().map(|(class, times)| (class, times.clone())).collect();
-    for (class, times) in theirs.by_class() {
-        classes.entry(class).or_default().merge(times);
+fn absorb_step(own: &mut StepRecording, theirs: StepRecording) {
+    let mut classes = classes_of(own);
+    for (class, times) in classes_of(&theirs) {
+        classes.entry(class).or_default().merge(&times);
     }
-    // What was dropped belongs to no class, and `times` of a step with one class holds it.
-    for times in classes.values_mut() {
-        times.dropped = 0;
-    }
-    own.times.merge(&theirs.times);
+    let StepRecording { name: _, books, times, only_class: _, classes: _, phases, exemplars, answers } = theirs;
+    own.times.merge(&times);
     own.set_classes(classes);
-    add(&mut own.books, theirs.books);
-    own.phases.merge(&theirs.phases);
-    exemplar::merge(&mut own.exemplars, &theirs.exemplars);
-    add_counts(&mut own.answers, &theirs.answers);
+    add(&mut own.books, books);
+    own.phases.merge(&phases);
+    exemplar::merge(&mut own.exemplars, &exemplars);
+    add_counts(&mut own.answers, answers);
+}
+
+/// Times by class. What was dropped belongs to no class, and `times` of a step with one class holds it.
+fn classes_of(step: &StepRecording) -> BTreeMap<StatusClass, Times> {
+    let of = |(class, times): (StatusClass, &Times)| (class, Times { dropped: 0, ..times.clone() });
+    step.by_class().into_iter().map(of).collect()
 }
 
 fn add(own: &mut Books, theirs: Books) {
@@ -282,9 +311,9 @@ fn add(own: &mut Books, theirs: Books) {
     own.dropped += theirs.dropped;
 }
 
-fn add_counts(own: &mut BTreeMap<String, u64>, theirs: &BTreeMap<String, u64>) {
+fn add_counts(own: &mut BTreeMap<String, u64>, theirs: BTreeMap<String, u64>) {
     for (name, count) in theirs {
-        *own.entry(name.clone()).or_default() += count;
+        *own.entry(name).or_default() += count;
     }
 }
 

@@ -14,15 +14,6 @@ pub struct Recording {
     /// Version of this form.
     #[serde(default)]
     pub schema_version: RecordingVersion,
-    /// Which part of the plan was sent, when it was divided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shard: Option<Shard>,
-    /// Seed of the plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// Name of the scenario.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scenario: Option<String>,
     /// When the load started, RFC 3339; empty when it did not.
     #[serde(default)]
     pub started_at: String,
@@ -67,6 +58,15 @@ pub struct Recording {
     pub host_steal_share: Option<f64>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
+    /// Which shard of the plan this is; none for the whole plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Seed of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Name of the scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
 }
 
 /// One of several parts that a plan was split into: all arrivals or virtual users whose number leaves the same rest.

@@ -4,7 +4,6 @@ use super::State;
 use super::option::{Export, Format};
 use crate::commands::error::CommandError;
 use crate::report;
-use crate::scenario::Scenario;
 use crate::trial::{Live, Recording};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -25,15 +24,15 @@ impl ExportFile {
     /// Creates the file, or empties it.
     ///
     /// # Errors
-    /// When it cannot be written, or tells of a step that the scenario does not have.
-    pub(super) fn create(export: &Export, scenario: &Scenario) -> Result<Self, CommandError> {
+    /// When it cannot be written, or tells of a step that is none of `steps`.
+    pub(super) fn create(export: &Export, steps: &[&str]) -> Result<Self, CommandError> {
         let Export { format, path } = export.clone();
         if let Format::Hgrm(Some(step)) = &format
-            && !scenario.step_names().contains(&step.as_str())
+            && !steps.contains(&step.as_str())
         {
-            let names = scenario.step_names().join(", ");
+            let names = steps.join(", ");
             return Err(CommandError::Usage(format!(
-                "--export hgrm:{step}: the scenario has no step {step:?}; its steps are {names}"
+                "--export hgrm:{step}: there is no step {step:?}; the steps are {names}"
             )));
         }
         let file =

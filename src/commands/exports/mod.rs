@@ -14,7 +14,7 @@ use crate::scenario::Scenario;
 use crate::trial::{Live, Recording};
 use collector::Collector;
 use file::ExportFile;
-pub use option::{Export, ExportOptions};
+pub use option::{Export, ExportOptions, Format};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -59,7 +59,7 @@ impl Exports {
     pub(super) async fn open(options: &ExportOptions, scenario: &Scenario, target: &str) -> Result<Self, CommandError> {
         let mut files = Vec::new();
         for export in &options.files {
-            files.push(ExportFile::create(export, scenario)?);
+            files.push(ExportFile::create(export, &scenario.step_names())?);
         }
         let (live_files, at_end): (Vec<_>, Vec<_>) = files.into_iter().partition(ExportFile::is_live);
         let state = State::default();
@@ -115,6 +115,26 @@ impl Exports {
         }
         first.map_or(Ok(()), Err)
     }
+}
+
+/// Writes a recording that was not told while it was made: in the formats of whole recordings only.
+///
+/// # Errors
+/// When a format is told second by second, or a file cannot be written.
+pub(super) fn write(exports: &[Export], recording: &Recording) -> Result<(), CommandError> {
+    let steps: Vec<&str> = recording.steps.iter().map(|step| step.name.as_str()).collect();
+    for export in exports {
+        let mut file = ExportFile::create(export, &steps)?;
+        if file.is_live() || file.is_of_state() {
+            return Err(CommandError::Usage(format!(
+                "--export {}: this format is told while a run goes on; give csv, json, hgrm or hgrm:STEP",
+                export.path.display()
+            )));
+        }
+        file.write_end(recording, &State::default());
+        file.failure().map_or(Ok(()), Err)?;
+    }
+    Ok(())
 }
 
 /// Takes in every interval until the run has ended and all that was told of it is taken in.

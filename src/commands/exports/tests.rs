@@ -56,7 +56,7 @@ async fn what_cannot_be_written_or_listened_at_is_refused_before_anything_is_sen
     let told = refused(options(&["csv=/nowhere/at/all.csv".to_owned()])).await;
     assert!(told.starts_with("failed to write /nowhere/at/all.csv: "), "{told}");
     let told = refused(options(&["hgrm:pay=/dev/null".to_owned()])).await;
-    assert!(told.contains("no step \"pay\"; its steps are list"), "{told}");
+    assert!(told.contains("no step \"pay\"; the steps are list"), "{told}");
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let prometheus = Some(taken.local_addr().unwrap());
     let told = refused(ExportOptions { prometheus, ..ExportOptions::default() }).await;
