@@ -63,6 +63,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
     }
     super::print(&text)?;
+    for warning in &recording.warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&recording).map_err(|error| CommandError::Usage(error.to_string()))?;
         std::fs::write(path, text).map_err(|cause| CommandError::File {

@@ -3,7 +3,7 @@
 
 use super::journey::Prepared;
 use super::load::{Load, later};
-use crate::scenario::Plan;
+use crate::scenario::{Occasion, Plan};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -26,7 +26,8 @@ async fn run(load: Arc<Load>, virtual_user: u32) {
         let due = next.max(later(load.start, on));
         let iteration = load.plan.iteration(virtual_user, index);
         let draws = load.plan.draws_of_iteration(virtual_user, index);
-        let prepared = Prepared::new(&load, iteration.journey, draws);
+        let occasion = Occasion::of_iteration(&load.plan, &iteration, load.started_at, load.since_start(due));
+        let prepared = Prepared::new(&load, &occasion, draws);
         if due > Instant::now() {
             let mut closing = load.closing.subscribe();
             tokio::select! {

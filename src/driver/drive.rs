@@ -10,7 +10,7 @@ use super::shape::Shape;
 use super::target::Target;
 use super::timer::Timer;
 use super::{host, set_up};
-use crate::scenario::Plan;
+use crate::scenario::{Plan, Session};
 use crate::trial::{Observed, Recording};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,10 +67,10 @@ pub enum DriveError {
     },
 }
 
-/// Sends the set-up steps, then the plan, and records what becomes of every arrival.
+/// Sends the set-up steps, then the plan, then the tear-down steps, and records what becomes of every arrival.
 ///
 /// `stop` ends the set-up or the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
-/// recording says that it was interrupted. Dropping the returned future stops the load in the same way.
+/// recording says that it was interrupted; the tear-down steps are sent all the same. Dropping the returned future stops the load in the same way.
 ///
 /// # Errors
 /// When the address is none, a set-up step fails, or the operating system gives no thread. A target that fails under
@@ -84,8 +84,9 @@ pub async fn drive(
     let target = Target::resolve(&options.base_url).await?;
     let base_url = target.base_url.clone();
     let mut set_up = SetUp::default();
+    let mut session = Session::set_up(plan, &base_url);
     tokio::select! {
-        sent = set_up::send(plan, &base_url, &mut set_up) => sent?,
+        sent = set_up::send(plan, &base_url, &mut session, &mut set_up) => sent?,
         // The load then ends before it began, and the recording says so.
         () = told(stop.clone()) => {}
     }
@@ -99,18 +100,28 @@ pub async fn drive(
     if !recording.interrupted
         && let Ok(after) = observe(plan, &base_url).await
     {
+        enter_requests(&mut recording, &after.sent);
         enter(&mut recording, &before, &after);
     }
+    let mut tear_down = SetUp::default();
+    if let Err(warning) = set_up::tear_down(plan, &base_url, session, &mut tear_down).await {
+        recording.warnings.push(warning);
+    }
+    enter_requests(&mut recording, &tear_down);
     Ok(recording)
 }
 
-/// Enters what was observed before and after the load, and the requests of the second round.
-fn enter(recording: &mut Recording, before: &Observations, after: &Observations) {
-    recording.set_up_requests += after.sent.statuses.len() as u64;
-    recording.service_time_sum_s += after.sent.service_time.as_secs_f64();
-    for status in &after.sent.statuses {
+/// Enters requests that were sent after the load.
+fn enter_requests(recording: &mut Recording, sent: &SetUp) {
+    recording.set_up_requests += sent.statuses.len() as u64;
+    recording.service_time_sum_s += sent.service_time.as_secs_f64();
+    for status in &sent.statuses {
         *recording.answers.entry(status.to_string()).or_default() += 1;
     }
+}
+
+/// Enters what was observed before and after the load.
+fn enter(recording: &mut Recording, before: &Observations, after: &Observations) {
     let both = before.numbers.iter().filter_map(|(name, number)| Some((name, *number, *after.numbers.get(name)?)));
     recording.observed = both.map(|(name, before, after)| (name.clone(), Observed { before, after })).collect();
 }
@@ -140,6 +151,7 @@ async fn load(
                     timer: Timer::precise(),
                     recorder: std::sync::Mutex::new(recorder),
                     start: Instant::now(),
+                    started_at,
                     closing: watch::Sender::new(false),
                 });
                 let interrupted = conduct(&load, drain, progress, stopped(stop, abandoned)).await;

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 
 /// What a body may hold before the driver gives it up: bounded memory, whatever a server sends.
-pub(super) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = crate::scenario::BODY_BYTES_MAX;
 
 /// A whole answer.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use super::exchange::{build, exchange};
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::recorder::{Flight, JourneyEnd};
-use crate::scenario::{LoadModel, Session};
+use crate::scenario::{LoadModel, Occasion, Session, Turn};
 use bytes::Bytes;
 use http_body_util::Full;
 use rand_chacha::ChaCha8Rng;
@@ -19,8 +19,13 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct Prepared {
     journey: usize,
     session: Session,
-    first: Result<http::Request<Full<Bytes>>, &'static str>,
+    /// Where it begins, steps that are skipped before it included.
+    beginning: Vec<Turn>,
+    first: Option<Built>,
 }
+
+/// A request ready for the connection, or why HTTP cannot carry it.
+type Built = Result<http::Request<Full<Bytes>>, &'static str>;
 
 /// How a journey went, for the virtual user that made it.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +37,19 @@ pub(super) struct Finished {
 }
 
 impl Prepared {
-    pub(super) fn new(load: &Load, journey: usize, draws: ChaCha8Rng) -> Self {
-        let mut session = Session::new(&load.plan, journey, draws, &load.base_url);
-        let first = build(session.request(0), &load.connector.authority());
-        Self { journey, session, first }
+    pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
+        let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
+        let mut beginning = Vec::new();
+        let first = loop {
+            let turn = session.turn();
+            beginning.push(turn.clone());
+            match turn {
+                Turn::Send(step) => break Some(build(session.request(step), &load.connector.authority())),
+                Turn::End => break None,
+                Turn::Skip(_) | Turn::Again(_) => {}
+            }
+        };
+        Self { journey: occasion.journey, session, beginning, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -47,39 +61,33 @@ impl Prepared {
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, first } = self;
+        let Self { journey, mut session, beginning, first } = self;
         let mut passage = Passage::begin(load, journey, due);
-        let mut request = first;
+        let mut next = beginning.into_iter().find_map(|turn| passage.turn(&turn)).zip(first);
         let (mut due, mut blocked) = (due, blocked);
-        loop {
-            let index = passage.next;
-            let timeout = load.plan.scenario().journeys[journey].steps[index].timeout;
+        while let Some((index, request)) = next {
             load.timer.sleep_until(due).await;
             let sent = Instant::now();
             passage.send(due, sent, blocked);
-            let answer = match request {
-                Ok(request) => timeout_at(later(sent, timeout), exchange(&load.connector, connection, request))
-                    .await
-                    .unwrap_or_else(|_| Err(Unanswered::timed_out("no whole answer within the step's timeout"))),
-                Err(cause) => Err(Unanswered::broken(format!("not sent: {cause}"))),
-            };
+            let (outcome, failure) = passage.ask(&mut session, index, request, connection).await;
             let done = Instant::now();
-            let (outcome, failure) = match answer {
-                Ok(answer) => {
-                    let verdict = session.accept(index, answer.status, &answer.headers, &answer.body);
-                    (Outcome::Answered(answer.status), verdict.err().map(|failure| Cow::Owned(failure.to_string())))
-                }
-                Err(Unanswered { outcome, cause }) => (outcome, Some(cause)),
-            };
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
             due = later(done, session.think_time(index));
-            if passage.failed || passage.next == passage.steps {
-                return Finished { next_due: due, failed: passage.failed };
+            if passage.failed {
+                break;
             }
             blocked = Duration::ZERO;
-            request = build(session.request(passage.next), &load.connector.authority());
+            let step = loop {
+                let turn = session.turn();
+                let step = passage.turn(&turn);
+                if step.is_some() || turn == Turn::End {
+                    break step;
+                }
+            };
+            next = step.map(|step| (step, build(session.request(step), &load.connector.authority())));
         }
+        Finished { next_due: due, failed: passage.failed }
     }
 }
 
@@ -96,6 +104,8 @@ struct Passage {
     steps: usize,
     /// The step that has not been settled yet.
     next: usize,
+    /// Whether any step was sent.
+    under_way: bool,
     flight: Option<Flight>,
     failed: bool,
 }
@@ -112,15 +122,74 @@ impl Passage {
             last_done: began,
             steps: load.plan.scenario().journeys[journey].steps.len(),
             next: 0,
+            under_way: false,
             flight: None,
             failed: false,
+        }
+    }
+
+    /// Goes where the journey goes on, and gives the step to send, if it is at one.
+    fn turn(&mut self, turn: &Turn) -> Option<usize> {
+        match turn {
+            Turn::Send(step) => {
+                self.next = *step;
+                return Some(*step);
+            }
+            Turn::Skip(steps) => {
+                self.next = steps.end;
+                self.load.record(|recorder| recorder.skip_steps(self.journey, steps.clone()));
+            }
+            Turn::Again(steps) => {
+                self.next = steps.start;
+                self.load.record(|recorder| recorder.plan_again(self.journey, steps.clone()));
+            }
+            Turn::End => self.next = self.steps,
+        }
+        None
+    }
+
+    /// Sends a step's request and judges its answer; redirects that the step follows are part of it and of its timeout.
+    async fn ask(
+        &self,
+        session: &mut Session,
+        index: usize,
+        request: Built,
+        connection: &mut Option<Connection>,
+    ) -> (Outcome, Option<Cow<'static, str>>) {
+        let load = &self.load;
+        let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
+        let deadline = later(Instant::now(), timeout);
+        let mut request = request;
+        loop {
+            let answer = match request {
+                Ok(request) => timeout_at(deadline, exchange(&load.connector, connection, request))
+                    .await
+                    .unwrap_or_else(|_| Err(Unanswered::timed_out("no whole answer within the step's timeout"))),
+                Err(cause) => Err(Unanswered::broken(format!("not sent: {cause}"))),
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(Unanswered { outcome, cause }) => return (outcome, Some(cause)),
+            };
+            let outcome = Outcome::Answered(answer.status);
+            let verdict = match session.redirected(index, answer.status, &answer.headers) {
+                Ok(Some(further)) => {
+                    load.record(|recorder| recorder.redirect(recorder.step_of(self.journey, index), outcome));
+                    request = build(further, &load.connector.authority());
+                    continue;
+                }
+                Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
+                Err(failure) => Err(failure),
+            };
+            return (outcome, verdict.err().map(|failure| Cow::Owned(failure.to_string())));
         }
     }
 
     fn send(&mut self, due: Instant, sent: Instant, blocked: Duration) {
         self.last_due = self.load.since_start(due);
         let (due, sent) = (self.last_due, self.load.since_start(sent));
-        let first_of_arrival = self.next == 0 && matches!(self.load.plan.scenario().load, LoadModel::Open { .. });
+        let first_of_arrival = !self.under_way && matches!(self.load.plan.scenario().load, LoadModel::Open { .. });
+        self.under_way = true;
         self.flight = Some(self.load.record(|recorder| {
             let flight = Flight { step: recorder.step_of(self.journey, self.next), due, sent, blocked };
             if !first_of_arrival {

@@ -30,6 +30,8 @@ mod fixture;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod scripted;
+#[cfg(test)]
 mod secure;
 #[cfg(test)]
 mod virtual_time;
