@@ -77,6 +77,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
     }
     super::print(&text)?;
+    for warning in &recording.warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
     if let Some(path) = &options.json {
         std::fs::write(path, recording.to_json()).map_err(|cause| CommandError::File {
             action: "write",

@@ -5,6 +5,7 @@
 
 use super::journey::Prepared;
 use super::load::{Load, later};
+use crate::scenario::Occasion;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -27,7 +28,8 @@ async fn run(load: Arc<Load>, virtual_user: u32) {
     while let Some(due) = turns.due {
         let iteration = load.plan.iteration(virtual_user, turns.index, due);
         let draws = load.plan.draws_of_iteration(virtual_user, turns.index);
-        let prepared = Prepared::new(&load, iteration.journey, draws);
+        let occasion = Occasion::of_iteration(&load.plan, &iteration, load.started_at, due);
+        let prepared = Prepared::new(&load, &occasion, draws);
         let due = later(load.start, due);
         if due > Instant::now() {
             let mut closing = load.closing.subscribe();

@@ -11,7 +11,7 @@ use super::shape::Shape;
 use super::target::Target;
 use super::timer::Timer;
 use super::{host, set_up, start};
-use crate::scenario::Plan;
+use crate::scenario::{Plan, Session};
 use crate::trial::{Observed, Recording, Shard};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -83,11 +83,12 @@ pub enum DriveError {
     },
 }
 
-/// Sends the set-up steps, then the plan, and records what becomes of every arrival. Of several shards only the first
-/// sends the set-up steps, and none observes: what it saw would be of all shards, and its own counters only of its part.
+/// Sends the set-up steps, then the plan, then the tear-down steps, and records what becomes of every arrival. Of several
+/// shards only the first sends the set-up and tear-down steps, and none observes: what it saw would be of all shards, and
+/// its own counters only of its part.
 ///
 /// `stop` ends the set-up or the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
-/// recording says that it was interrupted. Dropping the returned future stops the load in the same way.
+/// recording says that it was interrupted; the tear-down steps are sent all the same. Dropping the returned future stops the load in the same way.
 ///
 /// # Errors
 /// When the address is none, a set-up step fails, or the operating system gives no thread. A target that fails under
@@ -113,9 +114,10 @@ pub async fn drive_with(
     let base_url = target.base_url.clone();
     let (shard, of) = plan.shard_of();
     let mut set_up = SetUp::default();
+    let mut session = Session::set_up(plan, &base_url);
     if shard == 1 {
         tokio::select! {
-            sent = set_up::send(plan, &base_url, &mut set_up) => sent?,
+            sent = set_up::send(plan, &base_url, &mut session, &mut set_up) => sent?,
             // The load then ends before it began, and the recording says so.
             () = told(stop.clone()) => {}
         }
@@ -140,18 +142,30 @@ pub async fn drive_with(
         && !recording.interrupted
         && let Ok(after) = observe(plan, &base_url).await
     {
+        enter_requests(&mut recording, &after.sent);
         enter(&mut recording, &before, &after);
+    }
+    if shard == 1 {
+        let mut tear_down = SetUp::default();
+        if let Err(warning) = set_up::tear_down(plan, &base_url, session, &mut tear_down).await {
+            recording.warnings.push(warning);
+        }
+        enter_requests(&mut recording, &tear_down);
     }
     Ok(recording)
 }
 
-/// Enters what was observed before and after the load, and the requests of the second round.
-fn enter(recording: &mut Recording, before: &Observations, after: &Observations) {
-    recording.set_up_requests += after.sent.statuses.len() as u64;
-    recording.service_time_sum_s += after.sent.service_time.as_secs_f64();
-    for status in &after.sent.statuses {
+/// Enters requests that were sent after the load.
+fn enter_requests(recording: &mut Recording, sent: &SetUp) {
+    recording.set_up_requests += sent.statuses.len() as u64;
+    recording.service_time_sum_s += sent.service_time.as_secs_f64();
+    for status in &sent.statuses {
         *recording.answers.entry(status.to_string()).or_default() += 1;
     }
+}
+
+/// Enters what was observed before and after the load.
+fn enter(recording: &mut Recording, before: &Observations, after: &Observations) {
     let both = before.numbers.iter().filter_map(|(name, number)| Some((name, *number, *after.numbers.get(name)?)));
     recording.observed = both.map(|(name, before, after)| (name.clone(), Observed { before, after })).collect();
 }
@@ -183,6 +197,7 @@ async fn load(
                     timer: Timer::precise(),
                     recorder: std::sync::Mutex::new(recorder),
                     start,
+                    started_at,
                     closing: watch::Sender::new(false),
                 });
                 let telling = watcher.map(|watcher| Telling::begin(&load, started_at.to_string(), watcher));

@@ -134,6 +134,7 @@ pub(super) async fn load_over(
         connector,
         timer,
         start: Instant::now(),
+        started_at: jiff::Timestamp::UNIX_EPOCH,
         closing: watch::Sender::new(false),
     });
     let progress = watch::Sender::new(Progress::default());

@@ -6,7 +6,7 @@ use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
 use super::recorder::{Flight, JourneyEnd};
-use crate::scenario::Session;
+use crate::scenario::{Occasion, Session, Turn};
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,8 +18,13 @@ use tokio::time::Instant;
 pub(super) struct Prepared {
     journey: usize,
     session: Session,
-    first: Result<Outgoing, &'static str>,
+    /// Where it begins, steps that are skipped before it included.
+    beginning: Vec<Turn>,
+    first: Option<Built>,
 }
+
+/// A request ready for the connection, or why HTTP cannot carry it.
+type Built = Result<Outgoing, &'static str>;
 
 /// How a journey went, for the virtual user that made it.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +36,19 @@ pub(super) struct Finished {
 }
 
 impl Prepared {
-    pub(super) fn new(load: &Load, journey: usize, draws: ChaCha8Rng) -> Self {
-        let mut session = Session::new(&load.plan, journey, draws, &load.base_url);
-        let first = load.connector.prepare(session.request(0));
-        Self { journey, session, first }
+    pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
+        let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
+        let mut beginning = Vec::new();
+        let first = loop {
+            let turn = session.turn();
+            beginning.push(turn.clone());
+            match turn {
+                Turn::Send(step) => break Some(load.connector.prepare(session.request(step))),
+                Turn::End => break None,
+                Turn::Skip(_) | Turn::Again(_) => {}
+            }
+        };
+        Self { journey: occasion.journey, session, beginning, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -46,38 +60,33 @@ impl Prepared {
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, first } = self;
+        let Self { journey, mut session, beginning, first } = self;
         let mut passage = Passage::begin(load, journey, due);
-        let mut request = first;
+        let mut next = beginning.into_iter().find_map(|turn| passage.turn(&turn)).zip(first);
         let (mut due, mut blocked) = (due, blocked);
-        loop {
-            let index = passage.next;
-            let timeout = load.plan.scenario().journeys[journey].steps[index].timeout;
+        while let Some((index, request)) = next {
             load.timer.sleep_until(due).await;
             let sent = Instant::now();
             passage.send(due, sent, blocked);
-            let answer = match request {
-                Ok(request) => exchange(&load.connector, connection, request, later(sent, timeout)).await,
-                Err(cause) => Err(Unanswered::broken(format!("not sent: {cause}"))),
-            };
+            let (outcome, failure) = passage.ask(&mut session, index, request, (sent, &mut *connection)).await;
             let done = Instant::now();
-            let (outcome, failure) = match answer {
-                Ok(answer) => {
-                    passage.phases(&answer.phases);
-                    let verdict = session.accept(index, answer.status, &answer.headers, &answer.body);
-                    (Outcome::Answered(answer.status), verdict.err().map(|failure| Cow::Owned(failure.to_string())))
-                }
-                Err(Unanswered { outcome, cause }) => (outcome, Some(cause)),
-            };
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
             due = later(done, load.pause(session.think_time(index)));
-            if passage.failed || passage.next == passage.steps {
-                return Finished { next_due: due, failed: passage.failed };
+            if passage.failed {
+                break;
             }
             blocked = Duration::ZERO;
-            request = load.connector.prepare(session.request(passage.next));
+            let step = loop {
+                let turn = session.turn();
+                let step = passage.turn(&turn);
+                if step.is_some() || turn == Turn::End {
+                    break step;
+                }
+            };
+            next = step.map(|step| (step, load.connector.prepare(session.request(step))));
         }
+        Finished { next_due: due, failed: passage.failed }
     }
 }
 
@@ -94,6 +103,8 @@ struct Passage {
     steps: usize,
     /// The step that has not been settled yet.
     next: usize,
+    /// Whether any step was sent.
+    under_way: bool,
     flight: Option<Flight>,
     failed: bool,
 }
@@ -110,15 +121,73 @@ impl Passage {
             last_done: began,
             steps: load.plan.scenario().journeys[journey].steps.len(),
             next: 0,
+            under_way: false,
             flight: None,
             failed: false,
+        }
+    }
+
+    /// Goes where the journey goes on, and gives the step to send, if it is at one.
+    fn turn(&mut self, turn: &Turn) -> Option<usize> {
+        match turn {
+            Turn::Send(step) => {
+                self.next = *step;
+                return Some(*step);
+            }
+            Turn::Skip(steps) => {
+                self.next = steps.end;
+                self.load.record(|recorder| recorder.skip_steps(self.journey, steps.clone()));
+            }
+            Turn::Again(steps) => {
+                self.next = steps.start;
+                self.load.record(|recorder| recorder.plan_again(self.journey, steps.clone()));
+            }
+            Turn::End => self.next = self.steps,
+        }
+        None
+    }
+
+    /// Sends a step's request and judges its answer; redirects that the step follows are part of it and of its timeout.
+    async fn ask(
+        &self,
+        session: &mut Session,
+        index: usize,
+        request: Built,
+        (sent, connection): (Instant, &mut Option<Connection>),
+    ) -> (Outcome, Option<Cow<'static, str>>) {
+        let load = &self.load;
+        let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
+        let deadline = later(sent, timeout);
+        let mut request = request;
+        loop {
+            let answer = match request {
+                Ok(request) => exchange(&load.connector, connection, request, deadline).await,
+                Err(cause) => Err(Unanswered::broken(format!("not sent: {cause}"))),
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(Unanswered { outcome, cause }) => return (outcome, Some(cause)),
+            };
+            self.phases(&answer.phases);
+            let outcome = Outcome::Answered(answer.status);
+            let verdict = match session.redirected(index, answer.status, &answer.headers) {
+                Ok(Some(further)) => {
+                    load.record(|recorder| recorder.redirect(recorder.step_of(self.journey, index), outcome));
+                    request = load.connector.prepare(further);
+                    continue;
+                }
+                Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
+                Err(failure) => Err(failure),
+            };
+            return (outcome, verdict.err().map(|failure| Cow::Owned(failure.to_string())));
         }
     }
 
     fn send(&mut self, due: Instant, sent: Instant, blocked: Duration) {
         self.last_due = self.load.since_start(due);
         let (due, sent) = (self.last_due, self.load.since_start(sent));
-        let first_of_arrival = self.next == 0 && self.load.plan.scenario().load.is_open();
+        let first_of_arrival = !self.under_way && self.load.plan.scenario().load.is_open();
+        self.under_way = true;
         self.flight = Some(self.load.record(|recorder| {
             let flight = Flight { step: recorder.step_of(self.journey, self.next), due, sent, blocked };
             if !first_of_arrival {

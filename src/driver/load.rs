@@ -21,6 +21,8 @@ pub(super) struct Load {
     pub(super) recorder: Mutex<Recorder>,
     /// The start of the load: every due time counts from here.
     pub(super) start: Instant,
+    /// The same moment on the wall clock.
+    pub(super) started_at: jiff::Timestamp,
     /// True from when nothing new is started.
     pub(super) closing: watch::Sender<bool>,
 }

@@ -41,6 +41,8 @@ mod merging;
 #[cfg(test)]
 mod pacing;
 #[cfg(test)]
+mod scripted;
+#[cfg(test)]
 mod secure;
 #[cfg(test)]
 mod virtual_time;

@@ -4,7 +4,7 @@
 use super::connection::Connection;
 use super::journey::Prepared;
 use super::load::{Load, later};
-use crate::scenario::Arrival;
+use crate::scenario::{Arrival, Occasion};
 use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,8 @@ pub(super) async fn send(
     let room = Arc::new(Room::new(max_in_flight));
     let mut begun_in_a_row = 0;
     while let Some(arrival) = arrivals.peek().copied() {
-        let prepared = Prepared::new(load, arrival.journey, load.plan.draws_of_arrival(arrival.index));
+        let occasion = Occasion::of_arrival(&arrival, load.started_at);
+        let prepared = Prepared::new(load, &occasion, load.plan.draws_of_arrival(arrival.index));
         let due = later(load.start, arrival.due);
         if due > Instant::now() {
             begun_in_a_row = 0;

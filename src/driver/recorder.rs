@@ -11,6 +11,7 @@ use super::set_up::SetUp;
 use super::shape::Shape;
 use crate::trial::{Failure, JourneyRecording, Live, Recording, StageRecording, StatusClass, StepRecording, Times};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Kinds of failures told apart; what comes beyond is grouped as one. Causes are few by design, but some hold words of
@@ -243,6 +244,27 @@ impl Recorder {
                 times.dropped += 1;
             }
         }
+    }
+
+    /// These steps of `journey` are not sent this time, because their condition does not hold: they leave the plan.
+    pub fn skip_steps(&mut self, journey: usize, steps: Range<usize>) {
+        for step in &self.shape.journeys[journey].1[steps] {
+            let recording = &mut self.recording.steps[*step];
+            recording.books.planned -= 1;
+            recording.skipped += 1;
+        }
+    }
+
+    /// These steps of `journey` come due once more.
+    pub fn plan_again(&mut self, journey: usize, steps: Range<usize>) {
+        for step in &self.shape.journeys[journey].1[steps] {
+            self.recording.steps[*step].books.planned += 1;
+        }
+    }
+
+    /// A redirect in the course of `step`, which the step followed: an answer to a request of its own.
+    pub(super) fn redirect(&mut self, step: usize, outcome: Outcome) {
+        *self.answers[step].entry(outcome).or_default() += 1;
     }
 
     /// A journey whose first step was due at `due` ended.

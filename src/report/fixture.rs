@@ -193,11 +193,13 @@ fn step(name: &str) -> Step {
         path: format!("/{name}"),
         headers: Vec::new(),
         body: Body::Empty,
-        expect: Expectation { statuses: vec![200] },
+        expect: Expectation { statuses: vec![200], checks: Vec::new() },
         extract: BTreeMap::new(),
         counts: BTreeMap::new(),
         think: ThinkTime::Exponential(Duration::from_millis(200)),
         timeout: Duration::from_secs(10),
+        follow_redirects: 0,
+        compressed: false,
     }
 }
 
@@ -220,10 +222,17 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
         description: "A shop on a usual day, then a sale: visitors look at products, collect some and check out."
             .to_owned(),
         variables: BTreeMap::new(),
+        data: BTreeMap::new(),
         set_up: Vec::new(),
+        tear_down: Vec::new(),
         observations: Vec::new(),
         conservation: vec![Conservation { counter: "units_sold".to_owned(), observation: "stock".to_owned() }],
-        journeys: vec![Journey { name: "buy".to_owned(), weight: 1.0, steps: STEPS.map(step).to_vec() }],
+        journeys: vec![Journey {
+            name: "buy".to_owned(),
+            weight: 1.0,
+            steps: STEPS.map(step).to_vec(),
+            groups: Vec::new(),
+        }],
         load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 512 },
         stages: vec![
             stage("usual", StageKind::Hold, 15.0, (12, 4)),

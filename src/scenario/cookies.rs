@@ -49,6 +49,11 @@ impl Cookies {
         }
     }
 
+    /// The value of the cookie of this name that was kept last.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().rfind(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
+    }
+
     /// The `cookie` header of a request for `request_path`, if it has any; longer paths first (RFC 6265 section 5.4).
     pub(super) fn header(&self, request_path: &str) -> Option<String> {
         let mut cookies: Vec<&Cookie> =
@@ -109,6 +114,12 @@ mod tests {
         assert_eq!(cookies.header("/").as_deref(), Some("a=2; b=1"));
         let cookies = jar(&[("/", "a=1; Path=/"), ("/", "a=; Path=/; Max-Age=0")]);
         assert_eq!(cookies.header("/"), None);
+    }
+
+    #[test]
+    fn the_value_kept_last_is_told() {
+        let cookies = jar(&[("/", "a=1; Path=/"), ("/", "b=2"), ("/x/", "a=3; Path=/x")]);
+        assert_eq!((cookies.value("a"), cookies.value("b"), cookies.value("c")), (Some("3"), Some("2"), None));
     }
 
     #[test]

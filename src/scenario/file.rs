@@ -1,8 +1,16 @@
 //! The scenario file as it is typed: one type for each thing that can be written, nothing checked but its shape. The
 //! docstrings here are what the JSON Schema tells an editor.
 
+mod steps;
+mod values;
+
+pub(super) use steps::{
+    CountFile, ExpectFile, ExtractFile, JsonExpectFile, RepeatFile, RepeatRangeFile, StepFile, TextExpectFile,
+};
+pub(super) use values::{DataFile, DataOrderFile, DecimalFile, TimestampFile, VariableFile};
+
 use super::load_file::{LoadFile, StageFile};
-use super::located::{Json, Located};
+use super::located::Located;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -20,10 +28,17 @@ pub(super) struct ScenarioFile {
     /// Values for templates, drawn anew for each journey; `${name}` puts one into a path, a header or a body.
     #[serde(default)]
     pub(super) variables: BTreeMap<String, Located<VariableFile>>,
+    /// Rows of CSV files by name; `${name.column}` puts a value of the journey's row into a path, a header or a body.
+    #[serde(default)]
+    pub(super) data: BTreeMap<String, Located<DataFile>>,
     /// Steps sent once before the load, in order, not measured. They may use constants, `${base_url}` and what
     /// earlier set-up steps extracted.
     #[serde(default)]
     pub(super) set_up: Vec<Located<StepFile>>,
+    /// Steps sent once after the load, in order, not measured, even when it was stopped. They know what the set-up
+    /// steps do, and what those extracted. One that fails is a warning.
+    #[serde(default)]
+    pub(super) tear_down: Vec<Located<StepFile>>,
     /// The ways through the service, mixed by weight.
     pub(super) journeys: Located<Vec<Located<JourneyFile>>>,
     /// How the load comes.
@@ -47,44 +62,6 @@ pub(super) struct ScenarioFile {
     pub(super) tune: Option<Located<TuneFile>>,
 }
 
-/// Where a variable's value comes from.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(super) enum VariableFile {
-    /// Always this value.
-    Constant(serde_json::Value),
-    /// One of these, each as likely as the others.
-    Choice(Vec<serde_json::Value>),
-    /// One of these, by weight.
-    Weighted(Vec<WeightedFile>),
-    /// A whole number between the two, both included.
-    Integer(IntegerFile),
-    /// An e-mail address of the form `user-<8 hex digits>@example.com`.
-    Email,
-    /// A random (version 4) UUID.
-    Uuid,
-}
-
-/// A value and its weight.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WeightedFile {
-    /// The value.
-    pub(super) value: serde_json::Value,
-    /// Its relative frequency.
-    pub(super) weight: Located<f64>,
-}
-
-/// A range of whole numbers, both ends included.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IntegerFile {
-    /// Smallest.
-    pub(super) from: i64,
-    /// Largest.
-    pub(super) to: i64,
-}
-
 /// One way through the service.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,74 +70,8 @@ pub(super) struct JourneyFile {
     pub(super) name: Located<String>,
     /// Relative frequency, above 0; 1 if left out.
     pub(super) weight: Option<Located<f64>>,
-    /// The requests in order.
+    /// The requests in order, and groups of them.
     pub(super) steps: Located<Vec<Located<StepFile>>>,
-}
-
-/// One request and what is expected of its answer. Exactly one of `get`, `post`, `put`, `patch`, `delete`, `head`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StepFile {
-    /// Unique in its journey; steps of the same name in several journeys are reported together.
-    pub(super) name: Located<String>,
-    /// Path and query of a GET request; a template.
-    pub(super) get: Option<Located<String>>,
-    /// Path and query of a POST request; a template.
-    pub(super) post: Option<Located<String>>,
-    /// Path and query of a PUT request; a template.
-    pub(super) put: Option<Located<String>>,
-    /// Path and query of a PATCH request; a template.
-    pub(super) patch: Option<Located<String>>,
-    /// Path and query of a DELETE request; a template.
-    pub(super) delete: Option<Located<String>>,
-    /// Path and query of a HEAD request; a template.
-    pub(super) head: Option<Located<String>>,
-    /// Headers; values are templates. Cookies are kept and sent without being asked for.
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, Located<String>>,
-    /// A JSON body whose strings are templates; `"${name}"` alone keeps the type of the value.
-    pub(super) json: Option<Located<Json>>,
-    /// What the answer must be; without it any status below 400.
-    pub(super) expect: Option<ExpectFile>,
-    /// What is kept of the answer, by variable name, for later steps of the journey.
-    #[serde(default)]
-    pub(super) extract: BTreeMap<String, Located<ExtractFile>>,
-    /// What the answer adds to which counter.
-    #[serde(default)]
-    pub(super) count: BTreeMap<String, Located<CountFile>>,
-    /// Pause after the answer: `200ms`, `100ms to 300ms` (uniform) or `exponential 200ms`; none if left out.
-    pub(super) think: Option<Located<String>>,
-    /// How long the whole answer may take; `30s` if left out.
-    pub(super) timeout: Option<Located<String>>,
-}
-
-/// What an answer must be.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ExpectFile {
-    /// The accepted statuses.
-    pub(super) status: Located<Vec<Located<u16>>>,
-}
-
-/// Where a variable's value is found in an answer.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(super) enum ExtractFile {
-    /// The first node of this JSONPath (RFC 9535) in the body.
-    Json(Located<String>),
-    /// The value of this header.
-    Header(Located<String>),
-}
-
-/// What an answer adds to a counter.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CountFile {
-    /// A whole number, or a JSONPath (RFC 9535) whose selected numbers are summed.
-    #[schemars(schema_with = "text_or_integer")]
-    pub(super) add: Located<String>,
-    /// Statuses of the answers that add; without it the statuses that the step expects.
-    pub(super) when_status: Option<Located<Vec<Located<u16>>>>,
 }
 
 /// A number the service is asked for before and after the load.

@@ -1,13 +1,19 @@
 //! The question, in a file: what load, which journeys, within which promises. A file as written becomes a valid
 //! `Scenario`, and a scenario with a seed becomes a `Plan`. Pure: no sockets and no clock; the only files read are the
-//! scenario itself and the log that it replays, once, when the scenario is loaded.
+//! scenario itself and those it names (rows, bodies, a log that it replays), once, when the scenario is loaded.
 
+mod answer;
 mod arrivals;
+mod condition;
 mod conversion;
 mod cookies;
 mod counter;
+mod data;
+mod decompress;
+mod draw;
 mod error;
 mod file;
+mod flow;
 mod level;
 mod load_file;
 mod load_model;
@@ -16,26 +22,35 @@ mod log;
 mod mix;
 mod model;
 mod notation;
+mod occasion;
 mod plan;
+mod redirect;
+mod render;
 mod replay;
 mod schema;
 mod script;
 mod session;
+mod step;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use crate::units::Billing;
 pub use arrivals::Arrival;
+pub use condition::Condition;
 pub use counter::{Amount, Conservation, Counter, Observation};
+pub use data::{DataOrder, DataSet};
 pub use error::{Problem, ScenarioError};
+pub use flow::{Group, Repeat, Turn};
 pub use load_model::{Arrivals, LoadModel, Sine, Stage, StageKind};
 pub use log::{BadLine, Column, LOG_ARRIVALS_MAX, Log, LogError, LogFormat, LogOptions, TimeUnit, read_log};
-pub use model::{
-    Body, Candidate, Expectation, Extraction, Field, Journey, Objective, Scenario, Service, ServiceSource, Slo,
-    SloMetric, Step, ThinkTime, Traffic, Tune,
-};
+pub use model::{Candidate, Journey, Objective, Scenario, Service, ServiceSource, Slo, SloMetric, Traffic, Tune};
+pub use occasion::Occasion;
 pub use plan::{Iteration, Plan, PlannedStage};
 pub use replay::{RecordedTimes, Replay};
 pub use schema::schema;
 pub use session::{Request, Session, StepFailure};
+pub use step::{
+    BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,
+    TimestampForm,
+};

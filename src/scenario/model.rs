@@ -1,6 +1,6 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{Conservation, Counter, LoadModel, Observation, Stage};
+use super::{Body, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,14 @@ pub struct Scenario {
     pub description: String,
     /// Variables drawn anew for each journey, by name.
     pub variables: BTreeMap<String, Field>,
+    /// Rows of files that give variables their values, by name.
+    #[serde(default)]
+    pub data: BTreeMap<String, DataSet>,
     /// Steps sent once before the load, not measured.
     pub set_up: Vec<Step>,
+    /// Steps sent once after the load, not measured.
+    #[serde(default)]
+    pub tear_down: Vec<Step>,
     /// The journeys, at least one, mixed by weight.
     pub journeys: Vec<Journey>,
     /// How the load comes.
@@ -52,106 +58,9 @@ pub struct Journey {
     pub weight: f64,
     /// Indices into [`Scenario::step_names`] follow the order journeys and steps are written in; at least one step.
     pub steps: Vec<Step>,
-}
-
-/// One request and what is expected of its answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// Name; steps of the same name in several journeys are reported together.
-    pub name: String,
-    /// HTTP method, upper case.
-    pub method: String,
-    /// Path and query as a template; absolute, starts with `/`.
-    pub path: String,
-    /// Headers as (name in lower case, template).
-    pub headers: Vec<(String, String)>,
-    /// What is sent.
-    pub body: Body,
-    /// What must come back.
-    pub expect: Expectation,
-    /// What is kept of the answer, by variable name.
-    pub extract: BTreeMap<String, Extraction>,
-    /// What its answers add to which counter, by the counter's name.
+    /// Stretches of `steps` that are sent on a condition or several times, outer ones before the inner ones they hold.
     #[serde(default)]
-    pub counts: BTreeMap<String, Counter>,
-    /// Pause between this step's answer and the next step's due time.
-    pub think: ThinkTime,
-    /// The answer must be complete this long after the sending, else the outcome is "timed out".
-    pub timeout: Duration,
-}
-
-/// The body of a request.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Body {
-    /// No body.
-    #[default]
-    Empty,
-    /// JSON whose strings are templates. A string that is one whole template keeps the value's type:
-    /// `"${product}"` with the variable 4 becomes the number 4.
-    Json(serde_json::Value),
-}
-
-/// What an answer must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expectation {
-    /// Accepted status codes; empty means any below 400.
-    pub statuses: Vec<u16>,
-}
-
-/// Where a variable's value is found in an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Extraction {
-    /// The first node of this `JSONPath` (RFC 9535) in the body.
-    Json(String),
-    /// The value of this header.
-    Header(String),
-}
-
-/// Where a variable's value comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Field {
-    /// Always this value.
-    Constant(serde_json::Value),
-    /// One of these, by weight.
-    Choice {
-        /// The values, at least one.
-        values: Vec<serde_json::Value>,
-        /// Their weights, as many as values, each at least 0 and their sum above 0.
-        weights: Vec<f64>,
-    },
-    /// A whole number, both ends included.
-    Integer {
-        /// Smallest.
-        from: i64,
-        /// Largest.
-        to: i64,
-    },
-    /// An e-mail address of the form `user-<8 hex digits>@example.com`.
-    Email,
-    /// A random (version 4) UUID.
-    Uuid,
-}
-
-/// A pause.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum ThinkTime {
-    /// Always this long; zero for none.
-    Constant(Duration),
-    /// Uniform between the two.
-    Uniform {
-        /// Shortest.
-        from: Duration,
-        /// Longest.
-        to: Duration,
-    },
-    /// Exponential with this mean.
-    Exponential(Duration),
+    pub groups: Vec<Group>,
 }
 
 /// A promise: `metric < bound`.
@@ -298,7 +207,25 @@ impl Scenario {
         names.into_iter().collect()
     }
 
-    /// Mean number of steps (requests) of an arrival, with the journeys' own weights.
+    /// The scenario without what was in the files that it names: as it is saved.
+    #[must_use]
+    pub fn without_content(&self) -> Self {
+        let mut bare = self.clone();
+        bare.data.values_mut().for_each(|data| data.rows = Vec::new());
+        let journeys = bare.journeys.iter_mut().map(|journey| &mut journey.steps);
+        for steps in journeys.chain([&mut bare.set_up, &mut bare.tear_down]) {
+            for step in steps {
+                if let Body::File(file) = &mut step.body {
+                    file.content = bytes::Bytes::new();
+                }
+            }
+        }
+        bare
+    }
+
+    /// Mean number of steps (requests) of an arrival, with the journeys' own weights. Repeats count as often as they are
+    /// drawn in the mean, steps on a condition as sent, and repeats until one as a single round: how often those are
+    /// depends on the answers.
     #[must_use]
     pub fn steps_per_arrival(&self) -> f64 {
         self.steps_per_arrival_of(&[])
@@ -309,7 +236,17 @@ impl Scenario {
     pub fn steps_per_arrival_of(&self, mix: &[f64]) -> f64 {
         let weights: Vec<f64> =
             if mix.is_empty() { self.journeys.iter().map(|journey| journey.weight).collect() } else { mix.to_vec() };
-        let steps = self.journeys.iter().zip(&weights).map(|(journey, weight)| weight * journey.steps.len() as f64);
+        let steps = self.journeys.iter().zip(&weights).map(|(journey, weight)| weight * journey.steps_mean());
         steps.sum::<f64>() / weights.iter().sum::<f64>()
+    }
+}
+
+impl Journey {
+    /// Mean number of steps that are sent, as [`Scenario::steps_per_arrival`] counts them.
+    fn steps_mean(&self) -> f64 {
+        let rounds = |step: usize| -> f64 {
+            self.groups.iter().filter(|group| group.holds(step)).map(Group::rounds_mean).product()
+        };
+        (0..self.steps.len()).map(rounds).sum()
     }
 }

@@ -1,7 +1,7 @@
 //! The small notations of a scenario file: durations, sizes, pauses and promises. Each parser gives the value, or what
 //! is wrong and how to mend it.
 
-use super::{SloMetric, ThinkTime};
+use super::{BODY_BYTES_MAX, SloMetric, ThinkTime};
 use crate::units::Gib;
 use std::time::Duration;
 
@@ -62,6 +62,26 @@ pub(super) fn size(text: &str) -> Result<Gib, Complaint> {
     split_number(text)
         .and_then(|(number, unit)| Some(Gib(number * gib_per_unit(unit)?)))
         .ok_or_else(|| complain(format!("`{text}` is not a size"), "write a number with a unit: 512MiB or 2GiB"))
+}
+
+/// `4096B`, `64KiB`, `2MiB`: a number of bytes.
+pub(super) fn bytes(text: &str) -> Result<usize, Complaint> {
+    let bytes_per_unit = |unit: &str| match unit {
+        "B" => Some(1.0),
+        "KiB" => Some(1024.0),
+        "MiB" => Some(1024.0 * 1024.0),
+        _ => None,
+    };
+    let parsed = split_number(text).and_then(|(number, unit)| Some(number * bytes_per_unit(unit)?));
+    match parsed {
+        Some(bytes) if bytes <= BODY_BYTES_MAX as f64 => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 16 MiB")]
+            let bytes = bytes.round() as usize;
+            Ok(bytes)
+        }
+        Some(_) => Err(complain(format!("no body holds `{text}`"), "16MiB are the most: a larger body always fails")),
+        None => Err(complain(format!("`{text}` is not a size"), "write a number with a unit: 4096B, 64KiB or 2MiB")),
+    }
 }
 
 /// `200ms`, `100ms to 300ms`, `exponential 200ms`.
@@ -183,6 +203,10 @@ mod tests {
         assert_eq!(size("512MiB"), Ok(Gib(0.5)));
         assert_eq!(size("2Gi"), Ok(Gib(2.0)));
         assert!(size("512").is_err());
+        assert_eq!([bytes("12B"), bytes("64KiB"), bytes("16 MiB")], [Ok(12), Ok(65_536), Ok(BODY_BYTES_MAX)]);
+        for wrong in ["12", "12kb", "17MiB", "-1B", ""] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
         assert!(size("512MB").is_err());
     }
 

@@ -22,7 +22,7 @@ use super::level::Level;
 use super::mix::Mix;
 use super::replay::ReplaySeries;
 use super::script::Script;
-use super::{Arrival, LoadModel, Scenario, StepFailure, session};
+use super::{Arrival, LoadModel, Scenario, StepFailure, answer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -305,7 +305,7 @@ impl Plan {
     /// When the scenario has no such observation.
     pub fn observed(&self, observation: usize, body: &[u8]) -> Result<i64, StepFailure> {
         let name = &self.scenario.observations[observation].name;
-        session::observed(name, &self.script.sums[observation], body)
+        answer::observed(name, &self.script.sums[observation], body)
     }
 
     pub(super) fn script(&self) -> &Arc<Script> {

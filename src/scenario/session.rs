@@ -1,17 +1,16 @@
 //! One journey under way: its variables, its cookies and its draws; renders each step's request and judges each answer.
 
+use super::answer::Answer;
 use super::cookies::Cookies;
+use super::flow::{Position, Turn};
 use super::plan::Plan;
-use super::script::{
-    self, Add, BASE_URL_SLOT, Extract, Part, Query, Script, ScriptStep, Source, is_legal_in_header, is_unreserved,
-    json_escaped, percent_encoded,
-};
-use super::{Field, ThinkTime};
+use super::render::{Form, rendered};
+use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
+use super::{Field, Occasion, ThinkTime, draw, redirect};
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +38,18 @@ pub enum StepFailure {
         /// What was expected, as text.
         expected: String,
     },
+    /// Something else that the step expects does not hold.
+    #[error("{cause}")]
+    Expectation {
+        /// What, in the words of the scenario.
+        cause: String,
+    },
+    /// A redirect that the step would follow leads nowhere it may go.
+    #[error("redirect not followed: {cause}")]
+    Redirect {
+        /// Why: too many, or to another origin.
+        cause: &'static str,
+    },
     /// Nothing to extract a variable from.
     #[error("nothing to extract {variable:?} from: {cause}")]
     Extraction {
@@ -58,10 +69,11 @@ pub enum StepFailure {
 }
 
 /// Which steps a session sends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Course {
     Journey(usize),
     SetUp,
+    TearDown,
     Observations,
 }
 
@@ -74,45 +86,96 @@ pub struct Session {
     /// The variables' values, by slot.
     values: Vec<Value>,
     cookies: Cookies,
+    position: Position,
     /// Path of the latest request, which cookies without a path belong to.
     path: String,
+    /// Redirects that were followed since the step's own request, and the method that the last one was followed with.
+    hops: u32,
+    hop_method: Option<&'static str>,
     counts: Vec<(usize, i64)>,
 }
 
 impl Session {
-    /// Starts `journey` (an index into `Scenario::journeys`): draws its variables from `draws`. `base_url` is the
-    /// target's address; a slash at its end is left out.
+    /// Starts the journey of `occasion`: draws its variables from `draws`. `base_url` is the target's address; a slash
+    /// at its end is left out.
     #[must_use]
-    pub fn new(plan: &Plan, journey: usize, draws: ChaCha8Rng, base_url: &str) -> Self {
-        Self::start(plan, Course::Journey(journey), draws, base_url)
+    pub fn new(plan: &Plan, occasion: &Occasion, mut draws: ChaCha8Rng, base_url: &str) -> Self {
+        let script = Arc::clone(plan.script());
+        let mut values = vec![Value::Null; script.slots];
+        for (slot, field) in &script.fields {
+            values[*slot] = draw::draw(field, occasion, &mut draws);
+        }
+        for (name, columns) in &script.data {
+            let row = plan.scenario().data.get(name).and_then(|data| data.row(occasion, &mut draws));
+            for (slot, column) in columns {
+                values[*slot] = row.and_then(|row| row.get(*column)).cloned().unwrap_or(Value::Null);
+            }
+        }
+        let flow = script.flows.get(occasion.journey).and_then(Option::as_ref);
+        let position = flow.map(|flow| flow.start(&mut draws)).unwrap_or_default();
+        let course = Course::Journey(occasion.journey);
+        Self { position, ..Self::start(script, course, draws, values, base_url) }
     }
 
     /// Starts the set-up steps, which share one session. Only constants have values.
     #[must_use]
     pub fn set_up(plan: &Plan, base_url: &str) -> Self {
-        Self::start(plan, Course::SetUp, plan.draws_of_set_up(), base_url)
+        Self::off_path(plan, Course::SetUp, base_url)
+    }
+
+    /// Goes on with the tear-down steps: they know what the set-up steps of this session extracted, and its cookies.
+    #[must_use]
+    pub fn into_tear_down(self) -> Self {
+        Self { course: Course::TearDown, position: Position::default(), path: "/".to_owned(), ..self }
     }
 
     /// Starts a round of observations: step i asks for `Scenario::observations[i]`, and
     /// [`Plan::observed`] tells the number in its answer.
     #[must_use]
     pub fn observe(plan: &Plan, base_url: &str) -> Self {
-        Self::start(plan, Course::Observations, plan.draws_of_set_up(), base_url)
+        Self::off_path(plan, Course::Observations, base_url)
     }
 
-    fn start(plan: &Plan, course: Course, mut draws: ChaCha8Rng, base_url: &str) -> Self {
+    fn off_path(plan: &Plan, course: Course, base_url: &str) -> Self {
         let script = Arc::clone(plan.script());
         let mut values = vec![Value::Null; script.slots];
+        for (slot, field) in &script.fields {
+            if let Field::Constant(value) = field {
+                values[*slot] = value.clone();
+            }
+        }
+        Self::start(script, course, plan.draws_of_set_up(), values, base_url)
+    }
+
+    fn start(script: Arc<Script>, course: Course, draws: ChaCha8Rng, mut values: Vec<Value>, base_url: &str) -> Self {
         if let Some(value) = values.get_mut(BASE_URL_SLOT) {
             *value = Value::from(base_url.trim_end_matches('/'));
         }
-        let in_journey = matches!(course, Course::Journey(_));
-        for (slot, field) in &script.fields {
-            if in_journey || matches!(field, Field::Constant(_)) {
-                values[*slot] = script::draw(field, &mut draws);
-            }
+        Self {
+            script,
+            course,
+            draws,
+            values,
+            cookies: Cookies::default(),
+            position: Position::default(),
+            path: "/".to_owned(),
+            hops: 0,
+            hop_method: None,
+            counts: Vec::new(),
         }
-        Self { script, course, draws, values, cookies: Cookies::default(), path: "/".to_owned(), counts: Vec::new() }
+    }
+
+    /// Tells where the journey goes on from where it is, by the variables as they are now: to be asked until it names a
+    /// step to send, or the end.
+    pub fn turn(&mut self) -> Turn {
+        let flow = match self.course {
+            Course::Journey(journey) => self.script.flows.get(journey).and_then(Option::as_ref),
+            _ => None,
+        };
+        match flow {
+            Some(flow) => flow.turn(&mut self.position, &self.values),
+            None => self.position.straight_on(self.steps(&self.script).len()),
+        }
     }
 
     /// Renders the request of the journey's `step` (an index into its steps) with the variables as they are now.
@@ -122,29 +185,73 @@ impl Session {
     #[must_use]
     pub fn request(&mut self, step: usize) -> Request {
         let script = Arc::clone(&self.script);
-        let step = self.step(&script, step);
-        let path = self.rendered(&step.path, |text| percent_encoded(text, is_unreserved));
-        let mut headers: Vec<(String, String)> = step
-            .headers
-            .iter()
-            .map(|(name, parts)| (name.clone(), self.rendered(parts, |text| percent_encoded(text, is_legal_in_header))))
-            .collect();
+        let step = &self.steps(&script)[step];
+        (self.hops, self.hop_method) = (0, None);
+        let path = rendered(&step.path, &self.values, Form::Path);
+        self.request_to(step, path)
+    }
+
+    /// The step's request to a path that may be another one than its own.
+    fn request_to(&mut self, step: &ScriptStep, path: String) -> Request {
+        let values = &self.values;
+        let render = |(name, parts): &(String, Vec<_>)| (name.clone(), rendered(parts, values, Form::Header));
+        let mut headers: Vec<(String, String)> = step.headers.iter().map(render).collect();
         // A step that names its cookies itself means them instead of the jar's.
         if !headers.iter().any(|(name, _)| name == "cookie")
             && let Some(cookies) = self.cookies.header(&path)
         {
             headers.push(("cookie".to_owned(), cookies));
         }
-        let body = Bytes::from(self.rendered(&step.body, json_escaped));
         self.path.clone_from(&path);
+        if let Some(method) = self.hop_method {
+            headers.retain(|(name, _)| !name.starts_with("content-"));
+            return Request { method: method.to_owned(), path, headers, body: Bytes::new() };
+        }
+        let body = match &step.body {
+            ScriptBody::Fixed(bytes) => bytes.clone(),
+            ScriptBody::Json(parts) => Bytes::from(rendered(parts, values, Form::Json)),
+            ScriptBody::Text(parts) => Bytes::from(rendered(parts, values, Form::Plain)),
+            ScriptBody::Form(parts) => Bytes::from(rendered(parts, values, Form::Urlencoded)),
+        };
         Request { method: step.method.clone(), path, headers, body }
+    }
+
+    /// The request that follows an answer to `step` when that is a redirect which the step follows. `None` when it is to
+    /// be judged by [`Self::accept`].
+    ///
+    /// # Errors
+    /// When there were too many redirects, or this one leads away from the target.
+    ///
+    /// # Panics
+    /// When the journey has no such step.
+    pub fn redirected(
+        &mut self,
+        step: usize,
+        status: u16,
+        headers: &http::HeaderMap,
+    ) -> Result<Option<Request>, StepFailure> {
+        let script = Arc::clone(&self.script);
+        let step = &self.steps(&script)[step];
+        if step.follow_redirects == 0 || !redirect::is_one(status) {
+            return Ok(None);
+        }
+        let Some(location) = headers.get(http::header::LOCATION) else { return Ok(None) };
+        self.cookies.keep(headers, &self.path);
+        if self.hops == step.follow_redirects {
+            return Err(StepFailure::Redirect { cause: "more of them than the step follows" });
+        }
+        let base = self.values[BASE_URL_SLOT].as_str().unwrap_or_default();
+        let path = redirect::path(base, &self.path, location).map_err(|cause| StepFailure::Redirect { cause })?;
+        self.hops += 1;
+        self.hop_method = self.hop_method.or_else(|| redirect::method(status, &step.method));
+        Ok(Some(self.request_to(step, path)))
     }
 
     /// Judges an answer, keeps its cookies, what the step extracts and what it counts.
     ///
     /// # Errors
-    /// When the status is not expected, or a variable or counter cannot be told. Counters whose statuses match are
-    /// added to even when the status was not expected: a sale is a sale.
+    /// When the status is not expected, something else does not hold, or a variable or counter cannot be told. Counters
+    /// whose statuses match are added to even when the status was not expected: a sale is a sale.
     ///
     /// # Panics
     /// When the journey has no such step.
@@ -156,7 +263,7 @@ impl Session {
         body: &[u8],
     ) -> Result<(), StepFailure> {
         let script = Arc::clone(&self.script);
-        let step = self.step(&script, step);
+        let step = &self.steps(&script)[step];
         self.cookies.keep(headers, &self.path);
         let mut answer = Answer::new(headers, body);
         let accepted = step.accepts(status);
@@ -164,8 +271,9 @@ impl Session {
         if !accepted {
             return Err(StepFailure::Status { status, expected: step.expected() });
         }
+        answer.check(&step.checks, &self.values)?;
         for extract in &step.extract {
-            self.values[extract.slot] = answer.extract(extract)?;
+            self.values[extract.slot] = answer.extract(extract, &self.cookies)?;
         }
         counted
     }
@@ -206,9 +314,7 @@ impl Session {
     /// When the journey has no such step.
     #[must_use]
     pub fn think_time(&mut self, step: usize) -> Duration {
-        let script = Arc::clone(&self.script);
-        let think = self.step(&script, step).think;
-        match think {
+        match self.steps(&self.script)[step].think {
             ThinkTime::Constant(length) => length,
             ThinkTime::Uniform { from, to } => from + to.saturating_sub(from).mul_f64(self.draws.random::<f64>()),
             ThinkTime::Exponential(mean) => mean.mul_f64(super::arrivals::exponential(&mut self.draws)),
@@ -216,101 +322,14 @@ impl Session {
     }
 
     /// The steps of this session's course.
-    fn step<'a>(&self, script: &'a Script, step: usize) -> &'a ScriptStep {
-        let steps = match self.course {
+    fn steps<'a>(&self, script: &'a Script) -> &'a [ScriptStep] {
+        match self.course {
             Course::Journey(journey) => &script.journeys[journey],
             Course::SetUp => &script.set_up,
+            Course::TearDown => &script.tear_down,
             Course::Observations => &script.observations,
-        };
-        &steps[step]
-    }
-
-    /// Fills a template in; `form` puts the text of a value into the form of its surroundings.
-    fn rendered(&self, parts: &[Part], form: impl Fn(&str) -> String) -> String {
-        let mut text = String::new();
-        for part in parts {
-            match part {
-                Part::Text(constant) => text.push_str(constant),
-                Part::Value(slot) => text.push_str(&form(&plain(&self.values[*slot]))),
-                Part::Json(slot) => text.push_str(&self.values[*slot].to_string()),
-            }
         }
-        text
     }
-}
-
-/// A value as text: strings without quotes, null as nothing.
-fn plain(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => Cow::Borrowed(text),
-        Value::Null => Cow::Borrowed(""),
-        other => Cow::Owned(other.to_string()),
-    }
-}
-
-const NOT_JSON: &str = "the body is not JSON";
-const NO_NODE: &str = "the JSONPath selects nothing";
-const NO_NUMBER: &str = "the JSONPath selects something that is not a whole number";
-const NO_HEADER: &str = "the header is missing";
-
-/// An answer whose body is parsed when it is first asked for, and once.
-struct Answer<'a> {
-    headers: &'a http::HeaderMap,
-    body: &'a [u8],
-    json: Parsed,
-}
-
-/// The body as JSON.
-enum Parsed {
-    NotYet,
-    NotJson,
-    Json(Value),
-}
-
-impl<'a> Answer<'a> {
-    fn new(headers: &'a http::HeaderMap, body: &'a [u8]) -> Self {
-        Self { headers, body, json: Parsed::NotYet }
-    }
-
-    fn json(&mut self) -> Result<&Value, &'static str> {
-        if matches!(self.json, Parsed::NotYet) {
-            self.json = serde_json::from_slice(self.body).map_or(Parsed::NotJson, Parsed::Json);
-        }
-        if let Parsed::Json(value) = &self.json { Ok(value) } else { Err(NOT_JSON) }
-    }
-
-    fn sum(&mut self, query: &Query) -> Result<i64, &'static str> {
-        sum(query, self.json()?)
-    }
-
-    fn extract(&mut self, extract: &Extract) -> Result<Value, StepFailure> {
-        let found = match &extract.from {
-            Source::Json(query) => self
-                .json()
-                .and_then(|json| query.as_ref().and_then(|path| path.query(json).first().cloned()).ok_or(NO_NODE)),
-            Source::Header(name) => self
-                .headers
-                .get(name.as_str())
-                .map(|value| Value::from(String::from_utf8_lossy(value.as_bytes())))
-                .ok_or(NO_HEADER),
-        };
-        found.map_err(|cause| StepFailure::Extraction { variable: extract.variable.clone(), cause: cause.to_owned() })
-    }
-}
-
-/// The sum of the whole numbers that a `JSONPath` selects.
-fn sum(query: &Query, json: &Value) -> Result<i64, &'static str> {
-    let nodes = query.as_ref().map(|path| path.query(json).all()).unwrap_or_default();
-    if nodes.is_empty() {
-        return Err(NO_NODE);
-    }
-    nodes.iter().try_fold(0_i64, |sum, node| sum.checked_add(node.as_i64()?)).ok_or(NO_NUMBER)
-}
-
-/// The number that an observation's answer holds.
-pub(super) fn observed(name: &str, query: &Query, body: &[u8]) -> Result<i64, StepFailure> {
-    let number = serde_json::from_slice(body).map_err(|_| NOT_JSON).and_then(|json| sum(query, &json));
-    number.map_err(|cause| StepFailure::Count { name: name.to_owned(), cause: cause.to_owned() })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) fn parse(template: &str) -> Result<Vec<Piece>, String> {
         let inside = &rest[at + 2..];
         let end = inside.find('}').ok_or_else(|| rest[at..].to_owned())?;
         let name = &inside[..end];
-        if !is_name(name) {
+        if !is_reference(name) {
             return Err(format!("${{{name}}}"));
         }
         if !text.is_empty() {
@@ -51,6 +51,14 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// What a template may refer to: a variable, or a column of data as `name.column`.
+pub(super) fn is_reference(reference: &str) -> bool {
+    match reference.split_once('.') {
+        Some((name, column)) => is_name(name) && is_name(column),
+        None => is_name(reference),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +77,7 @@ mod tests {
         assert_eq!(parse("/a/${id}/b?c=${d}"), Ok(vec![text("/a/"), variable("id"), text("/b?c="), variable("d")]));
         assert_eq!(parse("$1 costs ${price}$"), Ok(vec![text("$1 costs "), variable("price"), text("$")]));
         assert_eq!(parse("$${id} and ${id}"), Ok(vec![text("${id} and "), variable("id")]));
+        assert_eq!(parse("${users.email}!"), Ok(vec![variable("users.email"), text("!")]));
         assert_eq!(parse(""), Ok(vec![]));
     }
 
@@ -76,7 +85,9 @@ mod tests {
     fn what_is_no_template_is_told() {
         assert_eq!(parse("/a/${id"), Err("${id".to_owned()));
         assert_eq!(parse("/a/${}"), Err("${}".to_owned()));
-        assert_eq!(parse("/a/${a b}"), Err("${a b}".to_owned()));
+        for wrong in ["${a b}", "${a.}", "${.b}", "${a.b.c}"] {
+            assert_eq!(parse(&format!("/a/{wrong}")), Err(wrong.to_owned()));
+        }
     }
 
     proptest! {

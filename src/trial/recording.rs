@@ -37,7 +37,7 @@ pub struct Recording {
     pub intervals: Vec<Interval>,
     /// Failures by step and cause, most frequent first.
     pub failures: Vec<Failure>,
-    /// Set-up requests sent before the load, not in any other figure.
+    /// Requests around the load: set-up, tear-down and observations, in the answers and in no other figure.
     pub set_up_requests: u64,
     /// Sum of the service times of every request that was sent, set-up included, in seconds.
     pub service_time_sum_s: f64,
@@ -56,6 +56,9 @@ pub struct Recording {
     pub host_cpu_share: Option<f64>,
     /// Share (0 to 1) of the host's CPU time that the hypervisor took (steal), if it could be read.
     pub host_steal_share: Option<f64>,
+    /// What went wrong beside the load, such as a tear-down step; the measurement is none the worse for it.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
     /// Which shard of the plan this is; none for the whole plan.
@@ -123,8 +126,13 @@ pub struct Times {
 pub struct StepRecording {
     /// Its name.
     pub name: String,
-    /// Warm-up included.
+    /// Warm-up included. A step that is repeated is planned as often as it comes due, one whose condition does not hold
+    /// is not planned.
     pub books: Books,
+    /// How often its condition did not hold, or a repeat was drawn as none: taken out of the plan, and in no other
+    /// figure. Warm-up included.
+    #[serde(default)]
+    pub skipped: u64,
     /// Measured requests only, of all classes: what SLOs judge.
     pub times: Times,
     /// The class of all measured requests, when they had but one: `times` is then its times.

@@ -70,11 +70,12 @@ pub fn value_is_saved(variable: &str) -> bool {
 }
 
 /// The scenario as a study is saved with it: of the service's environment all names, but only the values that
-/// [`value_is_saved`] allows; `(not saved)` stands for the others. A scenario read from its file equals the saved one
-/// when both are redacted.
+/// [`value_is_saved`] allows; `(not saved)` stands for the others. Of files that it names, rows of data and bodies, only
+/// what tells whether they are still the same. A scenario read from its file equals the saved one when both are
+/// redacted.
 #[must_use]
 pub fn redacted_scenario(scenario: &Scenario) -> Scenario {
-    let mut redacted = scenario.clone();
+    let mut redacted = scenario.without_content();
     let variables = redacted.service.iter_mut().flat_map(|service| &mut service.env);
     for (_, value) in variables.filter(|(name, _)| !value_is_saved(name)) {
         NOT_SAVED.clone_into(value);

@@ -1,6 +1,10 @@
 //! The one conversion from what is typed to what it means. It goes on after a problem wherever it can, so that one look
 //! at a file finds all that is wrong with it; nothing of a file with problems leaves this module.
 
+mod answers;
+mod bodies;
+mod data;
+mod flow;
 mod load;
 mod replay;
 mod service;
@@ -12,12 +16,13 @@ mod variables;
 pub(super) use variables::BASE_URL;
 
 use super::error::{Problems, ScenarioError, from_yaml_reader, offer};
-use super::file::{ConservationFile, ObservationFile, ScenarioFile};
+use super::file::{ConservationFile, LoadFile, ObservationFile, OpenFile, ScenarioFile, UnitFile};
 use super::located::{Located, Location};
 use super::notation::Complaint;
 use super::{Conservation, LoadModel, Observation, Scenario};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use steps::Surroundings;
 
 /// Longest name of a scenario: it becomes part of revision names, which Cloud Run limits to 63 characters.
 const NAME_LENGTH_MAX: usize = 40;
@@ -53,16 +58,23 @@ impl Scenario {
 
 /// `None` only with a problem noted.
 fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option<Scenario> {
+    let folder = path.parent().unwrap_or(Path::new(""));
     check_name(&file.name, problems);
     let variables = variables::variables(&file.variables, problems);
-    let set_up = steps::set_up(&file.set_up, &file.variables, problems);
-    let journeys = steps::journeys(file, problems);
-    let observations = observations(file, problems);
+    let data = data::data(&file.data, folder, problems);
+    let columns = data::columns(&file.data, &data);
+    let requests_are_planned = matches!(file.load, LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }));
+    let surroundings = Surroundings { variables: &file.variables, columns: &columns, folder, requests_are_planned };
+    let (set_up, tear_down) = steps::around_load(file, surroundings, problems);
+    let journeys = steps::journeys(file, surroundings, problems);
+    let observations = observations(file, surroundings, problems);
     let mut scenario = Scenario {
         name: file.name.value.clone(),
         description: file.description.clone(),
         variables,
+        data,
         set_up,
+        tear_down,
         journeys,
         load: LoadModel::Closed,
         stages: Vec::new(),
@@ -77,7 +89,10 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
         return None;
     }
     (scenario.load, scenario.stages) = load::load(file, path, &scenario, problems);
-    scenario.slos = load::slos(&file.slos, &scenario.step_names(), problems);
+    data::check_virtual_users(&file.data, &scenario, problems);
+    // A step without a name has been told of.
+    let named_steps: Vec<&str> = scenario.step_names().into_iter().filter(|name| !name.is_empty()).collect();
+    scenario.slos = load::slos(&file.slos, &named_steps, problems);
     scenario.traffic = load::traffic(file, problems);
     scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));
     scenario.tune = file.tune.as_ref().map(|tune| service::tune(&tune.value, problems));
@@ -105,14 +120,14 @@ fn check_name(name: &Located<String>, problems: &mut Problems) {
     }
 }
 
-fn observations(file: &ScenarioFile, problems: &mut Problems) -> Vec<Observation> {
+fn observations(file: &ScenarioFile, surroundings: Surroundings<'_>, problems: &mut Problems) -> Vec<Observation> {
     unique(file.observe.iter().map(|observation| &observation.value.name), "observation", problems);
     file.observe
         .iter()
         .map(|observation| {
             let ObservationFile { name, get, headers, sum } = &observation.value;
-            steps::check_json_path(&sum.value, sum.at, problems);
-            let step = steps::observation(name, get, headers, &file.variables, problems);
+            answers::check_json_path(&sum.value, sum.at, problems);
+            let step = steps::observation(name, get, headers, surroundings, problems);
             Observation { name: name.value.clone(), step, sum: sum.value.clone() }
         })
         .collect()

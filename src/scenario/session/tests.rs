@@ -1,11 +1,15 @@
 //! That requests are what the templates say, and answers are judged as the steps say.
 
-use super::super::{Plan, Scenario, StepFailure};
+use super::super::answer::{NO_HEADER, NO_NODE, NO_NUMBER, NOT_JSON};
+use super::super::{Extraction, Plan, Scenario, Source, StepFailure};
 use super::*;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use std::path::Path;
+
+mod answers;
+mod requests;
 
 const SCENARIO: &str = r#"
 name: s
@@ -49,8 +53,14 @@ fn plan() -> Plan {
     Plan::new(std::sync::Arc::new(scenario), 1, 1.0)
 }
 
+/// The journey of this index, begun as the first arrival.
+fn occasion(journey: usize) -> Occasion {
+    let load_start = jiff::Timestamp::UNIX_EPOCH;
+    Occasion { journey, index: 0, virtual_user: None, load_start, due: Duration::ZERO }
+}
+
 fn session(seed: u64) -> Session {
-    Session::new(&plan(), 0, ChaCha8Rng::seed_from_u64(seed), "http://127.0.0.1:8080/")
+    Session::new(&plan(), &occasion(0), ChaCha8Rng::seed_from_u64(seed), "http://127.0.0.1:8080/")
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
@@ -91,7 +101,7 @@ fn values_take_the_form_of_their_surroundings() {
 
 #[test]
 fn a_step_may_name_its_own_content_type_and_cookies() {
-    let mut session = Session::new(&plan(), 1, ChaCha8Rng::seed_from_u64(1), "http://h");
+    let mut session = Session::new(&plan(), &occasion(1), ChaCha8Rng::seed_from_u64(1), "http://h");
     let mut headers = HeaderMap::new();
     headers.append("set-cookie", HeaderValue::from_static("jar=1; Path=/"));
     let request = session.request(0);
@@ -190,7 +200,7 @@ fn choices_come_by_weight() {
     let field =
         Field::Choice { values: vec!["red".into(), "blue".into(), "never".into()], weights: vec![1.0, 3.0, 0.0] };
     let mut draws = ChaCha8Rng::seed_from_u64(9);
-    let values: Vec<Value> = (0..10_000).map(|_| script::draw(&field, &mut draws)).collect();
+    let values: Vec<Value> = (0..10_000).map(|_| draw::draw(&field, &occasion(0), &mut draws)).collect();
     let blue = values.iter().filter(|value| *value == "blue").count() as f64 / 10_000.0;
     assert!((blue - 0.75).abs() < 5.0 * (0.75 * 0.25 / 10_000_f64).sqrt(), "{blue}");
     assert!(!values.contains(&"never".into()));
@@ -211,9 +221,9 @@ fn a_scenario_that_was_not_checked_makes_no_panic() {
     let mut scenario = plan().scenario().as_ref().clone();
     let step = &mut scenario.journeys[0].steps[0];
     step.path = "/${nobody}/${".to_owned();
-    step.extract.insert("x".to_owned(), super::super::Extraction::Json("not a path".to_owned()));
+    step.extract.insert("x".to_owned(), Extraction { from: Source::Json("not a path".to_owned()), optional: false });
     let plan = Plan::new(std::sync::Arc::new(scenario), 1, 1.0);
-    let mut session = Session::new(&plan, 0, plan.draws_of_arrival(0), "http://h");
+    let mut session = Session::new(&plan, &occasion(0), plan.draws_of_arrival(0), "http://h");
     assert!(session.request(0).path.starts_with("/$%7Bnobody%7D"));
     session.accept(0, 200, &with_etag(), TOKEN).unwrap_err();
 }

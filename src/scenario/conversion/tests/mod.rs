@@ -2,6 +2,7 @@
 
 mod load;
 mod replay;
+mod scripting;
 mod service;
 mod shape;
 mod steps;
@@ -105,6 +106,22 @@ fn a_scenario_survives_being_saved() {
         let saved = serde_json::to_string(&scenario).unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&saved).unwrap(), scenario);
     }
+}
+
+/// What was in the files that a scenario names may hold secrets: a study keeps only whether they changed.
+#[test]
+fn what_is_saved_of_files_is_whether_they_changed() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/guests.yaml"));
+    let scenario = Scenario::load(path).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(scenario.data["customers"].rows.len(), 5);
+    let saved = serde_json::to_string(&scenario.without_content()).unwrap();
+    assert!(!saved.contains("grace@example.com"), "{saved}");
+    assert_eq!(serde_json::from_str::<Scenario>(&saved).unwrap(), scenario.without_content());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(path, folder.path().join("guests.yaml")).unwrap();
+    std::fs::write(folder.path().join("customers.csv"), "email,name,city,age\ng@x,G,NY,1\n").unwrap();
+    let other = Scenario::load(&folder.path().join("guests.yaml")).unwrap();
+    assert_ne!(other.without_content(), scenario.without_content());
 }
 
 #[test]

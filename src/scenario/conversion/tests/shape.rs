@@ -30,7 +30,7 @@ fn a_file_of_the_wrong_shape_is_told() {
     hint: did you mean `open`?
     ");
     insta::assert_snapshot!(refusal("extract: {token: {json: $.csrfToken}}", "extract: {token: {jsonpath: $.csrfToken}}"), @r"
-    shop.yaml:13:27: unknown word `jsonpath`
+    shop.yaml:13:27: unknown key `jsonpath`
 
     hint: did you mean `json`?
     ");

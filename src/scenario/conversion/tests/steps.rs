@@ -5,9 +5,13 @@ use super::refusal;
 #[test]
 fn steps_that_cannot_be_are_told() {
     insta::assert_snapshot!(refusal("name: pay\n        ", ""), @r"
-    shop.yaml:21:9: beside this key the key `name` is missing
+    shop.yaml:15:9: this step has no `name`
 
-    hint: add `name: …`; scenarios/README.md describes it
+    hint: add `name: …`: a step is reported by its name
+
+    shop.yaml:27:21: `pay.p99 < 300ms` speaks of a step `pay`, which no journey has
+
+    hint: there is only `look`
     ");
     insta::assert_snapshot!(refusal("post: /pay", "path: /pay"), @r"
     shop.yaml:16:9: unknown key `path`

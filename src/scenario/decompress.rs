@@ -1,0 +1,101 @@
+//! Bodies without their compression, as `content-encoding` tells it (RFC 9110 section 8.4.1), within bounded memory
+//! whatever is in them.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+/// What `accept-encoding` asks for where a step wants compressed answers.
+pub(super) const ACCEPTED: &str = "gzip, deflate, br";
+
+const TOO_LARGE: &str = "the body is too large once decompressed";
+const UNKNOWN: &str = "the body's content-encoding is none of gzip, deflate and br";
+const MALFORMED: &str = "the body is not what its content-encoding says";
+
+/// The body as it was before it was compressed, of at most `most` bytes.
+pub(super) fn body<'a>(headers: &http::HeaderMap, sent: &'a [u8], most: usize) -> Result<Cow<'a, [u8]>, &'static str> {
+    let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) else { return Ok(Cow::Borrowed(sent)) };
+    let encoding = encoding.to_str().map_err(|_| UNKNOWN)?.trim().to_ascii_lowercase();
+    // The answer to a HEAD request tells the encoding of a body that it does not have.
+    if sent.is_empty() || encoding.is_empty() || encoding == "identity" {
+        return Ok(Cow::Borrowed(sent));
+    }
+    let decompressed = match encoding.as_str() {
+        "gzip" | "x-gzip" => read(flate2::read::MultiGzDecoder::new(sent), most),
+        // RFC 9110 wants the zlib format around deflate; some servers leave it away.
+        "deflate" => match read(flate2::read::ZlibDecoder::new(sent), most) {
+            Err(MALFORMED) => read(flate2::read::DeflateDecoder::new(sent), most),
+            other => other,
+        },
+        "br" => read(brotli_decompressor::Decompressor::new(sent, 4096), most),
+        _ => Err(UNKNOWN),
+    };
+    decompressed.map(Cow::Owned)
+}
+
+fn read(decoder: impl Read, most: usize) -> Result<Vec<u8>, &'static str> {
+    let mut body = Vec::new();
+    let bounded = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    decoder.take(bounded).read_to_end(&mut body).map_err(|_| MALFORMED)?;
+    if body.len() > most { Err(TOO_LARGE) } else { Ok(body) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderValue};
+    use proptest::prelude::*;
+    use std::io::Write as _;
+
+    fn decoded(encoding: &str, sent: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let value = HeaderValue::from_str(encoding).unwrap();
+        let headers = HeaderMap::from_iter([(http::header::CONTENT_ENCODING, value)]);
+        body(&headers, sent, 1000).map(Cow::into_owned)
+    }
+
+    fn gzipped(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn each_encoding_is_taken_off() {
+        assert_eq!(body(&HeaderMap::new(), b"plain", 1000), Ok(Cow::Borrowed(&b"plain"[..])));
+        assert_eq!(decoded("identity", b"plain").as_deref(), Ok(&b"plain"[..]));
+        assert_eq!(decoded("GZIP", &gzipped(b"zipped")).as_deref(), Ok(&b"zipped"[..]));
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(b"zlib").unwrap();
+        assert_eq!(decoded("deflate", &zlib.finish().unwrap()).as_deref(), Ok(&b"zlib"[..]));
+        let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        raw.write_all(b"raw deflate").unwrap();
+        assert_eq!(decoded("deflate", &raw.finish().unwrap()).as_deref(), Ok(&b"raw deflate"[..]));
+        // `hello` in an uncompressed meta-block (RFC 7932 section 9.2).
+        assert_eq!(decoded("br", b"\x0b\x02\x80hello\x03").as_deref(), Ok(&b"hello"[..]));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_off_is_told() {
+        assert_eq!(decoded("zstd", b"x"), Err(UNKNOWN));
+        assert_eq!(decoded("gzip, br", b"x"), Err(UNKNOWN));
+        for encoding in ["gzip", "deflate", "br"] {
+            assert_eq!(decoded(encoding, b"no such thing"), Err(MALFORMED), "{encoding}");
+        }
+        assert_eq!(decoded("gzip", &gzipped(b"cut off")[..15]), Err(MALFORMED));
+        assert_eq!(decoded("gzip", b"").as_deref(), Ok(&b""[..]), "the answer to a HEAD request");
+    }
+
+    #[test]
+    fn a_bomb_is_given_up_at_the_bound() {
+        let bomb = gzipped(&vec![0; 64 * 1024 * 1024]);
+        assert!(bomb.len() < 400_000);
+        assert_eq!(decoded("gzip", &bomb), Err(TOO_LARGE));
+        assert_eq!(decoded("gzip", &gzipped(&[0; 1000])).map(|body| body.len()), Ok(1000));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(sent in any::<Vec<u8>>(), encoding in "gzip|deflate|br|[ -~]{0,6}") {
+            let _ = decoded(&encoding, &sent).is_ok();
+        }
+    }
+}
