@@ -6,12 +6,15 @@
 //! one when the previous answer plus think time has passed. A request counts as *sent* the moment the driver turns to
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
+mod abort;
 mod closed;
 mod connection;
 mod drive;
 mod exchange;
+mod health;
 mod host;
 mod journey;
+mod limits;
 mod load;
 mod observe;
 mod off_path;
@@ -24,7 +27,10 @@ mod set_up;
 mod shape;
 mod target;
 mod timer;
+mod window;
 
+#[cfg(test)]
+mod aborting;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -35,7 +41,9 @@ mod secure;
 mod virtual_time;
 
 pub use drive::{DriveError, Options, drive};
-pub use outcome::Outcome;
+pub use limits::{OpenFiles, local_ports, open_files};
+pub use outcome::{OWN_FAILURES, Outcome};
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;
+pub use timer::DriverTimer;

@@ -44,9 +44,42 @@ impl Sketch {
         if self.buckets.is_empty() { 0.0 } else { self.buckets.value_at_quantile(q) as f64 / 1e3 }
     }
 
+    /// Counts by upper bound, on a scale of six steps to a decade; empty at neither end.
+    fn bars(&self) -> Vec<(Duration, u64)> {
+        let decades = (0..10).map(|decade| 10_u64.pow(decade));
+        let mut bounds = decades.flat_map(|decade| [10, 15, 20, 30, 50, 70].map(|step| decade * step / 10));
+        let mut bars: Vec<(Duration, u64)> = Vec::new();
+        let mut bound = bounds.next().unwrap_or(LONGEST_US);
+        for bucket in self.buckets.iter_recorded() {
+            while bucket.value_iterated_to() > bound {
+                bound = bounds.next().unwrap_or(u64::MAX);
+                if !bars.is_empty() {
+                    bars.push((Duration::from_micros(bound), 0));
+                }
+            }
+            if bars.is_empty() {
+                bars.push((Duration::from_micros(bound), 0));
+            }
+            if let Some((_, count)) = bars.last_mut() {
+                *count += bucket.count_since_last_iteration();
+            }
+        }
+        bars
+    }
+
     fn mean_ms(&self) -> f64 {
         if self.buckets.is_empty() { 0.0 } else { self.sum.as_secs_f64() * 1e3 / self.buckets.len() as f64 }
     }
+}
+
+/// Response times of the last few seconds, for who watches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Recent {
+    pub(super) p50: Duration,
+    pub(super) p90: Duration,
+    pub(super) p99: Duration,
+    /// Counts by the upper bounds of their bars.
+    pub(super) histogram: Vec<(Duration, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -133,14 +166,15 @@ impl Series {
         self.in_flight
     }
 
-    /// p99 of the response times that ended within the last few seconds.
-    pub(super) fn recent_p99(&mut self, now: Duration) -> Duration {
+    /// The response times that ended within the last few seconds.
+    pub(super) fn recent(&mut self, now: Duration) -> Recent {
         self.forget(now.as_secs());
         let mut all = Sketch::new();
         for (_, sketch) in &self.recent {
             all.merge(sketch);
         }
-        Duration::from_secs_f64(all.quantile_ms(0.99) / 1e3)
+        let quantile = |q: f64| Duration::from_secs_f64(all.quantile_ms(q) / 1e3);
+        Recent { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), histogram: all.bars() }
     }
 
     fn forget(&mut self, second: u64) {
@@ -283,7 +317,22 @@ mod tests {
         let mut series = Series::new();
         series.send(Duration::ZERO);
         series.settle(Duration::ZERO, 900 * MS, true);
-        assert!(series.recent_p99(1000 * MS) > 890 * MS);
-        assert_eq!(series.recent_p99(4000 * MS), Duration::ZERO);
+        assert!(series.recent(1000 * MS).p99 > 890 * MS);
+        assert_eq!(series.recent(4000 * MS), Recent::default());
+    }
+
+    #[test]
+    fn the_bars_of_recent_response_times_hold_each_of_them_once() {
+        let mut series = Series::new();
+        for ms in [4, 40, 45, 49, 400] {
+            series.send(Duration::ZERO);
+            series.settle(Duration::ZERO, ms * MS, true);
+        }
+        let bars = series.recent(500 * MS).histogram;
+        let told: Vec<(u128, u64)> =
+            bars.iter().filter(|(_, count)| *count > 0).map(|(bound, count)| (bound.as_millis(), *count)).collect();
+        assert_eq!(told, [(5, 1), (50, 3), (500, 1)]);
+        assert_eq!((bars.first().unwrap().1, bars.last().unwrap().1, bars.len()), (1, 1, 13), "two decades");
+        assert!(bars.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 }

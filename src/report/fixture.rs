@@ -221,6 +221,7 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
         variables: BTreeMap::new(),
         set_up: Vec::new(),
         observations: Vec::new(),
+        abort: Vec::new(),
         conservation: vec![Conservation { counter: "units_sold".to_owned(), observation: "stock".to_owned() }],
         journeys: vec![Journey { name: "buy".to_owned(), weight: 1.0, steps: STEPS.map(step).to_vec() }],
         load: LoadModel::Open { arrivals: Arrivals::Poisson, max_in_flight: 512 },

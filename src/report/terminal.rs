@@ -70,6 +70,9 @@ pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
     for slo in &scenario.slos {
         let _ = writeln!(text, "promise {}: {}", slo.text, verdict(slo.metric, facts::measured(slo, recording)));
     }
+    if let Some(aborted) = &recording.aborted {
+        let _ = writeln!(text, "aborted after {:.1} s by the rule {}: {}", aborted.at_s, aborted.rule, aborted.cause);
+    }
     if recording.interrupted {
         text.push_str("interrupted: this is what was measured until then\n");
     }

@@ -2,6 +2,7 @@
 //! `Scenario`, and a scenario with a seed becomes a `Plan`. Pure: no sockets and no clock; the only file read is the
 //! scenario itself.
 
+mod abort;
 mod arrivals;
 mod conversion;
 mod cookies;
@@ -18,6 +19,7 @@ mod session;
 mod template;
 
 pub use crate::units::Billing;
+pub use abort::{AbortRule, AbortWhen};
 pub use arrivals::Arrival;
 pub use counter::{Amount, Conservation, Counter, Observation};
 pub use error::{Problem, ScenarioError};

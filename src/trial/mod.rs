@@ -4,6 +4,7 @@
 mod decision;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod health;
 mod month;
 mod recording;
 mod result;
@@ -12,6 +13,7 @@ mod study;
 mod usage;
 
 pub use decision::{Choice, Decision, Outcome, Standing};
+pub use health::{Aborted, DriverHealth};
 pub use recording::{
     Books, Failure, Interval, JourneyRecording, Observed, Recording, StageRecording, StepRecording, Times,
 };

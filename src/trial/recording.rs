@@ -1,6 +1,7 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
+use super::{Aborted, DriverHealth};
 use crate::stats::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,12 @@ pub struct Recording {
     pub host_steal_share: Option<f64>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
+    /// Why the run ended before its plan did, when a rule of the scenario's `abort` ended it.
+    #[serde(default)]
+    pub aborted: Option<Aborted>,
+    /// What each process that drove tells of itself: one, or as many as there were shards.
+    #[serde(default)]
+    pub drivers: Vec<DriverHealth>,
 }
 
 /// A number that the service told before the load (after the set-up) and after its last answer.

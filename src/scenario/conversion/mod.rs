@@ -1,6 +1,7 @@
 //! The one conversion from what is typed to what it means. It goes on after a problem wherever it can, so that one look
 //! at a file finds all that is wrong with it; nothing of a file with problems leaves this module.
 
+mod abort;
 mod load;
 mod service;
 mod steps;
@@ -70,12 +71,14 @@ fn scenario(file: &ScenarioFile, problems: &mut Problems) -> Option<Scenario> {
         tune: None,
         observations,
         conservation: Vec::new(),
+        abort: Vec::new(),
     };
     if scenario.journeys.is_empty() {
         return None;
     }
     scenario.stages = load::stages(file, scenario.steps_per_arrival(), problems);
     scenario.slos = load::slos(&file.slos, &scenario.step_names(), problems);
+    scenario.abort = abort::abort(&file.abort, &file.load, &scenario.step_names(), problems);
     scenario.traffic = load::traffic(file, problems);
     scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));
     scenario.tune = file.tune.as_ref().map(|tune| service::tune(&tune.value, problems));
