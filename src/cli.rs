@@ -1,9 +1,14 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod display;
+mod doctor;
+
 use crate::commands::{
     self, CloudTarget, CommandError, ExitStatus, LimiterChoice, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
+use display::DisplayArgs;
+use doctor::DoctorArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -27,6 +32,8 @@ enum Command {
     Tune(TuneArgs),
     /// Send a scenario's load once, to any address
     Run(RunArgs),
+    /// Measure what this machine can honestly send
+    Doctor(DoctorArgs),
     /// Render a saved study's report again
     Report {
         /// The study's folder
@@ -44,6 +51,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Serve what the doctor measures against, until standard input ends
+    #[command(hide = true)]
+    DoctorServer,
     /// Join a cgroup, then become another program
     #[command(hide = true, disable_help_flag = true)]
     Launch {
@@ -115,9 +125,11 @@ struct RunArgs {
     /// Divide stage lengths by this, never rates
     #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
-    /// Save the recording to this file
+    /// Save the recording to this file; `-` writes it to standard output, and what is for people to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    display: DisplayArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -169,6 +181,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::TargetService { arguments } => return commands::target_service(arguments),
         Command::Launch { arguments } => return commands::launch(arguments),
+        Command::Doctor(arguments) => block_on(commands::doctor(arguments.into())),
+        Command::DoctorServer => commands::doctor_server(),
         Command::Report { dir } => commands::render(&dir),
         Command::Scenario(ScenarioCommand::Check { files }) => commands::check(&files),
         Command::Scenario(ScenarioCommand::Schema) => commands::schema(),
@@ -234,8 +248,8 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json } = arguments;
-        Self { scenario, target, seed, time_factor, json }
+        let RunArgs { scenario, target, seed, time_factor, json, display } = arguments;
+        Self { scenario, target, seed, time_factor, json, display: display.into() }
     }
 }
 

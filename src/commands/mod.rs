@@ -1,12 +1,14 @@
 //! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
 
 mod bundled;
+mod doctor;
 mod error;
 mod exit;
 mod host;
 mod interrupt;
 mod local;
 mod lock_wait;
+mod output;
 mod platform;
 mod progress;
 mod render;
@@ -14,12 +16,15 @@ mod run;
 mod scenario;
 mod tune;
 mod tuning;
+mod view;
 
 pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
+pub use doctor::{DoctorOptions, doctor, doctor_server};
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};
 pub use platform::{PlatformOptions, platform};
+pub use progress::Display;
 pub use render::render;
 pub use run::{RunOptions, run};
 pub use scenario::{check, schema};

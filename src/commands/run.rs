@@ -3,11 +3,13 @@
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
-use super::progress::Progress;
+use super::output::Sink;
+use super::progress::{Display, Progress};
+use super::view;
 use crate::driver::{self, Options};
-use crate::report;
 use crate::scenario::{Plan, Scenario};
-use crate::tuner;
+use crate::trial::Recording;
+use crate::{report, study, tuner};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +26,10 @@ pub struct RunOptions {
     pub seed: u64,
     /// Divides stage lengths.
     pub time_factor: f64,
-    /// Where the recording is saved as JSON, if anywhere.
+    /// Where the recording is saved as JSON, if anywhere; `-` is standard output.
     pub json: Option<PathBuf>,
+    /// What is shown meanwhile.
+    pub display: Display,
 }
 
 /// Answers under way at the end of the plan are awaited this long.
@@ -38,48 +42,61 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
     let plan = Plan::new(Arc::clone(&scenario), options.seed, options.time_factor);
-    let progress = Progress::new();
-    let interrupt = Interrupt::listen({
-        let progress = progress.clone();
-        move |_| progress.say("stopping: answers under way are awaited (again to end at once)")
-    })
+    let progress = Progress::of_run(options.display, &scenario.name, &options.target);
+    let stopping = progress.clone();
+    let interrupt = Interrupt::listen_to_the_last(
+        move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
+        view::give_back,
+    )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
-    progress.begin(&scenario.name);
-    progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
+    progress.announce_load(&scenario.name, plan.duration(), &options.target);
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let drive_options = Options { base_url: options.target.clone(), drain: DRAIN };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {
         tokio::select! {
-            recording = &mut driving => break recording?,
+            recording = &mut driving => break recording,
             Ok(()) = receiver.changed() => progress.load(&receiver.borrow_and_update(), None),
         }
     };
+    // Before anything else is told, errors too: the terminal is as it was.
     progress.clear();
-    let mut text = report::run_summary(&recording, &scenario);
-    let broken = tuner::broken_slos(&scenario.slos, &recording);
-    for (slo, measured) in &broken {
+    let recording = recording?;
+    conclude(&options, &plan, &recording, &progress)?;
+    Ok(interrupt.status().unwrap_or_else(|| status_of(&plan, &recording, &progress)))
+}
+
+/// Tells and saves what was measured.
+fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: &Progress) -> Result<(), CommandError> {
+    let scenario = plan.scenario();
+    let mut text = report::run_summary(recording, scenario);
+    for (slo, measured) in tuner::broken_slos(&scenario.slos, recording) {
         text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
     }
-    super::print(&text)?;
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&recording).map_err(|error| CommandError::Usage(error.to_string()))?;
-        std::fs::write(path, text).map_err(|cause| CommandError::File {
-            action: "write",
-            path: path.clone(),
-            cause,
-        })?;
+    let sink = options.json.clone().map(Sink::from);
+    if sink == Some(Sink::StandardOutput) {
+        // Standard output is the program's that reads it; people are told beside it.
+        progress.say(text.trim_end());
+    } else {
+        super::print(&text)?;
     }
-    if let Some(status) = interrupt.status() {
-        return Ok(status);
+    sink.map_or(Ok(()), |sink| sink.write_json(recording))
+}
+
+/// How a run that nobody interrupted ends, told with what speaks against it.
+fn status_of(plan: &Plan, recording: &Recording, progress: &Progress) -> ExitStatus {
+    for caution in study::cautions(recording) {
+        progress.say(&format!("caution: {caution}"));
     }
-    let reasons = crate::study::distrust(&plan, &recording);
-    if reasons.is_empty() {
-        return Ok(if broken.is_empty() { ExitStatus::Success } else { ExitStatus::Unmet });
-    }
+    let reasons = study::distrust(plan, recording);
     for reason in &reasons {
-        progress.say(&format!("INVALID: {reason}"));
+        progress.insist(&format!("INVALID: {reason}"));
     }
-    Ok(ExitStatus::Untrusted)
+    let broken = recording.aborted.is_some() || !tuner::broken_slos(&plan.scenario().slos, recording).is_empty();
+    match (reasons.is_empty(), broken) {
+        (false, _) => ExitStatus::Untrusted,
+        (true, true) => ExitStatus::Unmet,
+        (true, false) => ExitStatus::Success,
+    }
 }
