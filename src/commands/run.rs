@@ -71,8 +71,11 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
 fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: &Progress) -> Result<(), CommandError> {
     let scenario = plan.scenario();
     let mut text = report::run_summary(recording, scenario);
-    for (slo, measured) in tuner::broken_slos(&scenario.slos, recording) {
-        text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
+    // Of a run that ended early most requests were never sent, which says nothing about a promise.
+    if !recording.interrupted && recording.aborted.is_none() {
+        for (slo, measured) in tuner::broken_slos(&scenario.slos, recording) {
+            text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
+        }
     }
     let sink = options.json.clone().map(Sink::from);
     if sink == Some(Sink::StandardOutput) {
@@ -98,5 +101,33 @@ fn status_of(plan: &Plan, recording: &Recording, progress: &Progress) -> ExitSta
         (false, _) => ExitStatus::Untrusted,
         (true, true) => ExitStatus::Unmet,
         (true, false) => ExitStatus::Success,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Aborted, Books};
+    use std::path::Path;
+
+    #[test]
+    fn a_run_that_a_rule_ended_ends_with_three_or_with_five_when_the_driver_was_why() {
+        let text = "name: small
+journeys: [{name: one, steps: [{name: get, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: up, ramp: {from: 20, to: 20}, duration: 1s}]";
+        let scenario = Scenario::from_yaml(Path::new("small.yaml"), text).unwrap();
+        let plan = Plan::new(Arc::new(scenario), 1, 1.0);
+        let mut recording = Recording::default();
+        recording.overall.response_time.record(Duration::from_millis(10));
+        recording.arrivals = Books { planned: 20, completed: 1, failed: 0, dropped: 19 };
+        let status = |driver_at_fault: Option<bool>| {
+            let aborted = driver_at_fault.map(|driver_at_fault| Aborted { driver_at_fault, ..Aborted::default() });
+            let recording = Recording { aborted, ..recording.clone() };
+            status_of(&plan, &recording, &Progress::of_run(Display::Quiet, "", ""))
+        };
+        assert_eq!(status(None), ExitStatus::Success);
+        assert_eq!(status(Some(false)), ExitStatus::Unmet);
+        assert_eq!(status(Some(true)), ExitStatus::Untrusted);
     }
 }

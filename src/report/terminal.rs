@@ -4,7 +4,7 @@ use super::facts;
 use super::headline::Headline;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
 use crate::scenario::{Scenario, SloMetric};
-use crate::trial::{Books, Recording, Study, Times};
+use crate::trial::{Books, DriverHealth, Recording, Study, Times};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -64,6 +64,9 @@ pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
         let _ =
             writeln!(text, "blocked: {} sendings waited for room, longest {longest}", count(recording.blocked.count()));
     }
+    for driver in &recording.drivers {
+        text.push_str(&own_health(driver));
+    }
     for failure in &recording.failures {
         let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
     }
@@ -77,6 +80,24 @@ pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
         text.push_str("interrupted: this is what was measured until then\n");
     }
     text
+}
+
+/// What a driver tells of itself, in a line; nothing when it could tell nothing.
+fn own_health(driver: &DriverHealth) -> String {
+    let told = [
+        driver.thread_busy_share_max.map(|share| format!("busy {} of its busiest five seconds", percent(share))),
+        driver
+            .open_files_max
+            .zip(driver.open_files_limit)
+            .map(|(most, limit)| format!("{} of {} open files", count(most), count(limit))),
+        driver.tcp_sockets_max.map(|most| format!("{} TCP sockets on the host", count(most))),
+        driver
+            .time_wait_max
+            .zip(driver.local_ports)
+            .map(|(held, ports)| format!("{} of {} local ports held by closed connections", count(held), count(ports))),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if told.is_empty() { String::new() } else { format!("driver: {}\n", told.join(", ")) }
 }
 
 fn verdict(metric: SloMetric, measured: Option<f64>) -> String {
@@ -136,6 +157,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 mod tests {
     use super::*;
     use crate::report::fixture;
+    use crate::trial::Aborted;
 
     const PAGE: &str = "reports/shopping-example/index.html";
 
@@ -156,6 +178,29 @@ mod tests {
     fn the_summary_of_a_run_is_this() {
         let study = fixture::study();
         insta::assert_snapshot!(run_summary(&study.trials[0].recording, &study.scenario));
+    }
+
+    #[test]
+    fn a_run_tells_how_its_driver_fared_and_which_rule_ended_it() {
+        let driver = DriverHealth {
+            thread_busy_share_max: Some(0.43),
+            open_files_max: Some(75),
+            open_files_limit: Some(1024),
+            time_wait_max: Some(12),
+            local_ports: Some(28_232),
+            ..DriverHealth::default()
+        };
+        let aborted =
+            Aborted { at_s: 41.5, rule: "p90 < 500ms".into(), cause: "it was slow".into(), ..Aborted::default() };
+        let recording = Recording { aborted: Some(aborted), drivers: vec![driver], ..Recording::default() };
+        let text = run_summary(&recording, &fixture::study().scenario);
+        assert!(
+            text.contains("driver: busy 43 % of its busiest five seconds, 75 of 1,024 open files, 12 of 28,232"),
+            "{text}"
+        );
+        assert!(text.contains("aborted after 41.5 s by the rule p90 < 500ms: it was slow\n"), "{text}");
+        let silent = Recording { drivers: vec![DriverHealth::default()], ..Recording::default() };
+        assert!(!run_summary(&silent, &fixture::study().scenario).contains("driver: "));
     }
 
     #[test]

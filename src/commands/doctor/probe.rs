@@ -90,3 +90,37 @@ pub(super) async fn control(rate: f64, length: Duration) -> Result<Histogram, Co
     std::thread::Builder::new().name("control".to_owned()).spawn(wait).map_err(failed)?;
     lateness.await.unwrap_or_else(|_| Err(std::io::ErrorKind::BrokenPipe.into())).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{law, server};
+    use super::*;
+
+    /// The law is a lower bound of what is recorded, and on a quiet machine nearly all of it.
+    #[tokio::test]
+    async fn what_is_recorded_of_the_law_is_never_shorter_than_the_law() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(server::serve(listener));
+        let (_stop, stopped) = watch::channel(false);
+        let probe = Probe::send(&base_url, server::BY_LAW, 200.0, Duration::from_secs(1), stopped).await.unwrap();
+        let Recording { arrivals, overall, .. } = &probe.recording;
+        assert_eq!((arrivals.planned, arrivals.failed), (200, 0), "{:?}", probe.recording.failures);
+        // 200 requests follow the law to a fiftieth.
+        for q in [0.5, 0.9] {
+            let (told, exact) = (overall.response_time.quantile(q), law::quantile(q));
+            assert!(told >= exact.mul_f64(0.96), "q {q}: {told:?} of {exact:?}");
+        }
+        let (_stop, stopped) = watch::channel(false);
+        let at_once =
+            Probe::send(&base_url, server::AT_ONCE, 100.0, Duration::from_millis(500), stopped).await.unwrap();
+        assert_eq!(at_once.recording.arrivals.completed + at_once.recording.arrivals.dropped, 50);
+        assert!(at_once.achieved <= 100.0 + 1e-9, "{}", at_once.achieved);
+    }
+
+    #[tokio::test]
+    async fn a_bare_timer_waits_for_every_due_time() {
+        let lateness = control(1000.0, Duration::from_millis(50)).await.unwrap();
+        assert_eq!(lateness.count(), 50);
+    }
+}

@@ -42,15 +42,8 @@ pub fn doctor_server() -> Result<ExitStatus, CommandError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(system("listen on loopback"))?;
         let address = listener.local_addr().map_err(system("read the port"))?;
         crate::commands::print(&format!("http://{address}\n"))?;
-        let timer = DriverTimer::precise();
-        let asked = Arc::new(AtomicU64::new(0));
-        let serving = async {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, timer.clone(), Arc::clone(&asked)));
-            }
-        };
         tokio::select! {
-            () = serving => {}
+            () = serve(listener) => {}
             () = end_of_input() => {}
         }
         Ok(ExitStatus::Success)
@@ -63,6 +56,15 @@ pub fn doctor_server() -> Result<ExitStatus, CommandError> {
 async fn end_of_input() {
     let mut bytes = [0; 64];
     while matches!(tokio::io::stdin().read(&mut bytes).await, Ok(read) if read > 0) {}
+}
+
+/// Answers whoever connects, for as long as it is polled.
+pub(super) async fn serve(listener: TcpListener) {
+    let timer = DriverTimer::precise();
+    let asked = Arc::new(AtomicU64::new(0));
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(converse(stream, timer.clone(), Arc::clone(&asked)));
+    }
 }
 
 /// Answers the requests of one connection, which come one at a time.

@@ -7,7 +7,9 @@ use crate::driver::Progress as Load;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, is_raw_mode_enabled,
+};
 use ratatui::crossterm::{cursor, execute};
 use screen::Screen;
 use std::io::{IsTerminal as _, Stderr};
@@ -109,7 +111,7 @@ impl Drop for Taken {
 /// Leaves the terminal as it was found; may be called again, and when it was never taken.
 pub(super) fn give_back() {
     // Crossterm knows whether it has changed the terminal, and nothing can be done when it is gone.
-    if ratatui::crossterm::terminal::is_raw_mode_enabled().unwrap_or(false) {
+    if is_raw_mode_enabled().unwrap_or(false) {
         let _ = execute!(std::io::stderr(), LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
     }
@@ -117,7 +119,8 @@ pub(super) fn give_back() {
 
 fn show(screen: &Mutex<Screen>, ended: &AtomicBool) -> std::io::Result<()> {
     let mut terminal: Terminal<CrosstermBackend<Stderr>> = Terminal::new(CrosstermBackend::new(std::io::stderr()))?;
-    while !ended.load(Ordering::Relaxed) {
+    // A panic elsewhere has given the terminal back already.
+    while !ended.load(Ordering::Relaxed) && is_raw_mode_enabled()? {
         let now = lock(screen).clone();
         terminal.draw(|frame| now.draw(frame))?;
         if event::poll(EVERY)?
