@@ -1,5 +1,7 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod display;
+mod doctor;
 mod exports;
 mod schedule;
 
@@ -8,6 +10,8 @@ use crate::commands::{
     TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
+use display::DisplayArgs;
+use doctor::DoctorArgs;
 use exports::ExportArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -37,6 +41,8 @@ enum Command {
     /// Print the JSON Schema of recordings
     #[command(subcommand)]
     Recording(RecordingCommand),
+    /// Measure what this machine can honestly send
+    Doctor(DoctorArgs),
     /// Render a saved study's report again
     Report {
         /// The study's folder
@@ -54,6 +60,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Serve what the doctor measures against, until standard input ends
+    #[command(hide = true)]
+    DoctorServer,
     /// Join a cgroup, then become another program
     #[command(hide = true, disable_help_flag = true)]
     Launch {
@@ -125,9 +134,11 @@ struct RunArgs {
     /// Divide stage lengths by this, never rates
     #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
-    /// Save the recording to this file
+    /// Save the recording to this file; `-` writes it to standard output, and what is for people to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    display: DisplayArgs,
     #[command(flatten)]
     schedule: schedule::ScheduleArgs,
     #[command(flatten)]
@@ -208,6 +219,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::TargetService { arguments } => return commands::target_service(arguments),
         Command::Launch { arguments } => return commands::launch(arguments),
+        Command::Doctor(arguments) => block_on(commands::doctor(arguments.into())),
+        Command::DoctorServer => commands::doctor_server(),
         Command::Report { dir } => commands::render(&dir),
         Command::Scenario(ScenarioCommand::Check { files }) => commands::check(&files),
         Command::Scenario(ScenarioCommand::Schema) => commands::schema(),
@@ -275,8 +288,9 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json, schedule, exports } = arguments;
-        Self { scenario, target, seed, time_factor, json, schedule: schedule.into(), exports: exports.into() }
+        let RunArgs { scenario, target, seed, time_factor, json, display, schedule, exports } = arguments;
+        let (display, schedule, exports) = (display.into(), schedule.into(), exports.into());
+        Self { scenario, target, seed, time_factor, json, display, schedule, exports }
     }
 }
 

@@ -14,6 +14,14 @@ pub(super) struct Interrupt {
 impl Interrupt {
     /// Listens for both signals from now on. `told` is called once, when the first one comes.
     pub(super) fn listen(told: impl Fn(Signal) + Send + 'static) -> std::io::Result<Self> {
+        Self::listen_to_the_last(told, || {})
+    }
+
+    /// The same, with what must be done even when the second signal ends the process at once.
+    pub(super) fn listen_to_the_last(
+        told: impl Fn(Signal) + Send + 'static,
+        last: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (sender, stop) = watch::channel(false);
         let signal = Arc::new(Mutex::new(None));
         let first = Arc::clone(&signal);
@@ -25,6 +33,7 @@ impl Interrupt {
             // The receivers may all be gone when the command is just ending: then there is nothing to stop.
             let _ = sender.send(true);
             let again = signals.next().await;
+            last();
             end_at_once(ExitStatus::Interrupted(again));
         });
         Ok(Self { stop, signal })

@@ -58,9 +58,6 @@ pub fn merge(options: &MergeOptions) -> Result<ExitStatus, CommandError> {
     };
     let mut text = report::run_summary(&recording, &scenario);
     let broken = tuner::broken_slos(&scenario.slos, &recording);
-    for (slo, measured) in &broken {
-        let _ = writeln!(text, "SLO not met: {}: {measured}", slo.text);
-    }
     let reasons = distrust(&scenario, &recording, &shards);
     for reason in &reasons {
         let _ = writeln!(text, "INVALID: {reason}");

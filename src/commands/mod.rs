@@ -1,6 +1,7 @@
 //! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
 
 mod bundled;
+mod doctor;
 mod error;
 mod exit;
 mod exports;
@@ -10,6 +11,7 @@ mod interrupt;
 mod local;
 mod lock_wait;
 mod merge;
+mod output;
 mod platform;
 mod progress;
 mod recording;
@@ -19,14 +21,17 @@ mod scenario;
 mod schedule;
 mod tune;
 mod tuning;
+mod view;
 
 pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
+pub use doctor::{DoctorOptions, doctor, doctor_server};
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};
 pub use exports::{Export, ExportOptions, Format};
 pub use merge::{MergeOptions, merge};
 pub use platform::{PlatformOptions, platform};
+pub use progress::Display;
 pub use recording::recording_schema;
 pub use render::render;
 pub use run::{RunOptions, run};

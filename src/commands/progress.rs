@@ -1,5 +1,6 @@
 //! What a person sees while a study or a run goes on: one live line on a terminal, plain lines when piped.
 
+use super::view::View;
 use crate::driver::Progress as Load;
 use crate::scenario::Scenario;
 use crate::study::{TrialProgress, Watch};
@@ -11,11 +12,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// What is shown while a load goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Display {
+    /// A live view on a terminal, else plain lines.
+    #[default]
+    Live,
+    /// One live line on a terminal, else plain lines.
+    Plain,
+    /// Nothing.
+    Quiet,
+}
+
 /// Says how things go, on standard error: standard output is for results.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
     now: Arc<Mutex<Now>>,
+    quiet: bool,
+    view: Arc<Mutex<Option<View>>>,
 }
 
 /// What the live line is about.
@@ -39,11 +54,34 @@ impl Progress {
         };
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is a constant that is valid"));
-        Self { bar, now: Arc::default() }
+        Self { bar, now: Arc::default(), quiet: false, view: Arc::default() }
+    }
+
+    /// As `display` says, of a run called `title` on `target`.
+    pub(super) fn of_run(display: Display, title: &str, target: &str) -> Self {
+        let progress = match display {
+            Display::Quiet => Self { bar: ProgressBar::hidden(), quiet: true, ..Self::new() },
+            Display::Plain | Display::Live => Self::new(),
+        };
+        if display == Display::Live {
+            *progress.viewed() = View::start(title, target);
+        }
+        title.clone_into(&mut progress.lock().title);
+        progress
     }
 
     /// A line that stays.
     pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.insist(text);
+        }
+    }
+
+    /// A line that stays and that even the quiet must see. In the live view it stays until the next one.
+    pub(super) fn insist(&self, text: &str) {
+        if let Some(view) = &*self.viewed() {
+            return view.note(text);
+        }
         if self.bar.is_hidden() {
             // Nobody may be listening any more (a closed pipe): that is no reason to fail.
             let _ = writeln!(anstream::stderr(), "{text}");
@@ -52,8 +90,9 @@ impl Progress {
         }
     }
 
-    /// Takes the live line away.
+    /// Takes the live view or line away.
     pub(super) fn clear(&self) {
+        self.viewed().take();
         self.bar.finish_and_clear();
     }
 
@@ -80,17 +119,26 @@ impl Progress {
         ));
     }
 
-    /// Begins the live line of a single run.
-    pub(super) fn begin(&self, title: &str) {
-        title.clone_into(&mut self.lock().title);
+    /// What a run will do; the live view says so by itself.
+    pub(super) fn announce_load(&self, title: &str, length: Duration, target: &str) {
+        if self.viewed().is_none() {
+            self.say(&format!("{title}: {:.0} s of load on {target}", length.as_secs_f64()));
+        }
+    }
+
+    fn viewed(&self) -> std::sync::MutexGuard<'_, Option<View>> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The live line.
+    /// The live view or line.
     pub(super) fn load(&self, load: &Load, instances: Option<u64>) {
+        if let Some(view) = &*self.viewed() {
+            return view.load(load);
+        }
         if self.bar.is_hidden() {
             return;
         }

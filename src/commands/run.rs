@@ -4,12 +4,14 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::exports::{ExportOptions, Exports};
 use super::interrupt::Interrupt;
-use super::progress::Progress;
+use super::output::Sink;
+use super::progress::{Display, Progress};
 use super::schedule::Schedule;
+use super::view;
 use crate::driver::{self, Options};
-use crate::report;
 use crate::scenario::{Plan, Scenario};
-use crate::tuner;
+use crate::trial::Recording;
+use crate::{report, study, tuner};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +28,10 @@ pub struct RunOptions {
     pub seed: u64,
     /// Divides stage lengths.
     pub time_factor: f64,
-    /// Where the recording is saved as JSON, if anywhere.
+    /// Where the recording is saved as JSON, if anywhere; `-` is standard output.
     pub json: Option<PathBuf>,
+    /// What is shown meanwhile.
+    pub display: Display,
     /// Which part of the plan is sent, and when.
     pub schedule: Schedule,
     /// Where it is told besides the terminal.
@@ -45,16 +49,16 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
-    let progress = Progress::new();
-    let interrupt = Interrupt::listen({
-        let progress = progress.clone();
-        move |_| progress.say("stopping: answers under way are awaited (again to end at once)")
-    })
-    .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
-    progress.begin(&scenario.name);
-    progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
-    options.schedule.told(now).iter().for_each(|line| progress.say(line));
     let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
+    let progress = Progress::of_run(options.display, &scenario.name, &options.target);
+    let stopping = progress.clone();
+    let interrupt = Interrupt::listen_to_the_last(
+        move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
+        view::give_back,
+    )
+    .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
+    progress.announce_load(&scenario.name, plan.duration(), &options.target);
+    options.schedule.told(now).iter().for_each(|line| progress.say(line));
     if let Some(address) = exports.endpoint() {
         progress.say(&format!("Prometheus finds the state of the run at http://{address}/metrics"));
     }
@@ -66,37 +70,76 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     tokio::pin!(driving);
     let recording = loop {
         tokio::select! {
-            recording = &mut driving => break recording?,
+            recording = &mut driving => break recording,
             Ok(()) = receiver.changed() => progress.load(&receiver.borrow_and_update(), None),
         }
     };
+    // Before anything else is told, errors too: the terminal is as it was.
     progress.clear();
-    let mut text = report::run_summary(&recording, &scenario);
-    let broken = tuner::broken_slos(&scenario.slos, &recording);
-    for (slo, measured) in &broken {
-        text = format!("{text}SLO not met: {}: {measured}\n", slo.text);
+    let recording = recording?;
+    conclude(&options, &plan, &recording, &progress)?;
+    exports.finish(&recording, |text| progress.say(text)).await?;
+    Ok(interrupt.status().unwrap_or_else(|| status_of(&plan, &recording, &progress)))
+}
+
+/// Tells and saves what was measured.
+fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: &Progress) -> Result<(), CommandError> {
+    let scenario = plan.scenario();
+    let text = report::run_summary(recording, scenario);
+    let sink = options.json.clone().map(Sink::from);
+    if sink == Some(Sink::StandardOutput) {
+        // Standard output is the program's that reads it; people are told beside it.
+        progress.say(text.trim_end());
+    } else {
+        super::print(&text)?;
     }
-    super::print(&text)?;
     for warning in &recording.warnings {
         progress.say(&format!("warning: {warning}"));
     }
-    if let Some(path) = &options.json {
-        std::fs::write(path, recording.to_json()).map_err(|cause| CommandError::File {
-            action: "write",
-            path: path.clone(),
-            cause,
-        })?;
+    sink.map_or(Ok(()), |sink| sink.write_json(recording))
+}
+
+/// How a run that nobody interrupted ends, told with what speaks against it.
+fn status_of(plan: &Plan, recording: &Recording, progress: &Progress) -> ExitStatus {
+    for caution in study::cautions(recording) {
+        progress.say(&format!("caution: {caution}"));
     }
-    exports.finish(&recording, |text| progress.say(text)).await?;
-    if let Some(status) = interrupt.status() {
-        return Ok(status);
-    }
-    let reasons = crate::study::distrust(&plan, &recording);
-    if reasons.is_empty() {
-        return Ok(if broken.is_empty() { ExitStatus::Success } else { ExitStatus::Unmet });
-    }
+    let reasons = study::distrust(plan, recording);
     for reason in &reasons {
-        progress.say(&format!("INVALID: {reason}"));
+        progress.insist(&format!("INVALID: {reason}"));
     }
-    Ok(ExitStatus::Untrusted)
+    let broken = recording.aborted.is_some() || !tuner::broken_slos(&plan.scenario().slos, recording).is_empty();
+    match (reasons.is_empty(), broken) {
+        (false, _) => ExitStatus::Untrusted,
+        (true, true) => ExitStatus::Unmet,
+        (true, false) => ExitStatus::Success,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Aborted, Books};
+    use std::path::Path;
+
+    #[test]
+    fn a_run_that_a_rule_ended_ends_with_three_or_with_five_when_the_driver_was_why() {
+        let text = "name: small
+journeys: [{name: one, steps: [{name: get, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: up, ramp: {from: 20, to: 20}, duration: 1s}]";
+        let scenario = Scenario::from_yaml(Path::new("small.yaml"), text).unwrap();
+        let plan = Plan::new(Arc::new(scenario), 1, 1.0);
+        let mut recording = Recording::default();
+        recording.overall.response_time.record(Duration::from_millis(10));
+        recording.arrivals = Books { planned: 20, completed: 1, failed: 0, dropped: 19 };
+        let status = |driver_at_fault: Option<bool>| {
+            let aborted = driver_at_fault.map(|driver_at_fault| Aborted { driver_at_fault, ..Aborted::default() });
+            let recording = Recording { aborted, ..recording.clone() };
+            status_of(&plan, &recording, &Progress::of_run(Display::Quiet, "", ""))
+        };
+        assert_eq!(status(None), ExitStatus::Success);
+        assert_eq!(status(Some(false)), ExitStatus::Unmet);
+        assert_eq!(status(Some(true)), ExitStatus::Untrusted);
+    }
 }

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::tune::CloudTarget;
 use crate::cloud::{self, Cloud, CloudError, Endpoint, Original, SteadyClock, Undone};
 use crate::cost::InstanceShape;
-use crate::scenario::{Service, ServiceSource};
+use crate::scenario::{Scenario, Service, ServiceSource};
 use crate::study::{self, CloudSite, Context, SiteOptions};
 use crate::trial::{Limiter, Place, Study};
 use std::collections::BTreeMap;
@@ -179,7 +179,8 @@ impl Tuning<'_> {
 
     async fn trials(&mut self, cloud: &Arc<Cloud>, original: &Original) -> Result<(), CommandError> {
         let options = SiteOptions {
-            scenario: Arc::new(self.study.scenario.clone()),
+            // Half a trial is no evidence: whatever happens, it goes on to its end.
+            scenario: Arc::new(Scenario { abort: Vec::new(), ..self.study.scenario.clone() }),
             stage_divisor: self.study.stage_divisor(),
             billing: self.service.billing,
             service: self.service_name(),

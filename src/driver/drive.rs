@@ -1,6 +1,8 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
+use super::abort::Guards;
 use super::connection::{Connector, Http1Client};
+use super::health::Monitor;
 use super::live::{Extras, Telling};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
@@ -10,7 +12,7 @@ use super::set_up::SetUp;
 use super::shape::Shape;
 use super::target::Target;
 use super::timer::Timer;
-use super::{host, set_up, start};
+use super::{health, host, limits, set_up, start};
 use crate::scenario::{Plan, Session};
 use crate::trial::{Observed, Recording, Shard};
 use jiff::Timestamp;
@@ -73,6 +75,30 @@ pub enum DriveError {
         /// How much later it would have started, in seconds.
         late_s: f64,
     },
+    /// The load may need more open files than this process may have.
+    #[error(
+        "the load may hold {connections} connections, with which tidegate needs {needed} open files, and it may open {limit}\n\nhint: raise the limit (`ulimit -n {needed}`, where root or /etc/security/limits.conf allows it), lower {what}, or split the load over several machines"
+    )]
+    Files {
+        /// Connections that may be open at once.
+        connections: u64,
+        /// Files that may be open at once, these included.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+        /// What of the scenario asks for so many.
+        what: &'static str,
+    },
+    /// The load needs more local ports than the host has.
+    #[error(
+        "the load holds {connections} connections, and this host has {ports} local ports to open them from\n\nhint: widen the range (`sysctl net.ipv4.ip_local_port_range='1024 65535'`), lower the number of virtual users, or split the load over several machines"
+    )]
+    Ports {
+        /// Connections that are open at once.
+        connections: u64,
+        /// The size of the ephemeral range.
+        ports: u64,
+    },
     /// The operating system refused what the driver needs.
     #[error(
         "the driver cannot run: {cause}; close other programs, or raise the limits of threads and open files (`ulimit -a`)"
@@ -110,6 +136,7 @@ pub async fn drive_with(
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> Result<Recording, DriveError> {
+    limits::make_room(plan)?;
     let target = Target::resolve(&options.base_url).await?;
     let base_url = target.base_url.clone();
     let (shard, of) = plan.shard_of();
@@ -124,6 +151,7 @@ pub async fn drive_with(
     }
     let mut recorder = Recorder::new(Shape::of(plan));
     recorder.set_up(&set_up);
+    recorder.guard(Guards::of(plan));
     let interrupted = *stop.borrow();
     let observes = of == 1;
     let before = if interrupted || !observes { Observations::default() } else { observe(plan, &base_url).await? };
@@ -184,9 +212,13 @@ async fn load(
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
+    let (began, beginning) = oneshot::channel();
     let run = move || {
         let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
             runtime.block_on(async move {
+                let timer = Timer::precise();
+                // Whoever watches this thread is gone only when the drive was abandoned.
+                let _ = began.send(Monitor::new(health::this_thread(), timer.kind()));
                 let before = host::Usage::read();
                 let start = start_at.map_or_else(Instant::now, start::instant);
                 let started_at = start_at.unwrap_or_else(Timestamp::now);
@@ -194,7 +226,7 @@ async fn load(
                     plan,
                     base_url,
                     connector,
-                    timer: Timer::precise(),
+                    timer,
                     recorder: std::sync::Mutex::new(recorder),
                     start,
                     started_at,
@@ -219,8 +251,9 @@ async fn load(
         .name("driver".to_owned())
         .spawn(run)
         .map_err(|error| driver(format!("no thread for it: {error}")))?;
-    match recording.await {
-        Ok(Ok(recording)) => Ok(recording),
+    let (outcome, health) = health::watched(recording, beginning).await;
+    match outcome {
+        Ok(Ok(recording)) => Ok(Recording { drivers: health.into_iter().collect(), ..recording }),
         Ok(Err(error)) => Err(driver(format!("no event loop for it: {error}"))),
         Err(_) => Err(driver("its thread ended without a recording".to_owned())),
     }

@@ -1,6 +1,7 @@
 //! What the driver's tests share: plans from a few lines, servers on loopback that misbehave, and loads in memory under
 //! a paused clock.
 
+use super::abort::Guards;
 use super::connection::{Connector, Http1Client};
 use super::load::{Load, conduct};
 use super::progress::Progress;
@@ -127,8 +128,10 @@ pub(super) async fn load_over(
 ) -> Recording {
     // A timerfd knows nothing of the paused clock that loads in memory run under.
     let timer = if connector.is_in_memory() { Timer::Coarse } else { Timer::precise() };
+    let mut recorder = Recorder::new(Shape::of(&plan));
+    recorder.guard(Guards::of(&plan));
     let load = Arc::new(Load {
-        recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
+        recorder: Mutex::new(recorder),
         plan,
         base_url: "http://memory".to_owned(),
         connector,

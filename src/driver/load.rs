@@ -8,7 +8,7 @@ use super::{closed, open};
 use crate::scenario::{LoadModel, Plan};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -63,7 +63,9 @@ pub(super) async fn conduct(
     progress: watch::Sender<Progress>,
     stopped: impl Future<Output = ()>,
 ) -> bool {
-    let telling = tokio::spawn(progress::tell(Arc::clone(load), progress));
+    let (abort, aborted) = oneshot::channel();
+    let telling = tokio::spawn(progress::tell(Arc::clone(load), progress, abort));
+    let stopped = progress::either(stopped, aborted);
     let mut under_way = JoinSet::new();
     let end = later(load.end(), drain);
     let (interrupted, rest) = if let Some(max_in_flight) = load.plan.max_in_flight() {

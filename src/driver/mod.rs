@@ -6,6 +6,7 @@
 //! one when the previous answer plus think time has passed. A request counts as *sent* the moment the driver turns to
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
+mod abort;
 mod closed;
 mod connection;
 mod detail;
@@ -13,8 +14,10 @@ mod detail;
 mod differential;
 mod drive;
 mod exchange;
+mod health;
 mod host;
 mod journey;
+mod limits;
 mod live;
 mod load;
 mod observe;
@@ -30,8 +33,11 @@ mod shape;
 mod start;
 mod target;
 mod timer;
+mod window;
 mod wire;
 
+#[cfg(test)]
+mod aborting;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -51,9 +57,11 @@ pub use connection::Http1Client;
 #[cfg(any(test, fuzzing))]
 pub use differential::{Case, Verdict};
 pub use drive::{DriveError, Options, drive, drive_with};
+pub use limits::{OpenFiles, local_ports, open_files};
 pub use live::Extras;
-pub use outcome::Outcome;
+pub use outcome::{OWN_FAILURES, Outcome};
 pub use phases::Phases;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;
+pub use timer::DriverTimer;

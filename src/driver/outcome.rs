@@ -35,6 +35,14 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// No local port was free for a connection.
+const NO_PORT: &str = "the driver's host has no local port left";
+/// The process had as many files open as it may.
+const NO_FILE: &str = "the driver may open no more files (raise ulimit -n)";
+
+/// The causes of failures that are the driver's own and say nothing about a service.
+pub const OWN_FAILURES: [&str; 2] = [NO_PORT, NO_FILE];
+
 /// Why there was no whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unanswered {
@@ -63,10 +71,8 @@ impl Unanswered {
             Kind::ConnectionReset | Kind::ConnectionAborted => "connection reset while it was opened",
             Kind::TimedOut => "connecting timed out",
             Kind::HostUnreachable | Kind::NetworkUnreachable => "no route to the target",
-            Kind::AddrNotAvailable | Kind::AddrInUse => "the driver's host has no local port left",
-            _ if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-                "the driver may open no more files (raise ulimit -n)"
-            }
+            Kind::AddrNotAvailable | Kind::AddrInUse => NO_PORT,
+            _ if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => NO_FILE,
             _ => return Self { outcome: Outcome::Refused, cause: format!("cannot connect: {}", error.kind()).into() },
         };
         Self { outcome: Outcome::Refused, cause: Cow::Borrowed(cause) }

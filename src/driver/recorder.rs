@@ -2,11 +2,12 @@
 //! knows no clock, so that ten hours can be recorded in a second. It holds no single sample. Journeys and steps are given
 //! by their indices in its shape, which must hold them.
 
+use super::abort::{Guards, Reading};
 use super::detail::Detail;
 use super::live::Stretches;
 use super::outcome::Outcome;
 use super::phases::Phases;
-use super::series::Series;
+use super::series::{Recent, Series};
 use super::set_up::SetUp;
 use super::shape::Shape;
 use crate::trial::{Failure, JourneyRecording, Live, Recording, StageRecording, StatusClass, StepRecording, Times};
@@ -43,14 +44,19 @@ pub enum JourneyEnd {
 }
 
 /// How a run stands, for its progress.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Standing {
     /// Requests that became due and are not the first of an arrival of the open model.
     pub(super) later_due: u64,
     pub(super) completed: u64,
     pub(super) failed: u64,
     pub(super) in_flight: u64,
-    pub(super) response_time_p99: Duration,
+    /// Arrivals or sessions that have begun.
+    pub(super) begun: u64,
+    /// Sendings that had to wait for room.
+    pub(super) blocked: u64,
+    pub(super) lateness_p99: Duration,
+    pub(super) recent: Recent,
 }
 
 /// The recording in the making.
@@ -68,6 +74,7 @@ pub struct Recorder {
     series: Series,
     interval_histograms: bool,
     live: Option<Box<Stretches>>,
+    guards: Guards,
     service_time_sum: Duration,
     last_done: Duration,
     later_due: u64,
@@ -103,6 +110,7 @@ impl Recorder {
             series: Series::new(),
             interval_histograms: false,
             live: None,
+            guards: Guards::default(),
             service_time_sum: Duration::ZERO,
             last_done: Duration::ZERO,
             later_due: 0,
@@ -143,6 +151,17 @@ impl Recorder {
         }
     }
 
+    /// The rules that may end the run.
+    pub(super) fn guard(&mut self, guards: Guards) {
+        self.guards = guards;
+    }
+
+    /// Judges those rules, and notes which of them ends the run, if one does.
+    pub(super) fn judge(&mut self, reading: Reading) -> bool {
+        self.recording.aborted = self.guards.judge(reading);
+        self.recording.aborted.is_some()
+    }
+
     /// The plan holds an arrival (open model), or a session begins (closed model), that starts `journey`.
     pub fn arrive(&mut self, journey: usize, due: Duration) {
         self.plan(journey);
@@ -174,6 +193,9 @@ impl Recorder {
     pub fn send(&mut self, flight: &Flight) {
         self.series.due(flight.due);
         self.series.send(flight.sent);
+        if !self.guards.is_empty() {
+            self.guards.send(flight, self.shape.measured_stage(flight.due).is_some());
+        }
         let waited = flight.sent.saturating_sub(flight.due);
         self.recording.lateness.record(waited.saturating_sub(flight.blocked));
         if flight.blocked > Duration::ZERO {
@@ -189,6 +211,10 @@ impl Recorder {
         let response_time = done.saturating_sub(flight.due);
         let service_time = done.saturating_sub(flight.sent);
         self.series.settle(flight.due, done, failure.is_none());
+        if !self.guards.is_empty() {
+            let measured = self.shape.measured_stage(flight.due).is_some();
+            self.guards.settle(flight, done, failure.is_some(), measured);
+        }
         self.service_time_sum += service_time;
         self.last_done = self.last_done.max(done);
         *self.answers[flight.step].entry(outcome).or_default() += 1;
@@ -239,6 +265,9 @@ impl Recorder {
             self.recording.steps[step].books.dropped += 1;
             if let Some(live) = &mut self.live {
                 live.drop_step(step);
+            }
+            if !self.guards.is_empty() && self.shape.measured_stage(due).is_some() {
+                self.guards.lose(step, self.last_done);
             }
             for times in self.measured(step, due) {
                 times.dropped += 1;
@@ -298,7 +327,10 @@ impl Recorder {
             completed: self.completed,
             failed: self.failed,
             in_flight: self.series.in_flight(),
-            response_time_p99: self.series.recent_p99(now),
+            begun: self.recording.arrivals.planned,
+            blocked: self.recording.blocked.count(),
+            lateness_p99: self.recording.lateness.quantile(0.99),
+            recent: self.series.recent(now),
         }
     }
 
@@ -331,7 +363,7 @@ impl Recorder {
         recording.intervals = self.series.conclude(self.last_done, self.interval_histograms);
         recording.duration_s = self.last_done.as_secs_f64();
         recording.service_time_sum_s = self.service_time_sum.as_secs_f64();
-        recording.interrupted = interrupted;
+        recording.interrupted = interrupted && recording.aborted.is_none();
         recording
     }
 

@@ -13,6 +13,16 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Seconds that the recent response times reach back.
 const RECENT_SECONDS: u64 = 3;
 
+/// Response times of the last few seconds, for who watches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Recent {
+    pub(super) p50: Duration,
+    pub(super) p90: Duration,
+    pub(super) p99: Duration,
+    /// Counts by the upper bounds of their bars.
+    pub(super) histogram: Vec<(Duration, u64)>,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Stretch {
     arrivals: u64,
@@ -93,14 +103,15 @@ impl Series {
         self.in_flight
     }
 
-    /// p99 of the response times that ended within the last few seconds.
-    pub(super) fn recent_p99(&mut self, now: Duration) -> Duration {
+    /// The response times that ended within the last few seconds.
+    pub(super) fn recent(&mut self, now: Duration) -> Recent {
         self.forget(now.as_secs());
         let mut all = Sketch::default();
         for (_, sketch) in &self.recent {
             all.merge(sketch);
         }
-        Duration::from_secs_f64(all.quantile_ms(0.99) / 1e3)
+        let quantile = |q: f64| Duration::from_secs_f64(all.quantile_ms(q) / 1e3);
+        Recent { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), histogram: all.bars() }
     }
 
     fn forget(&mut self, second: u64) {
@@ -239,7 +250,22 @@ mod tests {
         let mut series = Series::new();
         series.send(Duration::ZERO);
         series.settle(Duration::ZERO, 900 * MS, true);
-        assert!(series.recent_p99(1000 * MS) > 890 * MS);
-        assert_eq!(series.recent_p99(4000 * MS), Duration::ZERO);
+        assert!(series.recent(1000 * MS).p99 > 890 * MS);
+        assert_eq!(series.recent(4000 * MS), Recent::default());
+    }
+
+    #[test]
+    fn the_bars_of_recent_response_times_hold_each_of_them_once() {
+        let mut series = Series::new();
+        for ms in [4, 40, 45, 49, 400] {
+            series.send(Duration::ZERO);
+            series.settle(Duration::ZERO, ms * MS, true);
+        }
+        let bars = series.recent(500 * MS).histogram;
+        let told: Vec<(u128, u64)> =
+            bars.iter().filter(|(_, count)| *count > 0).map(|(bound, count)| (bound.as_millis(), *count)).collect();
+        assert_eq!(told, [(5, 1), (50, 3), (500, 1)]);
+        assert_eq!((bars.first().unwrap().1, bars.last().unwrap().1, bars.len()), (1, 1, 13), "two decades");
+        assert!(bars.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 }

@@ -26,6 +26,15 @@ impl Timer {
         Self::Coarse
     }
 
+    /// In a word, for the record.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Precise(_) => "timerfd",
+            Self::Coarse => "coarse",
+        }
+    }
+
     /// Waits until `deadline`; returns at once when it has passed.
     pub(super) async fn sleep_until(&self, deadline: Instant) {
         match self {
@@ -37,6 +46,23 @@ impl Timer {
                 }
             }
         }
+    }
+}
+
+/// The driver's timer, for whoever measures what it is capable of.
+#[derive(Clone)]
+pub struct DriverTimer(Timer);
+
+impl DriverTimer {
+    /// The best timer this system has; call it on the runtime that will wait.
+    #[must_use]
+    pub fn precise() -> Self {
+        Self(Timer::precise())
+    }
+
+    /// Waits until `deadline`; returns at once when it has passed.
+    pub async fn sleep_until(&self, deadline: Instant) {
+        self.0.sleep_until(deadline).await;
     }
 }
 

@@ -226,6 +226,7 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
         set_up: Vec::new(),
         tear_down: Vec::new(),
         observations: Vec::new(),
+        abort: Vec::new(),
         conservation: vec![Conservation { counter: "units_sold".to_owned(), observation: "stock".to_owned() }],
         journeys: vec![Journey {
             name: "buy".to_owned(),

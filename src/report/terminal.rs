@@ -4,8 +4,9 @@ use super::detail;
 use super::facts;
 use super::headline::Headline;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
-use crate::scenario::{Scenario, SloMetric};
-use crate::trial::{Books, Recording, Study, Times};
+use crate::scenario::{Conservation, Scenario, SloMetric};
+use crate::trial::{Books, DriverHealth, Recording, Study, Times};
+use crate::tuner::broken_slos;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -30,18 +31,41 @@ pub fn summary(study: &Study, page: &Path) -> String {
     text
 }
 
-/// What one load test gave, in a table: a line per step and one for all, the books, the failures and the promises. Ends
-/// with a line break; without colours.
+/// What one load test gave, in a table: a line per step and one for all, the books, the failures and the promises. Of a
+/// run that ended early most requests were never sent, which says nothing about a promise. Ends with a line break; without
+/// colours.
 #[must_use]
 pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
     let mut text = run_table(recording);
+    let ended_early = recording.interrupted || recording.aborted.is_some();
+    let broken = broken_slos(&scenario.slos, recording);
     for slo in &scenario.slos {
-        let _ = writeln!(text, "promise {}: {}", slo.text, verdict(slo.metric, facts::measured(slo, recording)));
+        let verdict = match broken.iter().find(|(other, _)| other.text == slo.text) {
+            _ if ended_early => "not judged: the run ended early".to_owned(),
+            Some((_, measured)) => format!("NOT met: {measured}"),
+            None => kept(slo.metric, facts::measured(slo, recording)),
+        };
+        let _ = writeln!(text, "promise {}: {verdict}", slo.text);
+    }
+    for law in &scenario.conservation {
+        text.push_str(&law_line(law, recording));
+    }
+    if let Some(aborted) = &recording.aborted {
+        let _ = writeln!(text, "aborted after {:.1} s by the rule {}: {}", aborted.at_s, aborted.rule, aborted.cause);
     }
     if recording.interrupted {
         text.push_str("interrupted: this is what was measured until then\n");
     }
     text
+}
+
+/// Whether a counter gained what an observation lost; nothing when the service did not tell.
+fn law_line(law: &Conservation, recording: &Recording) -> String {
+    let told = recording.counters.get(&law.counter).zip(recording.observed.get(&law.observation));
+    let Some((gained, observed)) = told else { return String::new() };
+    let lost = observed.before - observed.after;
+    let verdict = if *gained == lost { "kept" } else { "NOT kept" };
+    format!("law {} = fall of {}: {verdict}, {gained} and {lost}\n", law.counter, law.observation)
 }
 
 /// What [`run_summary`] tells, without the promises.
@@ -84,6 +108,9 @@ pub fn run_table(recording: &Recording) -> String {
         let _ =
             writeln!(text, "blocked: {} sendings waited for room, longest {longest}", count(recording.blocked.count()));
     }
+    for driver in &recording.drivers {
+        text.push_str(&own_health(driver));
+    }
     for failure in &recording.failures {
         let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
     }
@@ -92,15 +119,32 @@ pub fn run_table(recording: &Recording) -> String {
     text
 }
 
-fn verdict(metric: SloMetric, measured: Option<f64>) -> String {
+/// What a driver tells of itself, in a line; nothing when it could tell nothing.
+fn own_health(driver: &DriverHealth) -> String {
+    let told = [
+        driver.thread_busy_share_max.map(|share| format!("busy {} of its busiest five seconds", percent(share))),
+        driver
+            .open_files_max
+            .zip(driver.open_files_limit)
+            .map(|(most, limit)| format!("{} of {} open files", count(most), count(limit))),
+        driver.tcp_sockets_max.map(|most| format!("{} TCP sockets on the host", count(most))),
+        driver
+            .time_wait_max
+            .zip(driver.local_ports)
+            .map(|(held, ports)| format!("{} of {} local ports held by closed connections", count(held), count(ports))),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if told.is_empty() { String::new() } else { format!("driver: {}\n", told.join(", ")) }
+}
+
+/// That a promise was kept, and by what.
+fn kept(metric: SloMetric, measured: Option<f64>) -> String {
     let Some(measured) = measured else { return "not measured: its step never ran".to_owned() };
-    let (kept, words) = match metric {
-        SloMetric::ResponseTime { limit, .. } | SloMetric::MeanResponseTime { limit } => {
-            (measured < in_milliseconds(limit), milliseconds(measured))
-        }
-        SloMetric::ErrorRate { limit } => (measured < limit, percent(measured)),
+    let measured = match metric {
+        SloMetric::ResponseTime { .. } | SloMetric::MeanResponseTime { .. } => milliseconds(measured),
+        SloMetric::ErrorRate { .. } => percent(measured),
     };
-    format!("{}, {words}", if kept { "kept" } else { "broken" })
+    format!("kept, {measured}")
 }
 
 fn books(books: Books) -> String {
@@ -149,6 +193,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 mod tests {
     use super::*;
     use crate::report::fixture;
+    use crate::trial::Aborted;
 
     const PAGE: &str = "reports/shopping-example/index.html";
 
@@ -169,6 +214,29 @@ mod tests {
     fn the_summary_of_a_run_is_this() {
         let study = fixture::study();
         insta::assert_snapshot!(run_summary(&study.trials[0].recording, &study.scenario));
+    }
+
+    #[test]
+    fn a_run_tells_how_its_driver_fared_and_which_rule_ended_it() {
+        let driver = DriverHealth {
+            thread_busy_share_max: Some(0.43),
+            open_files_max: Some(75),
+            open_files_limit: Some(1024),
+            time_wait_max: Some(12),
+            local_ports: Some(28_232),
+            ..DriverHealth::default()
+        };
+        let aborted =
+            Aborted { at_s: 41.5, rule: "p90 < 500ms".into(), cause: "it was slow".into(), ..Aborted::default() };
+        let recording = Recording { aborted: Some(aborted), drivers: vec![driver], ..Recording::default() };
+        let text = run_summary(&recording, &fixture::study().scenario);
+        assert!(
+            text.contains("driver: busy 43 % of its busiest five seconds, 75 of 1,024 open files, 12 of 28,232"),
+            "{text}"
+        );
+        assert!(text.contains("aborted after 41.5 s by the rule p90 < 500ms: it was slow\n"), "{text}");
+        let silent = Recording { drivers: vec![DriverHealth::default()], ..Recording::default() };
+        assert!(!run_summary(&silent, &fixture::study().scenario).contains("driver: "));
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub(super) struct ScenarioFile {
     /// The promises, such as `p95 < 170ms`, `checkout.p95 < 300ms`, `mean < 100ms`, `error_rate < 0.5%`.
     #[serde(default)]
     pub(super) slos: Vec<Located<String>>,
+    /// What ends a run early, each rule for itself; a study lets every trial run to its end.
+    #[serde(default)]
+    pub(super) abort: Vec<Located<AbortFile>>,
     /// Numbers the service is asked for before the load and after the last answer, not measured.
     #[serde(default)]
     pub(super) observe: Vec<Located<ObservationFile>>,
@@ -60,6 +63,22 @@ pub(super) struct ScenarioFile {
     pub(super) service: Option<Located<ServiceFile>>,
     /// What `tune` tries.
     pub(super) tune: Option<Located<TuneFile>>,
+}
+
+/// A rule that ends a run early. Exactly one of `slo`, `rate`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AbortFile {
+    /// A promise, such as `p95 < 500ms` or `checkout.error_rate < 5%`. With `over` it is judged over the last requests;
+    /// without, the run ends once the promise can no longer be kept, whatever is still to come (open load only).
+    pub(super) slo: Option<Located<String>>,
+    /// `achieved < 90% of offered`: the run ends when the requests completed fall this far behind those that were due.
+    pub(super) rate: Option<Located<String>>,
+    /// How far back is looked, such as `30s`. Requests that still wait for an answer count from when they break the
+    /// promise. A time factor divides it.
+    pub(super) over: Option<Located<String>>,
+    /// From when on is judged; once the window is full (`over`) if left out. A time factor divides it.
+    pub(super) after: Option<Located<String>>,
 }
 
 /// One way through the service.

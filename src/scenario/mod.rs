@@ -2,6 +2,7 @@
 //! `Scenario`, and a scenario with a seed becomes a `Plan`. Pure: no sockets and no clock; the only files read are the
 //! scenario itself and those it names (rows, bodies, a log that it replays), once, when the scenario is loaded.
 
+mod abort;
 mod answer;
 mod arrivals;
 mod condition;
@@ -36,6 +37,7 @@ mod template;
 mod tests;
 
 pub use crate::units::Billing;
+pub use abort::{AbortRule, AbortWhen};
 pub use arrivals::Arrival;
 pub use condition::Condition;
 pub use counter::{Amount, Conservation, Counter, Observation};

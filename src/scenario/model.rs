@@ -1,6 +1,6 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{Body, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step};
+use super::{AbortRule, Body, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ pub struct Scenario {
     /// What must agree between counters and observations.
     #[serde(default)]
     pub conservation: Vec<Conservation>,
+    /// What ends a run before its plan does.
+    #[serde(default)]
+    pub abort: Vec<AbortRule>,
 }
 
 /// One way through the service.

@@ -149,6 +149,25 @@ pub(super) fn slo(text: &str) -> Result<(Option<String>, SloMetric), Complaint> 
     Ok((step, metric))
 }
 
+/// `achieved < 90% of offered` as 0.9.
+pub(super) fn achieved_share(text: &str) -> Result<f64, Complaint> {
+    let share = text
+        .trim()
+        .strip_prefix("achieved")
+        .and_then(|rest| rest.trim_start().strip_prefix('<'))
+        .and_then(|rest| rest.trim().strip_suffix("of offered"))
+        .and_then(|rest| rest.trim_end().strip_suffix('%'))
+        .and_then(|digits| hundredth(digits.trim_end()));
+    match share {
+        Some(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        Some(_) => Err(complain(
+            format!("`{text}` can never be, or always is"),
+            "give a share above 0 % and up to 100 %, such as `achieved < 90% of offered`",
+        )),
+        None => Err(complain(format!("`{text}` is not a rate to reach"), "write `achieved < 90% of offered`")),
+    }
+}
+
 /// The share that a percentile such as `p99.9` stands for.
 fn quantile(metric: &str) -> Option<f64> {
     hundredth(metric.strip_prefix('p')?)
@@ -233,11 +252,22 @@ mod tests {
         assert_eq!(slo("error_rate < 0.5%"), Ok((None, SloMetric::ErrorRate { limit: 0.005 })));
     }
 
+    #[test]
+    fn a_rate_to_reach_is_a_share_of_the_offered_rate() {
+        assert_eq!(achieved_share("achieved < 90% of offered"), Ok(0.9));
+        assert_eq!(achieved_share(" achieved<99.5 %  of offered "), Ok(0.995));
+        for wrong in
+            ["achieved < 0% of offered", "achieved < 101% of offered", "achieved < 90%", "rate < 90% of offered"]
+        {
+            assert!(achieved_share(wrong).is_err(), "{wrong}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_a_parser_panic(text in any::<String>(), almost in "[a-z.]{0,6}p?[0-9.]{0,4} ?<=? ?-?[0-9.]{0,4}(ms|%)?") {
             for text in [&text, &almost] {
-                let _ = (duration(text).is_ok(), size(text).is_ok(), think_time(text).is_ok(), slo(text).is_ok());
+                let _ = (duration(text).is_ok(), size(text).is_ok(), think_time(text).is_ok(), slo(text).is_ok(), achieved_share(text).is_ok());
             }
         }
     }

@@ -53,6 +53,30 @@ impl Sketch {
         if self.is_empty() { 0.0 } else { self.buckets.value_at_quantile(q) as f64 / 1e3 }
     }
 
+    /// Counts by upper bound, on a scale of six steps to a decade; empty at neither end.
+    #[must_use]
+    pub fn bars(&self) -> Vec<(Duration, u64)> {
+        let decades = (0..10).map(|decade| 10_u64.pow(decade));
+        let mut bounds = decades.flat_map(|decade| [10, 15, 20, 30, 50, 70].map(|step| decade * step / 10));
+        let mut bars: Vec<(Duration, u64)> = Vec::new();
+        let mut bound = bounds.next().unwrap_or(LONGEST_US);
+        for bucket in self.buckets.iter_recorded() {
+            while bucket.value_iterated_to() > bound {
+                bound = bounds.next().unwrap_or(u64::MAX);
+                if !bars.is_empty() {
+                    bars.push((Duration::from_micros(bound), 0));
+                }
+            }
+            if bars.is_empty() {
+                bars.push((Duration::from_micros(bound), 0));
+            }
+            if let Some((_, count)) = bars.last_mut() {
+                *count += bucket.count_since_last_iteration();
+            }
+        }
+        bars
+    }
+
     /// The exact mean in milliseconds, zero when empty.
     #[must_use]
     pub fn mean_ms(&self) -> f64 {

@@ -11,4 +11,4 @@ mod validity;
 pub use cloud_site::{CloudSite, SiteOptions};
 pub use site::{Driven, Site, StudyError, TrialProgress, Watch};
 pub use study_loop::{Context, run};
-pub use validity::distrust;
+pub use validity::{cautions, distrust, lateness_bound};

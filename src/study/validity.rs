@@ -1,8 +1,9 @@
 //! Whether a trial can be trusted, judged from what was recorded. The bounds are named here, each with its source.
 
+use crate::driver::OWN_FAILURES;
 use crate::scenario::{Plan, StageKind};
 use crate::stats::{Steadiness, steady_state};
-use crate::trial::{Invalid, Recording, Usage};
+use crate::trial::{Failure, Invalid, Recording, Usage};
 use std::time::Duration;
 
 /// A driver later than this at p99 is not trusted, unless the share below allows more.
@@ -11,6 +12,18 @@ const LATENESS_P99_MAX: Duration = Duration::from_millis(1);
 const LATENESS_SHARE_OF_P50: f64 = 0.05;
 /// A host busier than this leaves the driver no room to be on time.
 const HOST_CPU_SHARE_MAX: f64 = 0.97;
+/// A sending thread busier than this over its busiest five seconds lets answers wait for it. Nothing shows that in a
+/// closed load, whose next request is due when the driver has read the last answer.
+const DRIVER_SHARE_MAX: f64 = 0.97;
+/// Steal above this share makes a closed load invalid: it takes as much off the rate of such a load, and 5 % is what
+/// lateness may be of the median response time.
+const STEAL_SHARE_MAX_CLOSED: f64 = 0.05;
+/// Steal above this share is told: when a hundredth of all moments is stolen, every hundredth sending and every hundredth
+/// answer meets one, and the 99th percentile may be the hypervisor's. An open load is invalid only when its lateness says
+/// so too, which is the same experiment: a sending that was due in a stolen moment was late by the rest of it.
+const STEAL_SHARE_TOLD: f64 = 0.01;
+/// Less of the local ports left than this share is told.
+const PORTS_LEFT_SHARE_MIN: f64 = 0.1;
 /// Client and platform may disagree on the number of requests by this share (requests cut off at the end of a run).
 const BOOKS_SHARE_MAX: f64 = 0.005;
 
@@ -22,6 +35,19 @@ pub fn distrust(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
         reasons.push(Invalid::Interrupted);
         return reasons;
     }
+    if let Some(aborted) = &recording.aborted {
+        // What such a run measured is half a run: only who was at fault is judged, not whether it had become steady.
+        reasons.extend(
+            aborted
+                .driver_at_fault
+                .then(|| Invalid::RateNotReached { at_s: aborted.at_s, cause: aborted.cause.clone() }),
+        );
+        reasons.extend(starved(recording));
+        reasons.extend(distrust_driver(plan, recording));
+        reasons.extend(unbalanced(recording));
+        return reasons;
+    }
+    reasons.extend(starved(recording));
     let completed = recording.steps.iter().map(|step| step.books.completed).sum::<u64>();
     if recording.overall.response_time.count() == 0 || recording.arrivals.completed + completed == 0 {
         let cause = recording.failures.first().map_or_else(
@@ -31,11 +57,44 @@ pub fn distrust(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
         reasons.push(Invalid::NothingAnswered { cause });
         return reasons;
     }
-    reasons.extend(late(recording));
-    reasons.extend(saturated(recording));
+    reasons.extend(distrust_driver(plan, recording));
     reasons.extend(unbalanced(recording));
     reasons.extend(unsteady(plan, recording));
     reasons
+}
+
+/// What speaks against the driver and its host.
+fn distrust_driver(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
+    let reasons = [late(recording), saturated(recording), saturated_driver(recording), stolen(plan, recording)];
+    reasons.into_iter().flatten().collect()
+}
+
+/// What does not make `recording` invalid and should be known beside it, each in a sentence.
+#[must_use]
+pub fn cautions(recording: &Recording) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if let Some(steal) = recording.host_steal_share.filter(|share| *share > STEAL_SHARE_TOLD) {
+        cautions.push(format!(
+            "the hypervisor took {:.1} % of the host's CPU time: percentiles from p{:.0} on may be its doing",
+            steal * 100.0,
+            // Shares above a half leave no percentile that is told anywhere.
+            (1.0 - steal).max(0.5) * 100.0
+        ));
+    }
+    for driver in &recording.drivers {
+        let (Some(ports), Some(held)) = (driver.local_ports, driver.time_wait_max) else { continue };
+        let left = ports.saturating_sub(held + driver.tcp_sockets_max.unwrap_or_default());
+        if (left as f64) < PORTS_LEFT_SHARE_MIN * ports as f64 {
+            cautions.push(format!(
+                "only {left} of {ports} local ports were left ({held} of closed connections): the service closes \
+                 connections that the load would use again, or the range is narrow"
+            ));
+        }
+    }
+    for coarse in recording.drivers.iter().filter(|driver| driver.timer == "coarse").take(1) {
+        cautions.push(format!("due times were waited for by a {} timer, in whole milliseconds", coarse.timer));
+    }
+    cautions
 }
 
 /// What speaks against trusting a trial once its usage is known: the platform must have counted every request that the
@@ -64,10 +123,15 @@ fn may_not_have_arrived(recording: &Recording) -> u64 {
     unsure.iter().filter_map(|answer| recording.answers.get(*answer)).sum()
 }
 
+/// What the 99th percentile of lateness may be in `recording`: max(1 ms, 5 % of the median response time).
+#[must_use]
+pub fn lateness_bound(recording: &Recording) -> Duration {
+    LATENESS_P99_MAX.max(recording.overall.response_time.quantile(0.5).mul_f64(LATENESS_SHARE_OF_P50))
+}
+
 fn late(recording: &Recording) -> Option<Invalid> {
     let p99 = recording.lateness.quantile(0.99);
-    let p50 = recording.overall.response_time.quantile(0.5);
-    let bound = LATENESS_P99_MAX.max(p50.mul_f64(LATENESS_SHARE_OF_P50));
+    let bound = lateness_bound(recording);
     (p99 > bound).then_some(Invalid::Late { p99_ms: p99.as_secs_f64() * 1e3, bound_ms: bound.as_secs_f64() * 1e3 })
 }
 
@@ -76,6 +140,29 @@ fn saturated(recording: &Recording) -> Option<Invalid> {
     let share = recording.host_cpu_share? + recording.host_steal_share.unwrap_or(0.0);
     (share > HOST_CPU_SHARE_MAX)
         .then_some(Invalid::HostSaturated { share_percent: share * 100.0, bound_percent: HOST_CPU_SHARE_MAX * 100.0 })
+}
+
+/// One thread sends: with no moment left, it keeps answers waiting.
+fn saturated_driver(recording: &Recording) -> Option<Invalid> {
+    let shares = recording.drivers.iter().filter_map(|driver| driver.thread_busy_share_max);
+    let share = shares.max_by(f64::total_cmp)?;
+    (share > DRIVER_SHARE_MAX)
+        .then_some(Invalid::DriverSaturated { share_percent: share * 100.0, bound_percent: DRIVER_SHARE_MAX * 100.0 })
+}
+
+/// Failures that are the driver's host's, not the service's.
+fn starved(recording: &Recording) -> Option<Invalid> {
+    let own = |failure: &&Failure| OWN_FAILURES.contains(&failure.cause.as_str());
+    let mut failures = recording.failures.iter().filter(own);
+    let first = failures.next()?;
+    let same: u64 = failures.filter(|failure| failure.cause == first.cause).map(|failure| failure.count).sum();
+    Some(Invalid::DriverStarved { cause: first.cause.clone(), count: first.count + same })
+}
+
+fn stolen(plan: &Plan, recording: &Recording) -> Option<Invalid> {
+    let share = recording.host_steal_share.filter(|share| *share > STEAL_SHARE_MAX_CLOSED)?;
+    (plan.virtual_users() > 0)
+        .then_some(Invalid::Stolen { share_percent: share * 100.0, bound_percent: STEAL_SHARE_MAX_CLOSED * 100.0 })
 }
 
 fn unbalanced(recording: &Recording) -> Option<Invalid> {
@@ -117,7 +204,98 @@ fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::Books;
+    use crate::scenario::Scenario;
+    use crate::trial::{Aborted, Books, DriverHealth};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn plan(load: &str) -> Plan {
+        let text = format!(
+            "name: fixture
+journeys: [{{name: one, steps: [{{name: first, get: /}}]}}]
+load: {load}
+stages: [{{name: up, ramp: {{from: 1, to: 9}}, duration: 9s}}]"
+        );
+        Plan::new(Arc::new(Scenario::from_yaml(Path::new("fixture.yaml"), &text).unwrap()), 1, 1.0)
+    }
+
+    fn open() -> Plan {
+        plan("{open: {arrivals: constant, unit: arrivals_per_second}}")
+    }
+
+    #[test]
+    fn a_sound_run_is_trusted() {
+        assert_eq!(distrust(&open(), &answered(10, 900)), Vec::new());
+        assert_eq!(cautions(&answered(10, 900)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_driver_whose_thread_had_no_moment_left_is_not_trusted() {
+        let mut recording = answered(10, 10);
+        let busy = |share| DriverHealth { thread_busy_share_max: Some(share), ..DriverHealth::default() };
+        recording.drivers = vec![busy(0.4), busy(0.96)];
+        assert_eq!(distrust(&open(), &recording), Vec::new());
+        recording.drivers.push(busy(0.99));
+        let reasons = distrust(&open(), &recording);
+        assert!(matches!(reasons.as_slice(), [Invalid::DriverSaturated { .. }]), "{reasons:?}");
+        assert!(reasons[0].to_string().contains("99 % of five seconds"), "{}", reasons[0]);
+    }
+
+    #[test]
+    fn a_saturated_host_is_not_trusted_whoever_took_its_time() {
+        let mut recording = answered(10, 10);
+        (recording.host_cpu_share, recording.host_steal_share) = (Some(0.95), Some(0.01));
+        assert_eq!(distrust(&open(), &recording), Vec::new());
+        recording.host_steal_share = Some(0.03);
+        assert!(matches!(distrust(&open(), &recording).as_slice(), [Invalid::HostSaturated { .. }]));
+    }
+
+    #[test]
+    fn steal_is_told_of_an_open_load_and_held_against_a_closed_one() {
+        let mut recording = answered(10, 10);
+        recording.host_steal_share = Some(0.04);
+        assert_eq!(distrust(&plan("closed"), &recording), Vec::new());
+        assert!(cautions(&recording)[0].contains("percentiles from p96 on"), "{:?}", cautions(&recording));
+        recording.host_steal_share = Some(0.06);
+        assert_eq!(distrust(&open(), &recording), Vec::new(), "its lateness would tell");
+        assert!(matches!(distrust(&plan("closed"), &recording).as_slice(), [Invalid::Stolen { .. }]));
+    }
+
+    #[test]
+    fn what_the_drivers_host_lacked_is_no_failure_of_the_service() {
+        let mut recording = answered(10, 10);
+        let failure = |cause: &str, count| Failure { step: "a".into(), status: None, cause: cause.into(), count };
+        recording.failures = vec![failure("connection refused", 9)];
+        assert_eq!(distrust(&open(), &recording), Vec::new());
+        recording.failures.extend([failure(OWN_FAILURES[0], 3), failure(OWN_FAILURES[0], 4)]);
+        let reasons = distrust(&open(), &recording);
+        assert_eq!(reasons, [Invalid::DriverStarved { cause: OWN_FAILURES[0].to_owned(), count: 7 }]);
+    }
+
+    #[test]
+    fn ports_that_run_out_and_a_coarse_timer_are_told() {
+        let mut recording = answered(10, 10);
+        recording.drivers = vec![DriverHealth {
+            timer: "coarse".to_owned(),
+            local_ports: Some(28_232),
+            time_wait_max: Some(27_000),
+            tcp_sockets_max: Some(100),
+            ..DriverHealth::default()
+        }];
+        let told = cautions(&recording);
+        assert!(told[0].contains("only 1132 of 28232 local ports"), "{told:?}");
+        assert!(told[1].contains("whole milliseconds"), "{told:?}");
+    }
+
+    #[test]
+    fn an_aborted_run_is_judged_by_who_was_at_fault() {
+        let mut recording = answered(10, 10);
+        let aborted = Aborted { at_s: 12.0, rule: "r".into(), cause: "achieved 80 %".into(), driver_at_fault: false };
+        recording.aborted = Some(aborted.clone());
+        assert_eq!(distrust(&open(), &recording), Vec::new());
+        recording.aborted = Some(Aborted { driver_at_fault: true, ..aborted });
+        assert!(matches!(distrust(&open(), &recording).as_slice(), [Invalid::RateNotReached { .. }]));
+    }
 
     fn answered(response_ms: u64, lateness_us: u64) -> Recording {
         let mut recording = Recording::default();

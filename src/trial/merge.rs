@@ -225,6 +225,9 @@ fn absorb(whole: &mut Recording, part: Recording) {
         host_cpu_share,
         host_steal_share,
         interrupted,
+        aborted,
+        drivers,
+        warnings,
         shard: _,
         seed: _,
         scenario: _,
@@ -257,6 +260,9 @@ fn absorb(whole: &mut Recording, part: Recording) {
         (whole.host_cpu_share, whole.host_steal_share) = (host_cpu_share, host_steal_share);
     }
     whole.interrupted |= interrupted;
+    whole.aborted = whole.aborted.take().or(aborted);
+    whole.drivers.extend(drivers);
+    whole.warnings.extend(warnings);
 }
 
 /// When a recording's load started; nothing when that cannot be read.
@@ -289,7 +295,9 @@ fn absorb_step(own: &mut StepRecording, theirs: StepRecording) {
     for (class, times) in classes_of(&theirs) {
         classes.entry(class).or_default().merge(&times);
     }
-    let StepRecording { name: _, books, times, only_class: _, classes: _, phases, exemplars, answers } = theirs;
+    let StepRecording { name: _, books, skipped, times, only_class: _, classes: _, phases, exemplars, answers } =
+        theirs;
+    own.skipped += skipped;
     own.times.merge(&times);
     own.set_classes(classes);
     add(&mut own.books, books);

@@ -6,6 +6,7 @@ mod decision;
 mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod health;
 mod live;
 mod merge;
 mod month;
@@ -20,6 +21,7 @@ mod usage;
 pub use class::StatusClass;
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
+pub use health::{Aborted, DriverHealth};
 pub use live::{Live, LiveStep};
 pub use merge::{MergeError, Part, merge};
 pub use phase_times::PhaseTimes;

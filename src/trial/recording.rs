@@ -1,7 +1,7 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
-use super::{Exemplar, PhaseTimes, RecordingVersion, StatusClass};
+use super::{Aborted, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass};
 use crate::stats::{Histogram, Sketch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,12 @@ pub struct Recording {
     pub warnings: Vec<String>,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
+    /// Why the run ended before its plan did, when a rule of the scenario's `abort` ended it.
+    #[serde(default)]
+    pub aborted: Option<Aborted>,
+    /// What each process that drove tells of itself: one, or as many as there were shards.
+    #[serde(default)]
+    pub drivers: Vec<DriverHealth>,
     /// Which shard of the plan this is; none for the whole plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,

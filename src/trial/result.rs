@@ -81,6 +81,44 @@ pub enum Invalid {
         /// The bound.
         bound_percent: f64,
     },
+    /// The thread that sends had no moment left.
+    #[error(
+        "the driver was saturated: its thread was busy for {share_percent:.0} % of five seconds, bound {bound_percent:.0} %, so answers waited for it; lower the load, or split it by --shard over several processes or machines"
+    )]
+    DriverSaturated {
+        /// Busy share of the busiest five seconds.
+        share_percent: f64,
+        /// The bound.
+        bound_percent: f64,
+    },
+    /// The driver's host had no file or port left for a connection.
+    #[error("the driver's own host failed {count} requests: {cause}; these failures say nothing about the service")]
+    DriverStarved {
+        /// What it lacked.
+        cause: String,
+        /// How many requests failed of it.
+        count: u64,
+    },
+    /// The hypervisor took time that a closed load does not show as lateness.
+    #[error(
+        "the hypervisor took {share_percent:.1} % of the host's CPU time, bound {bound_percent:.0} %, which a closed load cannot tell from a slow service; use a machine that is not shared"
+    )]
+    Stolen {
+        /// Stolen share.
+        share_percent: f64,
+        /// The bound.
+        bound_percent: f64,
+    },
+    /// The run was ended because its rate was not reached, and the driver was why.
+    #[error(
+        "the driver itself did not reach the rate: after {at_s:.1} s, {cause}; use a larger machine, lower the rate, or split it by --shard"
+    )]
+    RateNotReached {
+        /// When, in seconds since the start of the load.
+        at_s: f64,
+        /// What was seen.
+        cause: String,
+    },
     /// Monitoring did not tell what is needed.
     #[error("usage is missing: {cause}")]
     UsageMissing {

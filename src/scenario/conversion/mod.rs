@@ -1,6 +1,7 @@
 //! The one conversion from what is typed to what it means. It goes on after a problem wherever it can, so that one look
 //! at a file finds all that is wrong with it; nothing of a file with problems leaves this module.
 
+mod abort;
 mod answers;
 mod bodies;
 mod data;
@@ -16,7 +17,8 @@ mod variables;
 pub(super) use variables::BASE_URL;
 
 use super::error::{Problems, ScenarioError, from_yaml_reader, offer};
-use super::file::{ConservationFile, LoadFile, ObservationFile, OpenFile, ScenarioFile, UnitFile};
+use super::file::{ConservationFile, ObservationFile, ScenarioFile};
+use super::load_file::{LoadFile, OpenFile, UnitFile};
 use super::located::{Located, Location};
 use super::notation::Complaint;
 use super::{Conservation, LoadModel, Observation, Scenario};
@@ -63,7 +65,8 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     let variables = variables::variables(&file.variables, problems);
     let data = data::data(&file.data, folder, problems);
     let columns = data::columns(&file.data, &data);
-    let requests_are_planned = matches!(file.load, LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }));
+    let requests_are_planned =
+        matches!(file.load.value, LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }));
     let surroundings = Surroundings { variables: &file.variables, columns: &columns, folder, requests_are_planned };
     let (set_up, tear_down) = steps::around_load(file, surroundings, problems);
     let journeys = steps::journeys(file, surroundings, problems);
@@ -84,6 +87,7 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
         tune: None,
         observations,
         conservation: Vec::new(),
+        abort: Vec::new(),
     };
     if scenario.journeys.is_empty() {
         return None;
@@ -92,7 +96,10 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     data::check_virtual_users(&file.data, &scenario, problems);
     // A step without a name has been told of.
     let named_steps: Vec<&str> = scenario.step_names().into_iter().filter(|name| !name.is_empty()).collect();
-    scenario.slos = load::slos(&file.slos, &named_steps, problems);
+    (scenario.slos, scenario.abort) = (
+        load::slos(&file.slos, &named_steps, problems),
+        abort::abort(&file.abort, &file.load.value, &named_steps, problems),
+    );
     scenario.traffic = load::traffic(file, problems);
     scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));
     scenario.tune = file.tune.as_ref().map(|tune| service::tune(&tune.value, problems));

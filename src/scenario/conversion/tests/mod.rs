@@ -1,5 +1,6 @@
 //! What a wrong file is told, message by message, and that the committed scenarios say what they should.
 
+mod abort;
 mod load;
 mod replay;
 mod scripting;

@@ -1,0 +1,31 @@
+//! `tidegate doctor` on this machine, whatever it is: it ends in time, and what it finds hangs together.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod tidegate;
+
+use serde_json::Value;
+use tidegate::{repository, tidegate, told};
+
+#[test]
+fn the_doctor_finds_what_this_machine_can_honestly_send() {
+    let (code, output, error) =
+        told(&tidegate(&repository("")).args(["doctor", "--quick", "--json"]).output().unwrap());
+    let found: Value = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output} {error}"));
+    assert!(found["machine"]["cores"].as_u64().unwrap() >= 1);
+    let tried = found["search"].as_array().unwrap();
+    assert!((1..=8).contains(&tried.len()), "{tried:?}");
+    let kept = |tried: &&Value| tried["kept"] == true;
+    let best = tried.iter().filter(kept).map(|tried| tried["offered"].as_f64().unwrap()).fold(0.0, f64::max);
+    match found["honest_rate_max"].as_f64() {
+        Some(rate) => {
+            assert_eq!((code, rate), (Some(0), best), "{output}");
+            let first = &found["law"]["quantiles"][0];
+            let [exact, recorded] = ["exact_ms", "recorded_ms"].map(|key| first[key].as_f64().unwrap());
+            // The server's law is a lower bound; the host may add what it likes.
+            assert!((exact - 55.0).abs() < 1e-6 && recorded > 54.0, "{output}");
+            assert_eq!(found["lateness"].as_array().unwrap().len(), 3);
+        }
+        // A machine that is busy with other tests may keep no rate at all, and then says so.
+        None => assert_eq!((code, best), (Some(5), 0.0), "{output}"),
+    }
+}
