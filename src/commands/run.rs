@@ -50,6 +50,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     progress.begin(&scenario.name);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
+    if let Some(replayed) = super::scenario::replayed(&scenario) {
+        progress.say(&replayed);
+    }
     options.schedule.told(now).iter().for_each(|line| progress.say(line));
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
