@@ -251,3 +251,46 @@ fn what_cannot_be_exported_or_merged_is_refused_with_the_file_and_the_mend() {
     let (code, error) = self::run(dir.path(), &["merge"]);
     assert!(code == Some(2) && error.contains("<RECORDINGS>"), "{error}");
 }
+
+#[test]
+fn a_shard_or_a_start_that_cannot_be_is_told_before_anything_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/shopping.yaml").display().to_string();
+    for (arguments, words) in [
+        (&["--shard", "9/8"][..], &["--shard", "there is no shard 9 of 8"][..]),
+        (&["--shard", "two"][..], &["--shard", "such as 2/8"][..]),
+        (&["--start-at", "16:00"][..], &["--start-at", "2026-11-22T16:00:00Z"][..]),
+        (&["--start-at", "2020-01-01T00:00:00Z"][..], &["--start-at", "s ago", "hint: give a time to come"][..]),
+        (&["--shard", "2/8"][..], &["set-up steps", "hint: give every shard the same --start-at"][..]),
+    ] {
+        // Nothing listens there: whatever were sent would be told as refused.
+        let (code, error) = run(dir.path(), &[&["run", &path, "--target", "http://127.0.0.1:9"], arguments].concat());
+        assert_eq!(code, Some(2), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_log_with_bad_lines_is_refused_or_its_rest_is_used_as_the_scenario_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = |on_bad_line: &str| {
+        let text = format!(
+            "name: r\njourneys: [{{name: j, steps: [{{name: s, get: /}}]}}]\nload:\n  replay: {{file: a.csv, format: csv, on_bad_line: {on_bad_line}}}\n"
+        );
+        fs::write(dir.path().join("r.yaml"), text).unwrap();
+    };
+    fs::write(dir.path().join("a.csv"), "time\n1\nnoon\n2.5\n").unwrap();
+    scenario("refuse");
+    let (code, error) = run(dir.path(), &["scenario", "check", "r.yaml"]);
+    assert_eq!(code, Some(2), "{error}");
+    for word in ["r.yaml:4:18: a.csv:3:1: `noon` is not a time", "hint: ", "on_bad_line: skip"] {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    scenario("skip");
+    let output = tidegate::tidegate(dir.path()).args(["scenario", "check", "r.yaml"]).output().unwrap();
+    let (code, text, error) = told(&output);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(text.contains("replays 2 arrivals of a.csv, 1 line left out"), "{text}");
+}

@@ -58,6 +58,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     progress.announce_load(&scenario.name, plan.duration(), &options.target);
+    if let Some(replayed) = super::scenario::replayed(&scenario) {
+        progress.say(&replayed);
+    }
     options.schedule.told(now).iter().for_each(|line| progress.say(line));
     if let Some(address) = exports.endpoint() {
         progress.say(&format!("Prometheus finds the state of the run at http://{address}/metrics"));

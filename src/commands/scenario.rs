@@ -22,15 +22,22 @@ pub fn check(paths: &[PathBuf]) -> Result<ExitStatus, CommandError> {
             scenario.stages.len(),
             scenario.slos.len(),
         ))?;
-        if let LoadModel::Replay(replay) = &scenario.load {
-            let skipped = match replay.skipped {
-                0 => String::new(),
-                skipped => format!(", {skipped} lines left out because they cannot be used"),
-            };
-            super::print(&format!("  replays {} arrivals of {}{skipped}\n", replay.recorded, replay.file))?;
+        if let Some(replayed) = replayed(&scenario) {
+            super::print(&format!("  {replayed}\n"))?;
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// What a scenario replays, and what of the log it leaves out.
+pub(super) fn replayed(scenario: &Scenario) -> Option<String> {
+    let LoadModel::Replay(replay) = &scenario.load else { return None };
+    let skipped = match replay.skipped {
+        0 => String::new(),
+        1 => ", 1 line left out because it cannot be used".to_owned(),
+        skipped => format!(", {skipped} lines left out because they cannot be used"),
+    };
+    Some(format!("replays {} arrivals of {}{skipped}", replay.recorded, replay.file))
 }
 
 /// Prints the JSON Schema of scenario files.
