@@ -64,6 +64,9 @@ pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
         let _ =
             writeln!(text, "blocked: {} sendings waited for room, longest {longest}", count(recording.blocked.count()));
     }
+    for step in recording.steps.iter().filter(|step| step.skipped > 0) {
+        let _ = writeln!(text, "skipped: {} × {}: its condition did not hold", count(step.skipped), step.name);
+    }
     for failure in &recording.failures {
         let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
     }
@@ -153,6 +156,16 @@ mod tests {
     fn the_summary_of_a_run_is_this() {
         let study = fixture::study();
         insta::assert_snapshot!(run_summary(&study.trials[0].recording, &study.scenario));
+    }
+
+    #[test]
+    fn what_was_skipped_is_told() {
+        let study = fixture::study();
+        let mut recording = study.trials[0].recording.clone();
+        recording.steps[1].skipped = 7;
+        let text = run_summary(&recording, &study.scenario);
+        let told = format!("\nskipped: 7 × {}: its condition did not hold\n", recording.steps[1].name);
+        assert!(text.contains(&told), "{text}");
     }
 
     #[test]
