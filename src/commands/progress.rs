@@ -213,6 +213,9 @@ impl Watch for Progress {
             ms(0.99),
             trial.recording.overall.error_rate() * 100.0,
         ));
+        for warning in &trial.recording.warnings {
+            self.say(&format!("{title}: warning: {warning}"));
+        }
     }
 
     fn trial_concluded(&self, trial: &TrialResult) {

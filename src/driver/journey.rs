@@ -18,13 +18,18 @@ use tokio::time::Instant;
 pub(super) struct Prepared {
     journey: usize,
     session: Session,
-    /// Where it begins, steps that are skipped before it included.
-    beginning: Vec<Turn>,
-    first: Option<Built>,
+    /// What is skipped before the first step.
+    skipped: Vec<Turn>,
+    /// The first step and its request; none when every step is skipped.
+    first: Option<(usize, Built)>,
 }
 
 /// A request ready for the connection, or why HTTP cannot carry it.
 type Built = Result<Outgoing, &'static str>;
+
+/// The pause after a journey that sent nothing because every step was skipped: without one, a virtual user would begin
+/// session after session in the same instant, and nobody else would get a turn.
+const NOTHING_SENT: Duration = Duration::from_millis(1);
 
 /// How a journey went, for the virtual user that made it.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +43,15 @@ pub(super) struct Finished {
 impl Prepared {
     pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
         let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
-        let mut beginning = Vec::new();
+        let mut skipped = Vec::new();
         let first = loop {
-            let turn = session.turn();
-            beginning.push(turn.clone());
-            match turn {
-                Turn::Send(step) => break Some(load.connector.prepare(session.request(step))),
+            match session.turn() {
+                Turn::Send(step) => break Some((step, load.connector.prepare(session.request(step)))),
                 Turn::End => break None,
-                Turn::Skip(_) | Turn::Again(_) => {}
+                turn => skipped.push(turn),
             }
         };
-        Self { journey: occasion.journey, session, beginning, first }
+        Self { journey: occasion.journey, session, skipped, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -60,15 +63,18 @@ impl Prepared {
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, beginning, first } = self;
+        let Self { journey, mut session, skipped, first } = self;
         let mut passage = Passage::begin(load, journey, due);
-        let mut next = beginning.into_iter().find_map(|turn| passage.turn(&turn)).zip(first);
+        for turn in &skipped {
+            passage.turn(turn);
+        }
+        let mut next = first;
         let (mut due, mut blocked) = (due, blocked);
         while let Some((index, request)) = next {
             load.timer.sleep_until(due).await;
             let sent = Instant::now();
             passage.send(due, sent, blocked);
-            let (outcome, failure) = passage.ask(&mut session, index, request, (sent, &mut *connection)).await;
+            let (outcome, failure) = passage.ask(&mut session, sent, (index, request), connection).await;
             let done = Instant::now();
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
@@ -85,6 +91,9 @@ impl Prepared {
                 }
             };
             next = step.map(|step| (step, load.connector.prepare(session.request(step))));
+        }
+        if !passage.under_way {
+            due = later(due.max(Instant::now()), NOTHING_SENT);
         }
         Finished { next_due: due, failed: passage.failed }
     }
@@ -151,9 +160,9 @@ impl Passage {
     async fn ask(
         &self,
         session: &mut Session,
-        index: usize,
-        request: Built,
-        (sent, connection): (Instant, &mut Option<Connection>),
+        sent: Instant,
+        (index, request): (usize, Built),
+        connection: &mut Option<Connection>,
     ) -> (Outcome, Option<Cow<'static, str>>) {
         let load = &self.load;
         let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;

@@ -153,6 +153,29 @@ async fn each_hop_of_a_redirect_is_a_request_and_the_step_is_one() {
     }
 }
 
+#[tokio::test]
+async fn a_chain_of_redirects_shares_the_timeout_of_its_step() {
+    let base_url = server(|mut stream| async move {
+        loop {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await?);
+            }
+            // No single answer is late.
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            stream.write_all(found("/on").as_bytes()).await?;
+        }
+    })
+    .await;
+    let plan = five("      - {name: a, get: /, follow_redirects: 20, timeout: 300ms}");
+    let recording = drive_to(&plan, &base_url).await.unwrap();
+    assert_balance(&recording);
+    assert_eq!(recording.steps[0].books, Books { planned: 5, failed: 5, ..Books::default() });
+    assert_eq!(recording.failures[0].cause, "no whole answer within the step's timeout");
+    assert_eq!(recording.answers.get("timed out"), Some(&5));
+    assert!(recording.answers.get("302").is_some_and(|hops| (5..=25).contains(hops)), "{:?}", recording.answers);
+}
+
 const AROUND: &str = "set_up: [{name: login, post: /login, extract: {key: {json: $.key}}}]
 tear_down: [{name: logout, delete: '/sessions/${key}', follow_redirects: 1}, {name: last, get: /last}]
 journeys: [{name: one, steps: [{name: a, get: /, think: 1ms}]}]";

@@ -112,6 +112,21 @@ stages: [{name: steady, hold: 10, duration: 10s}]",
     assert!(recording.blocked.max().abs_diff(Duration::from_millis(49 * 400 - 9_900)) < 120 * MS);
 }
 
+#[tokio::test(start_paused = true)]
+async fn virtual_users_whose_every_step_is_skipped_keep_nobody_from_the_end_of_the_load() {
+    let idle = plan(
+        "variables: {on: {constant: 0}}
+journeys: [{name: one, steps: [{name: first, get: /, if: '${on} == 1'}]}]
+load: closed
+stages: [{name: steady, hold: 2, duration: 1s}]",
+    );
+    let recording = in_memory(idle, Duration::from_secs(1), |_| MS).await;
+    assert_balance(&recording);
+    assert_eq!(recording.requests_sent(), 0);
+    assert!((500..=2_002).contains(&recording.arrivals.completed), "{:?}", recording.arrivals);
+    assert_eq!(recording.steps[0].skipped, recording.arrivals.completed);
+}
+
 /// What a server does with one request.
 #[derive(Clone, Copy, Debug)]
 enum Deed {

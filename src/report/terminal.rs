@@ -111,6 +111,9 @@ pub fn run_table(recording: &Recording) -> String {
     for driver in &recording.drivers {
         text.push_str(&own_health(driver));
     }
+    for step in recording.steps.iter().filter(|step| step.skipped > 0) {
+        let _ = writeln!(text, "skipped: {} × {}: its condition did not hold", count(step.skipped), step.name);
+    }
     for failure in &recording.failures {
         let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
     }
@@ -237,6 +240,16 @@ mod tests {
         assert!(text.contains("aborted after 41.5 s by the rule p90 < 500ms: it was slow\n"), "{text}");
         let silent = Recording { drivers: vec![DriverHealth::default()], ..Recording::default() };
         assert!(!run_summary(&silent, &fixture::study().scenario).contains("driver: "));
+    }
+
+    #[test]
+    fn what_was_skipped_is_told() {
+        let study = fixture::study();
+        let mut recording = study.trials[0].recording.clone();
+        recording.steps[1].skipped = 7;
+        let text = run_summary(&recording, &study.scenario);
+        let told = format!("\nskipped: 7 × {}: its condition did not hold\n", recording.steps[1].name);
+        assert!(text.contains(&told), "{text}");
     }
 
     #[test]

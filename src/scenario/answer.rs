@@ -2,7 +2,7 @@
 //! of a body pays for none of it.
 
 use super::cookies::Cookies;
-use super::render::{Form, plain, rendered};
+use super::render::{Form, filled, plain};
 use super::script::{CheckWhat, Checked, Extract, Holds, Place, Query, Wanted};
 use super::{BODY_BYTES_MAX, StepFailure, decompress};
 use serde_json::Value;
@@ -92,14 +92,14 @@ impl<'a> Answer<'a> {
                     let header = self.header(name);
                     Ok(match holds {
                         Holds::Exists(wanted) => header.is_some() == *wanted,
-                        Holds::Equals(parts) => header.is_some_and(|text| text == rendered(parts, values, Form::Plain)),
+                        Holds::Equals(parts) => header.is_some_and(|text| text == filled(parts, values, Form::Plain)),
                         Holds::Contains(parts) => {
-                            header.is_some_and(|text| text.contains(&rendered(parts, values, Form::Plain)))
+                            header.is_some_and(|text| text.contains(&*filled(parts, values, Form::Plain)))
                         }
                     })
                 }
                 CheckWhat::BodyContains(parts) => {
-                    let needle = rendered(parts, values, Form::Plain);
+                    let needle = filled(parts, values, Form::Plain);
                     self.body().map(|body| memchr::memmem::find(body, needle.as_bytes()).is_some())
                 }
                 CheckWhat::NodeExists(query, wanted) => self.node(query).map(|node| node.is_some() == *wanted),
@@ -122,7 +122,7 @@ impl Wanted {
         match self {
             Self::Exactly(value) => same(value, node),
             Self::Variable(slot) => same(&values[*slot], node),
-            Self::Text(parts) => node.is_string() && plain(node) == rendered(parts, values, Form::Plain),
+            Self::Text(parts) => node.is_string() && plain(node) == filled(parts, values, Form::Plain),
         }
     }
 }

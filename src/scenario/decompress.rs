@@ -26,6 +26,8 @@ pub(super) fn body<'a>(headers: &http::HeaderMap, sent: &'a [u8], most: usize) -
             Err(MALFORMED) => read(flate2::read::DeflateDecoder::new(sent), most),
             other => other,
         },
+        // Windows of up to a gibibyte are an addition of brotli's authors that RFC 7932 (section 9.1) does not know.
+        "br" if sent.first().is_some_and(|first| first & 0x7f == 0x11) => Err(MALFORMED),
         "br" => read(brotli_decompressor::Decompressor::new(sent, 4096), most),
         _ => Err(UNKNOWN),
     };
@@ -81,6 +83,7 @@ mod tests {
             assert_eq!(decoded(encoding, b"no such thing"), Err(MALFORMED), "{encoding}");
         }
         assert_eq!(decoded("gzip", &gzipped(b"cut off")[..15]), Err(MALFORMED));
+        assert_eq!(decoded("br", b"\x11\x1e\x02\x80hello\x03"), Err(MALFORMED), "a window of 2^30 bytes");
         assert_eq!(decoded("gzip", b"").as_deref(), Ok(&b""[..]), "the answer to a HEAD request");
     }
 

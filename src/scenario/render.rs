@@ -33,8 +33,13 @@ pub(super) enum Form {
 
 /// Fills a template in.
 pub(super) fn rendered(parts: &[Part], values: &[Value], form: Form) -> String {
+    filled(parts, values, form).into_owned()
+}
+
+/// Fills a template in; one that holds no variable is not copied.
+pub(super) fn filled<'a>(parts: &'a [Part], values: &[Value], form: Form) -> Cow<'a, str> {
     if let [Part::Text(only)] = parts {
-        return only.clone();
+        return Cow::Borrowed(only);
     }
     let mut text = String::new();
     for part in parts {
@@ -45,7 +50,7 @@ pub(super) fn rendered(parts: &[Part], values: &[Value], form: Form) -> String {
             Part::Json(slot) => write!(text, "{}", values[*slot]).unwrap_or_default(),
         }
     }
-    text
+    Cow::Owned(text)
 }
 
 impl Form {

@@ -230,11 +230,11 @@ impl Session {
         status: u16,
         headers: &http::HeaderMap,
     ) -> Result<Option<Request>, StepFailure> {
-        let script = Arc::clone(&self.script);
-        let step = &self.steps(&script)[step];
-        if step.follow_redirects == 0 || !redirect::is_one(status) {
+        if self.steps(&self.script)[step].follow_redirects == 0 || !redirect::is_one(status) {
             return Ok(None);
         }
+        let script = Arc::clone(&self.script);
+        let step = &self.steps(&script)[step];
         let Some(location) = headers.get(http::header::LOCATION) else { return Ok(None) };
         self.cookies.keep(headers, &self.path);
         if self.hops == step.follow_redirects {

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const SHOPPING: &str = include_str!("../../../../scenarios/shopping.yaml");
+const GUESTS: &str = include_str!("../../../../scenarios/guests.yaml");
 const MINIMAL: &str = include_str!("../../../../scenarios/minimal.yaml");
 
 /// A valid file with most of the keys; each case spoils one of them.
@@ -202,9 +203,11 @@ proptest! {
 
     /// Whatever is typed into whichever place: a scenario or a message with a line that the file has.
     #[test]
-    fn a_spoilt_file_is_refused_in_words(at in 0..BASE.len(), length in 0..30_usize, typed in "[a-z0-9${}\\[\\]:,.<%\"' \n-]{0,6}") {
-        let end = (at + length).min(BASE.len());
-        let text = format!("{}{typed}{}", &BASE[..at], &BASE[end..]);
+    fn a_spoilt_file_is_refused_in_words(guests in any::<bool>(), at in any::<prop::sample::Index>(), length in 0..30_usize, typed in "[a-z0-9${}\\[\\]:,.<%\"' \n-]{0,6}") {
+        let whole: Vec<char> = if guests { GUESTS } else { BASE }.chars().collect();
+        let start = at.index(whole.len());
+        let end = (start + length).min(whole.len());
+        let text: String = whole[..start].iter().copied().chain(typed.chars()).chain(whole[end..].iter().copied()).collect();
         if let Err(super::super::ScenarioError::Invalid { problems, .. }) = Scenario::from_yaml(Path::new("s"), &text) {
             prop_assert!(!problems.is_empty());
             let lines = text.split('\n').count() as u64;

@@ -354,3 +354,26 @@ stages: [{name: n, hold: 1, duration: 1s}]",
     // 1 + 2 rounds of (1 + 4) + 1.
     assert_eq!(scenario.steps_per_arrival(), 12.0);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a CSV file holds: rows that are as long as the first line, or a message.
+    #[test]
+    fn any_csv_is_rows_or_a_message(any in any::<Vec<u8>>(), almost in "(email|a|\"|,|\n|\r\n| |ü){0,30}") {
+        for content in [any.as_slice(), almost.as_bytes(), format!("email,b\n{almost}").as_bytes()] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("users.csv"), content).unwrap();
+            let text = "name: s\ndata: {users: {file: users.csv}}\njourneys: [{name: j, steps: [{name: a, get: /}]}]\n\
+                        load: closed\nstages: [{name: n, hold: 3, duration: 1s}]\n";
+            match Scenario::from_yaml(&folder.path().join("s.yaml"), text) {
+                Ok(scenario) => {
+                    let users = &scenario.data["users"];
+                    prop_assert!(!users.rows.is_empty());
+                    prop_assert!(users.rows.iter().all(|row| row.len() == users.columns.len()));
+                }
+                Err(error) => prop_assert!(error.to_string().contains("users.csv"), "{error}"),
+            }
+        }
+    }
+}
