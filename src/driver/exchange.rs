@@ -3,7 +3,7 @@
 use super::connection::{Connection, Connector, Handed, Hyper, Outgoing};
 use super::outcome::Unanswered;
 use super::phases::Phases;
-use super::wire::{Answered, BODY_BYTES_MAX, Lost};
+use super::wire::{Answered, BODY_BYTES_MAX, Lost, Written};
 use crate::scenario::Request;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -96,7 +96,11 @@ async fn over(
     (request, deadline): (Outgoing, Instant),
 ) -> Sent {
     match (connection, request) {
-        (Connection::Wire(wire), Outgoing::Written(written)) => {
+        (Connection::Wire(wire), request) => {
+            let written = match request {
+                Outgoing::Written(written) => written,
+                Outgoing::Typed(typed) => Written::of(*typed),
+            };
             match wire.carry(&written, deadline, connector.scratch()).await {
                 Ok((Answered { status, headers, body, phases }, kept)) => {
                     *slot = kept.map(Connection::Wire);
@@ -110,8 +114,10 @@ async fn over(
             let sent = Box::pin(timeout_at(deadline, over_hyper(hyper, slot, *typed))).await;
             sent.unwrap_or_else(|_| Sent::Failed(too_late()))
         }
-        // A connector opens connections for the form in which it prepares requests, and for no other.
-        _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
+        // A connector over hyper prepares no request as bytes.
+        (Connection::Hyper(_), Outgoing::Written(_)) => {
+            Sent::Failed(Unanswered::broken("the request is not in the form of its connection"))
+        }
     }
 }
 

@@ -2,6 +2,11 @@
 
 use super::parser::Asked;
 use crate::scenario::Request;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 /// A path that is longer is refused, as `http::Uri` refuses it.
 const PATH_BYTES_MAX: usize = u16::MAX as usize - 1;
@@ -55,6 +60,36 @@ impl Written {
     }
 }
 
+impl Written {
+    /// Writes a request that is in hyper's form already: host and all other fields are its own.
+    pub(in crate::driver) fn of(request: http::Request<Full<Bytes>>) -> Self {
+        let (head, mut body) = request.into_parts();
+        // A body in memory is there at once, in one frame.
+        let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        let body = match frame {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            _ => Bytes::new(),
+        };
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut bytes = Vec::with_capacity(path.len() + 64 * (head.headers.len() + 1) + body.len());
+        for part in [head.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+        for (name, value) in &head.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        if !body.is_empty() && !head.headers.contains_key(http::header::CONTENT_LENGTH) {
+            bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        let asked = if head.method == http::Method::HEAD { Asked::Head } else { Asked::Other };
+        Self { bytes, asked }
+    }
+}
+
 /// A character of a token (RFC 9110, 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -63,7 +98,7 @@ fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
+    use crate::driver::exchange::build;
 
     fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Request {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -85,6 +120,21 @@ mod tests {
             written(&request("POST", "/", &[("content-type", "text/plain"), ("cookie", "a=b")], "hello")).unwrap(),
             "POST / HTTP/1.1\r\nhost: shop:80\r\ncontent-type: text/plain\r\ncookie: a=b\r\ncontent-length: 5\r\n\r\nhello"
         );
+    }
+
+    #[test]
+    fn a_request_in_hypers_form_is_written_the_same() {
+        for request in [
+            request("GET", "/a?b=1", &[("cookie", "a=b")], ""),
+            request("POST", "/", &[("content-type", "text/plain")], "hello"),
+            request("HEAD", "/", &[], ""),
+        ] {
+            let authority = http::HeaderValue::from_static("shop:80");
+            let typed = Written::of(build(request.clone(), &authority).unwrap());
+            let written = Written::new(&request, &authority).unwrap();
+            assert_eq!(String::from_utf8(typed.bytes).unwrap(), String::from_utf8(written.bytes).unwrap());
+            assert_eq!(typed.asked, written.asked);
+        }
     }
 
     #[test]
