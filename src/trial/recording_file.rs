@@ -12,6 +12,7 @@ const VERSION: u32 = 1;
 
 /// The version of a recording's form: there is but one that this tidegate reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(extend("const" = VERSION))]
 pub struct RecordingVersion(u32);
 
 impl Default for RecordingVersion {
