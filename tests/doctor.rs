@@ -1,5 +1,4 @@
 //! `tidegate doctor` on this machine, whatever it is: it ends in time, and what it finds hangs together.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod tidegate;
 
