@@ -79,7 +79,7 @@ impl Progress {
 
     /// A line that stays and that even the quiet must see. In the live view it stays until the next one.
     pub(super) fn insist(&self, text: &str) {
-        if let Some(view) = &*self.viewed() {
+        if let Some(view) = self.viewed().as_ref().filter(|view| view.is_on()) {
             return view.note(text);
         }
         if self.bar.is_hidden() {
@@ -136,7 +136,7 @@ impl Progress {
 
     /// The live view or line.
     pub(super) fn load(&self, load: &Load, instances: Option<u64>) {
-        if let Some(view) = &*self.viewed() {
+        if let Some(view) = self.viewed().as_ref().filter(|view| view.is_on()) {
             return view.load(load);
         }
         if self.bar.is_hidden() {

@@ -205,7 +205,7 @@ fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-    use crate::trial::{Aborted, Books, DriverHealth};
+    use crate::trial::{Aborted, Books, DriverHealth, Interval};
     use std::path::Path;
     use std::sync::Arc;
 
@@ -285,6 +285,45 @@ stages: [{{name: up, ramp: {{from: 1, to: 9}}, duration: 9s}}]"
         let told = cautions(&recording);
         assert!(told[0].contains("only 1132 of 28232 local ports"), "{told:?}");
         assert!(told[1].contains("whole milliseconds"), "{told:?}");
+    }
+
+    #[test]
+    fn a_run_without_an_answer_or_an_end_or_with_wrong_books_is_not_trusted() {
+        let mut recording = Recording { interrupted: true, ..answered(10, 10) };
+        assert_eq!(distrust(&open(), &recording), [Invalid::Interrupted]);
+        recording = answered(10, 10);
+        recording.arrivals.dropped = 1;
+        assert!(matches!(distrust(&open(), &recording).as_slice(), [Invalid::Books { .. }]));
+        recording = Recording::default();
+        let failure = Failure { step: "a".into(), status: None, cause: "connection refused".into(), count: 9 };
+        recording.failures = vec![failure];
+        let reasons = distrust(&open(), &recording);
+        let cause = "9 of step \"a\": connection refused".to_owned();
+        assert_eq!(reasons, [Invalid::NothingAnswered { cause }]);
+    }
+
+    #[test]
+    fn a_hold_that_drifts_is_not_trusted_and_a_ramp_that_does_is() {
+        let text = "name: fixture
+journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: closed
+stages: [{name: level, hold: 9, duration: 120s}]";
+        let held = |text: &str| {
+            let scenario = Scenario::from_yaml(Path::new("fixture.yaml"), text).unwrap();
+            Plan::new(Arc::new(scenario), 1, 1.0)
+        };
+        let mut recording = answered(10, 10);
+        let bin = |second: u32| Interval {
+            start_s: f64::from(second),
+            length_s: 1.0,
+            requests_due: 10,
+            response_time_mean_ms: 10.0 + f64::from(second),
+            ..Interval::default()
+        };
+        recording.intervals = (0..120).map(bin).collect();
+        assert!(matches!(distrust(&held(text), &recording).as_slice(), [Invalid::Unsteady { .. }]));
+        let ramp = text.replace("hold: 9", "ramp: {from: 1, to: 9}");
+        assert_eq!(distrust(&held(&ramp), &recording), Vec::new());
     }
 
     #[test]

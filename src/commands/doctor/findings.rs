@@ -128,15 +128,24 @@ impl Findings {
         text
     }
 
+    /// Whether anything that this machine measures can be trusted: it keeps some rate, and where that is a low one, not
+    /// by luck on a host on which a bare timer is late too.
+    pub(super) fn trusted(&self) -> bool {
+        self.honest_rate_max.is_some_and(|rate| {
+            let first = self.lateness.first();
+            first.is_none_or(|first| rate >= first.rate || first.control.p99 <= self.lateness_bound_us)
+        })
+    }
+
     /// In one sentence.
     pub(super) fn verdict(&self) -> String {
         let bound = self.lateness_bound_us / 1e3;
         let noisy = self.lateness.iter().any(|lateness| lateness.control.p99 > self.lateness_bound_us);
-        let Some(rate) = self.honest_rate_max else {
+        let Some(rate) = self.honest_rate_max.filter(|_| self.trusted()) else {
             let why = if noisy { ", and so was a bare timer that sends nothing: the host is too busy" } else { "" };
             return format!(
-                "This machine cannot be trusted: even the lowest rate was sent late (p99 above {bound:.0} ms) or not in \
-                 full{why}; close other programs, or use a larger or a quieter machine."
+                "This machine cannot be trusted: low rates were sent late (p99 above {bound:.0} ms) or not in full{why}; \
+                 close other programs, or use a larger or a quieter machine."
             );
         };
         let busy = if noisy { " The host was busy meanwhile: a quieter one would send more." } else { "" };
@@ -215,6 +224,10 @@ mod tests {
     #[test]
     fn what_was_found_is_told_so() {
         insta::assert_snapshot!(findings().text());
+        assert!(findings().trusted());
+        let mut busy = findings();
+        busy.lateness[0].control.p99 = 4000.0;
+        assert!(busy.trusted() && busy.verdict().ends_with("a quieter one would send more."), "{}", busy.verdict());
     }
 
     #[test]
@@ -225,7 +238,10 @@ mod tests {
         let text = hopeless.text();
         assert!(text.trim_end().ends_with("use a larger or a quieter machine."), "{text}");
         assert!(text.contains("cannot be trusted") && !text.contains("bare timer that"), "{text}");
+        assert!(!hopeless.trusted());
         hopeless.lateness[0].control.p99 = 4000.0;
+        hopeless.honest_rate_max = Some(50.0);
+        assert!(!hopeless.trusted(), "a low rate, and a bare timer as late");
         assert!(hopeless.verdict().contains("so was a bare timer that sends nothing"), "{}", hopeless.verdict());
     }
 }

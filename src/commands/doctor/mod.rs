@@ -32,6 +32,16 @@ pub struct DoctorOptions {
     pub json: Option<PathBuf>,
 }
 
+/// What a program is told.
+#[derive(Debug, serde::Serialize)]
+struct Report<'a> {
+    /// Whether anything that this machine measures can be trusted.
+    trusted: bool,
+    /// The sentence for people.
+    verdict: &'a str,
+    found: &'a Findings,
+}
+
 /// How long and how finely is looked.
 #[derive(Clone, Copy, Debug)]
 struct Effort {
@@ -95,9 +105,16 @@ pub async fn doctor(options: DoctorOptions) -> Result<ExitStatus, CommandError> 
     }
     match &options.json {
         None => super::print(&found.text())?,
-        Some(path) => Sink::from(path.clone()).write_json(&found)?,
+        Some(path) => {
+            let verdict = found.verdict();
+            Sink::from(path.clone()).write_json(&Report {
+                trusted: found.trusted(),
+                verdict: &verdict,
+                found: &found,
+            })?;
+        }
     }
-    Ok(if found.honest_rate_max.is_some() { ExitStatus::Success } else { ExitStatus::Untrusted })
+    Ok(if found.trusted() { ExitStatus::Success } else { ExitStatus::Untrusted })
 }
 
 /// The measurements, one after another.
@@ -116,11 +133,10 @@ impl Examination<'_> {
         progress.say("doctor: looking for the highest rate that is sent on time");
         let mut lateness = vec![self.beside(START_RATE).await?];
         let mut search = RateSearch::new(START_RATE, self.effort.resolution, self.effort.probes);
-        let (mut tried, mut bound) = (Vec::new(), Duration::ZERO);
+        let mut tried = Vec::new();
         while let (Some(rate), None) = (search.propose(), self.interrupt.status()) {
             let probe = self.send(server::AT_ONCE, rate, self.effort.probe).await?;
             search.record(probe.kept());
-            bound = crate::study::lateness_bound(&probe.recording);
             tried.push(Tried {
                 offered: probe.offered,
                 achieved: probe.achieved,
@@ -144,7 +160,7 @@ impl Examination<'_> {
             machine: self.machine(),
             search: tried,
             honest_rate_max: best,
-            lateness_bound_us: micros(bound),
+            lateness_bound_us: micros(probe::bound()),
             lateness,
             law,
         })

@@ -49,6 +49,11 @@ impl View {
         Some(Self { screen, ended, thread: Some(thread) })
     }
 
+    /// Whether it is still shown: a terminal may be lost, or give no keys.
+    pub(super) fn is_on(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Shows how the load is doing.
     pub(super) fn load(&self, load: &Load) {
         lock(&self.screen).take(load);
