@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::driver::{Options, Progress, drive};
+use tidegate::driver::{Options, Progress, TargetOptions, drive};
 use tidegate::scenario::{Plan, Scenario};
 use tidegate::stats::Histogram;
 use tidegate::trial::Recording;
@@ -38,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (name, load, level) in loads {
         let plan = plan(&load, level, seconds)?;
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(1) };
+        let options =
+            Options { base_url: base_url.clone(), target: TargetOptions::default(), drain: Duration::from_secs(1) };
         let (_stop, stopped) = watch::channel(false);
         let progress = watch::Sender::new(Progress::default());
         let recording = runtime.block_on(drive(&plan, &options, progress, stopped))?;

@@ -1,9 +1,12 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod connection;
+
 use crate::commands::{
     self, CloudTarget, CommandError, ExitStatus, LimiterChoice, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
+use connection::{ConnectionArgs, DetourArgs};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -82,6 +85,8 @@ struct TuneArgs {
     limiter: String,
     #[command(flatten)]
     cloud: CloudArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// Tune a service on Cloud Run instead, with Application Default Credentials.
@@ -118,6 +123,10 @@ struct RunArgs {
     /// Save the recording to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    detours: DetourArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -221,6 +230,7 @@ impl From<TuneArgs> for TuneOptions {
             prices: arguments.prices,
             limiter: arguments.limiter,
             cloud: target,
+            connection: arguments.connection.into(),
             command: typed(),
         }
     }
@@ -234,8 +244,8 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json } = arguments;
-        Self { scenario, target, seed, time_factor, json }
+        let RunArgs { scenario, target, seed, time_factor, json, connection, detours } = arguments;
+        Self { scenario, target, connection: detours.with(connection), seed, time_factor, json }
     }
 }
 

@@ -95,9 +95,10 @@ impl CommandError {
     #[must_use]
     pub fn status(&self) -> ExitStatus {
         match self {
-            Self::Scenario(_) | Self::Prices(_) | Self::Usage(_) | Self::Drive(DriveError::Address { .. }) => {
-                ExitStatus::Usage
-            }
+            Self::Scenario(_)
+            | Self::Prices(_)
+            | Self::Usage(_)
+            | Self::Drive(DriveError::Address { .. } | DriveError::Target(_)) => ExitStatus::Usage,
             _ => ExitStatus::Failure,
         }
     }

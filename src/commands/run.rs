@@ -1,5 +1,6 @@
 //! `tidegate run`: one load test against anything.
 
+use super::connection::ConnectionOptions;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
@@ -20,6 +21,8 @@ pub struct RunOptions {
     pub scenario: PathBuf,
     /// Where requests go.
     pub target: String,
+    /// How it is reached.
+    pub connection: ConnectionOptions,
     /// Seed of the plan.
     pub seed: u64,
     /// Divides stage lengths.
@@ -38,6 +41,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
     let plan = Plan::new(Arc::clone(&scenario), options.seed, options.time_factor);
+    let target = options.connection.load()?;
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();
@@ -45,9 +49,10 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     })
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     progress.begin(&scenario.name);
+    options.connection.announce(&progress);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
-    let drive_options = Options { base_url: options.target.clone(), drain: DRAIN };
+    let drive_options = Options { base_url: options.target.clone(), target, drain: DRAIN };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

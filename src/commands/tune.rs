@@ -1,6 +1,7 @@
 //! `tidegate tune`: one command finds the best max-concurrency setting, on the local platform or on Cloud Run. This is
 //! its beginning and its end: the question, the record, the report; `tuning` is what lies between.
 
+use super::connection::ConnectionOptions;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::host;
@@ -36,6 +37,8 @@ pub struct TuneOptions {
     pub limiter: String,
     /// A service on Cloud Run instead of the local platform.
     pub cloud: Option<CloudTarget>,
+    /// How candidates are reached.
+    pub connection: ConnectionOptions,
     /// The command line, for the record.
     pub command: String,
 }
@@ -67,6 +70,7 @@ const QUICK_STAGE_SHARE: f64 = 0.75;
 pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Scenario::load(&options.scenario)?;
     let service = scenario.service.clone().ok_or_else(|| missing(&options.scenario, "service"))?;
+    let target = options.connection.load()?;
     let started = jiff::Timestamp::now();
     let mut study = new_study(&options, scenario, &service, started)?;
     let dir = options.out.clone().unwrap_or_else(|| Path::new("reports").join(&study.name));
@@ -79,8 +83,9 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
 
     progress.announce(&study, &dir);
+    options.connection.announce(&progress);
     let mut tuning =
-        Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt };
+        Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
     let ran = match &options.cloud {
         None => tuning.locally(&options.limiter).await,
         Some(target) => tuning.in_cloud(target).await,

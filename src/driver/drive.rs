@@ -1,14 +1,19 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
+use super::authorization::Credentials;
 use super::connection::Connector;
+use super::headers::Headers;
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
+use super::off_path::Client;
 use super::progress::Progress;
 use super::recorder::Recorder;
 use super::set_up::SetUp;
 use super::shape::Shape;
 use super::target::Target;
+use super::target_options::{TargetError, TargetOptions};
 use super::timer::Timer;
+use super::trace::TraceIds;
 use super::{host, set_up};
 use crate::scenario::Plan;
 use crate::trial::{Observed, Recording};
@@ -22,6 +27,8 @@ use tokio::time::Instant;
 pub struct Options {
     /// Where requests go: scheme, host and port, without a trailing slash.
     pub base_url: String,
+    /// How it is reached, and who the load says it is.
+    pub target: TargetOptions,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
 }
@@ -35,6 +42,23 @@ pub enum DriveError {
         /// What was given.
         url: String,
         /// What is wrong with it.
+        cause: String,
+    },
+    /// An option that says how the target is reached cannot be used.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The target, or the proxy before it, is there and refuses every connection.
+    #[error("no connection to {url}: {cause}; nothing was sent")]
+    Refused {
+        /// The target.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// What requests are to be authorised by could not be obtained.
+    #[error("the load cannot be authorised: {cause}; nothing was sent")]
+    Authorization {
+        /// Why.
         cause: String,
     },
     /// A set-up step failed.
@@ -81,27 +105,71 @@ pub async fn drive(
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
 ) -> Result<Recording, DriveError> {
-    let target = Target::resolve(&options.base_url).await?;
-    let base_url = target.base_url.clone();
+    let road = Road::to(options).await?;
     let mut set_up = SetUp::default();
+    let mut client = road.client();
     tokio::select! {
-        sent = set_up::send(plan, &base_url, &mut set_up) => sent?,
+        sent = set_up::send(plan, &mut client, &mut set_up) => sent?,
         // The load then ends before it began, and the recording says so.
         () = told(stop.clone()) => {}
     }
     let mut recorder = Recorder::new(Shape::of(plan));
     recorder.set_up(&set_up);
     let interrupted = *stop.borrow();
-    let before = if interrupted { Observations::default() } else { observe(plan, &base_url).await? };
+    let before = if interrupted { Observations::default() } else { observe(plan, &mut client).await? };
     recorder.set_up(&before.sent);
-    let mut recording = load(plan.clone(), target, recorder, options.drain, (progress, stop)).await?;
+    drop(client);
+    let mut recording = load(plan.clone(), road.clone(), recorder, options.drain, (progress, stop)).await?;
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if !recording.interrupted
-        && let Ok(after) = observe(plan, &base_url).await
+        && let Ok(after) = observe(plan, &mut road.client()).await
     {
         enter(&mut recording, &before, &after);
     }
+    road.enter(&mut recording);
     Ok(recording)
+}
+
+/// The way to the target, for what goes there on the measured path and off it.
+#[derive(Clone)]
+struct Road {
+    base_url: String,
+    connector: Arc<Connector>,
+    credentials: Credentials,
+    traceparent: bool,
+}
+
+impl Road {
+    /// Resolves the target, learns whether it takes connections, and obtains the credentials.
+    async fn to(options: &Options) -> Result<Self, DriveError> {
+        let target = Target::resolve(&options.base_url, &options.target).await?;
+        target.probe().await?;
+        let credentials = Credentials::obtain(&options.target.authorization, &target.base_url).await?;
+        Ok(Self {
+            base_url: target.base_url.clone(),
+            connector: Arc::new(Connector::network(target)),
+            credentials,
+            traceparent: options.target.traceparent,
+        })
+    }
+
+    /// A client off the measured path: it reaches the target as the load does, and is not traced.
+    fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.connector), self.headers(None), &self.base_url)
+    }
+
+    fn headers(&self, traces: Option<TraceIds>) -> Headers {
+        Headers::new(self.connector.authority(), self.credentials.clone(), traces)
+    }
+
+    /// Enters how the target was reached.
+    fn enter(&self, recording: &mut Recording) {
+        recording.target = self.connector.recording();
+        let refreshes = self.credentials.refreshes();
+        recording.target.token_refreshes = refreshes.done;
+        recording.target.token_refresh_failures = refreshes.failed;
+        recording.target.token_refresh_failure = refreshes.failure;
+    }
 }
 
 /// Enters what was observed before and after the load, and the requests of the second round.
@@ -119,12 +187,11 @@ fn enter(recording: &mut Recording, before: &Observations, after: &Observations)
 /// delay a sending more than the scheduler must.
 async fn load(
     plan: Plan,
-    target: Target,
+    road: Road,
     recorder: Recorder,
     drain: Duration,
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
-    let base_url = target.base_url.clone();
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -133,10 +200,12 @@ async fn load(
             runtime.block_on(async move {
                 let before = host::Usage::read();
                 let started_at = jiff::Timestamp::now();
+                let traces = road.traceparent.then(|| TraceIds::new(plan.seed(), started_at.as_microsecond()));
                 let load = Arc::new(Load {
                     plan,
-                    base_url,
-                    connector: Connector::Network(target),
+                    headers: road.headers(traces),
+                    base_url: road.base_url,
+                    connector: road.connector,
                     timer: Timer::precise(),
                     recorder: std::sync::Mutex::new(recorder),
                     start: Instant::now(),

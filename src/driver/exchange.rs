@@ -1,7 +1,9 @@
 //! One request and its answer: over the connection at hand, or over a new one, body read to its end.
 
 use super::connection::{Connection, Connector, Handed};
+use super::headers::Headers;
 use super::outcome::Unanswered;
+use super::trace::Trace;
 use crate::scenario::Request;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -21,7 +23,8 @@ pub(super) struct Answer {
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
 pub(super) fn build(
     request: Request,
-    authority: &http::HeaderValue,
+    added: &Headers,
+    trace: Option<&mut Trace>,
 ) -> Result<http::Request<Full<Bytes>>, &'static str> {
     let method = http::Method::from_bytes(request.method.as_bytes()).map_err(|_| "the method is not one of HTTP")?;
     // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
@@ -31,7 +34,7 @@ pub(super) fn build(
     *built.method_mut() = method;
     *built.uri_mut() = path;
     let headers = built.headers_mut();
-    headers.insert(http::header::HOST, authority.clone());
+    headers.insert(http::header::HOST, added.authority().clone());
     if says_empty {
         headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
     }
@@ -40,6 +43,7 @@ pub(super) fn build(
         let value = http::HeaderValue::try_from(value).map_err(|_| "a header's value is not one of HTTP")?;
         headers.append(name, value);
     }
+    added.add(headers, trace);
     Ok(built)
 }
 

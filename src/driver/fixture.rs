@@ -1,11 +1,16 @@
 //! What the driver's tests share: plans from a few lines, servers on loopback that misbehave, and loads in memory under
 //! a paused clock.
 
+use super::authorization::Credentials;
 use super::connection::Connector;
+use super::headers::Headers;
 use super::load::{Load, conduct};
+use super::off_path::Client;
 use super::progress::Progress;
 use super::recorder::Recorder;
 use super::shape::Shape;
+use super::target::Target;
+use super::target_options::TargetOptions;
 use super::timer::Timer;
 use super::{DriveError, Options, drive};
 use crate::scenario::{Plan, Scenario};
@@ -52,9 +57,23 @@ pub(super) async fn drive_to(plan: &Plan, base_url: &str) -> Result<Recording, D
 
 /// Drives `plan` against `base_url`, and waits for `drain` after its end.
 pub(super) async fn drive_and_drain(plan: &Plan, base_url: &str, drain: Duration) -> Result<Recording, DriveError> {
-    let options = Options { base_url: base_url.to_owned(), drain };
+    let options = Options { base_url: base_url.to_owned(), target: TargetOptions::default(), drain };
     let (_stop, stopped) = watch::channel(false);
     drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
+}
+
+/// Drives `plan` against `base_url`, reached as `target` says.
+pub(super) async fn drive_with(plan: &Plan, base_url: &str, target: &TargetOptions) -> Result<Recording, DriveError> {
+    let options = Options { base_url: base_url.to_owned(), target: target.clone(), drain: Duration::from_secs(30) };
+    let (_stop, stopped) = watch::channel(false);
+    drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
+}
+
+/// A client off the measured path.
+pub(super) async fn client_of(base_url: &str) -> Client {
+    let target = Target::resolve(base_url, &TargetOptions::default()).await.unwrap();
+    let connector = Arc::new(Connector::network(target));
+    Client::new(Arc::clone(&connector), Headers::new(connector.authority(), Credentials::none(), None), base_url)
 }
 
 /// Starts a server on loopback that treats each connection as `treat` says, and gives its address.
@@ -131,7 +150,8 @@ pub(super) async fn load_over(
         recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
         plan,
         base_url: "http://memory".to_owned(),
-        connector,
+        headers: Headers::new(connector.authority(), Credentials::none(), None),
+        connector: Arc::new(connector),
         timer,
         start: Instant::now(),
         closing: watch::Sender::new(false),

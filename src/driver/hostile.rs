@@ -2,10 +2,11 @@
 //! balance.
 
 use super::fixture::{
-    answering, assert_balance, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request, server,
+    answering, assert_balance, client_of, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request,
+    server,
 };
 use super::observe::observe;
-use super::{DriveError, Options, Progress, drive};
+use super::{DriveError, Options, Progress, TargetOptions, drive};
 use crate::trial::{Books, Observed, Recording};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -135,7 +136,7 @@ async fn a_body_without_end_is_too_large_before_it_fills_the_memory() {
 load: {open: {arrivals: constant, unit: arrivals_per_second}}
 stages: [{name: steady, hold: 10, duration: 100ms}]",
     );
-    let options = Options { base_url, drain: Duration::from_secs(20) };
+    let options = Options { base_url, target: TargetOptions::default(), drain: Duration::from_secs(20) };
     let recording =
         drive(&one, &options, watch::Sender::new(Progress::default()), watch::channel(false).1).await.unwrap();
     assert_eq!(recording.failures[0].cause, "body too large");
@@ -199,7 +200,8 @@ stages: [{{name: steady, hold: 50, duration: 1000s}}]"
         let (stop, stopped) = watch::channel(false);
         let progress = watch::Sender::new(Progress::default());
         let mut told = progress.subscribe();
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5) };
+        let options =
+            Options { base_url: base_url.clone(), target: TargetOptions::default(), drain: Duration::from_secs(5) };
         let stopping = async {
             told.wait_for(|progress| progress.achieved_rate > 0.0).await.unwrap();
             stop.send(true).unwrap();
@@ -233,12 +235,12 @@ observe: [{name: stock, get: /, sum: '$[*].left'}]",
     // One set-up step, and a round of observations before and after the load.
     assert_eq!((recording.set_up_requests, recording.requests_sent()), (3, 8));
     assert_eq!(recording.observed, BTreeMap::from([("stock".to_owned(), Observed { before: 41, after: 41 })]));
-    let observations = observe(&counting, &base_url).await.unwrap();
+    let observations = observe(&counting, &mut client_of(&base_url).await).await.unwrap();
     assert_eq!(observations.numbers, BTreeMap::from([("stock".to_owned(), 41)]));
     assert_eq!(observations.sent.statuses, [200]);
 
     let no_json = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno", false).await;
-    let failure = observe(&counting, &no_json).await.unwrap_err().to_string();
+    let failure = observe(&counting, &mut client_of(&no_json).await).await.unwrap_err().to_string();
     assert!(failure.contains("stock") && failure.contains("JSON"), "{failure}");
 }
 
@@ -257,7 +259,8 @@ load: {load}
 stages: [{{name: steady, hold: 10, duration: 10s}}]"
         ));
         let (stop, stopped) = watch::channel(false);
-        let options = Options { base_url: base_url.clone(), drain: Duration::from_secs(5) };
+        let options =
+            Options { base_url: base_url.clone(), target: TargetOptions::default(), drain: Duration::from_secs(5) };
         let stopping = async { stop.send(true).unwrap() };
         let progress = watch::Sender::new(Progress::default());
         let (recording, ()) = tokio::join!(drive(&hanging, &options, progress, stopped), stopping);

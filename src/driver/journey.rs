@@ -5,6 +5,7 @@ use super::exchange::{build, exchange};
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::recorder::{Flight, JourneyEnd};
+use super::trace::Trace;
 use crate::scenario::{LoadModel, Session};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct Prepared {
     journey: usize,
     session: Session,
+    trace: Option<Trace>,
     first: Result<http::Request<Full<Bytes>>, &'static str>,
 }
 
@@ -33,9 +35,10 @@ pub(super) struct Finished {
 
 impl Prepared {
     pub(super) fn new(load: &Load, journey: usize, draws: ChaCha8Rng) -> Self {
+        let mut trace = load.headers.trace(&draws);
         let mut session = Session::new(&load.plan, journey, draws, &load.base_url);
-        let first = build(session.request(0), &load.connector.authority());
-        Self { journey, session, first }
+        let first = build(session.request(0), &load.headers, trace.as_mut());
+        Self { journey, session, trace, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -47,8 +50,9 @@ impl Prepared {
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, first } = self;
+        let Self { journey, mut session, trace, first } = self;
         let mut passage = Passage::begin(load, journey, due);
+        passage.trace = trace;
         let mut request = first;
         let (mut due, mut blocked) = (due, blocked);
         loop {
@@ -57,6 +61,9 @@ impl Prepared {
             load.timer.sleep_until(due).await;
             let sent = Instant::now();
             passage.send(due, sent, blocked);
+            if let Ok(request) = &mut request {
+                load.headers.renew(request);
+            }
             let answer = match request {
                 Ok(request) => timeout_at(later(sent, timeout), exchange(&load.connector, connection, request))
                     .await
@@ -78,7 +85,7 @@ impl Prepared {
                 return Finished { next_due: due, failed: passage.failed };
             }
             blocked = Duration::ZERO;
-            request = build(session.request(passage.next), &load.connector.authority());
+            request = build(session.request(passage.next), &load.headers, passage.trace.as_mut());
         }
     }
 }
@@ -98,6 +105,8 @@ struct Passage {
     next: usize,
     flight: Option<Flight>,
     failed: bool,
+    /// The trace that the journey's requests belong to, if they carry one.
+    trace: Option<Trace>,
 }
 
 impl Passage {
@@ -114,6 +123,7 @@ impl Passage {
             next: 0,
             flight: None,
             failed: false,
+            trace: None,
         }
     }
 

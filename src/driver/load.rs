@@ -1,6 +1,7 @@
 //! What all journeys of a drive share, and the order of its phases: load, drain, cut.
 
 use super::connection::Connector;
+use super::headers::Headers;
 use super::progress::{self, Progress};
 use super::recorder::Recorder;
 use super::timer::Timer;
@@ -16,7 +17,8 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct Load {
     pub(super) plan: Plan,
     pub(super) base_url: String,
-    pub(super) connector: Connector,
+    pub(super) connector: Arc<Connector>,
+    pub(super) headers: Headers,
     pub(super) timer: Timer,
     pub(super) recorder: Mutex<Recorder>,
     /// The start of the load: every due time counts from here.

@@ -6,11 +6,14 @@
 //! one when the previous answer plus think time has passed. A request counts as *sent* the moment the driver turns to
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
+mod authorization;
 mod closed;
 mod connection;
 mod drive;
 mod exchange;
+mod headers;
 mod host;
+mod http2;
 mod journey;
 mod load;
 mod observe;
@@ -18,17 +21,23 @@ mod off_path;
 mod open;
 mod outcome;
 mod progress;
+mod proxy;
 mod recorder;
 mod series;
 mod set_up;
 mod shape;
 mod target;
+mod target_options;
 mod timer;
+mod tls;
+mod trace;
 
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod pki;
 #[cfg(test)]
 mod secure;
 #[cfg(test)]
@@ -39,3 +48,17 @@ pub use outcome::Outcome;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;
+pub use target_options::{
+    AddressOverride, Authorization, Identity, Protocol, Proxy, Secret, TargetError, TargetOptions, TlsOptions,
+};
+
+/// An error with the errors behind it, where the cause often is.
+fn because(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

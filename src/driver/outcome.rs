@@ -1,6 +1,7 @@
 //! What became of a request, in two depths: a label that answers are counted by, and a cause that failures are grouped
 //! by. Causes hold nothing that differs from request to request.
 
+use super::{http2, tls};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -75,6 +76,9 @@ impl Unanswered {
     /// What hyper says of a broken exchange, in words that stay the same.
     pub(super) fn from_hyper(error: &hyper::Error) -> Self {
         use std::io::ErrorKind as Kind;
+        if let Some(cause) = http2::failure(error).or_else(|| tls::ended(error)) {
+            return Self::broken(cause);
+        }
         if error.is_parse_too_large() {
             return Self::broken("answer's head is too large");
         }

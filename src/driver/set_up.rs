@@ -14,14 +14,13 @@ pub(super) struct SetUp {
     pub(super) service_time: Duration,
 }
 
-/// Sends the set-up steps of `plan` to `base_url`. What was sent is in `done` even when this is dropped half-way.
-pub(super) async fn send(plan: &Plan, base_url: &str, done: &mut SetUp) -> Result<(), DriveError> {
+/// Sends the set-up steps of `plan` over `client`. What was sent is in `done` even when this is dropped half-way.
+pub(super) async fn send(plan: &Plan, client: &mut Client, done: &mut SetUp) -> Result<(), DriveError> {
     let steps = &plan.scenario().set_up;
     if steps.is_empty() {
         return Ok(());
     }
-    let client = Client::new(base_url)?;
-    let mut session = Session::set_up(plan, base_url);
+    let mut session = Session::set_up(plan, client.base_url());
     for (index, step) in steps.iter().enumerate() {
         let failed = |cause: String| DriveError::SetUp { step: step.name.clone(), cause };
         let Asked { status, headers, body, service_time } =

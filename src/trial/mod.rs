@@ -9,6 +9,7 @@ mod recording;
 mod result;
 mod store;
 mod study;
+mod target;
 mod usage;
 
 pub use decision::{Choice, Decision, Outcome, Standing};
@@ -18,4 +19,5 @@ pub use recording::{
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study, redacted_scenario, value_is_saved};
+pub use target::TargetRecording;
 pub use usage::{Usage, UsageSample};

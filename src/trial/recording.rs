@@ -1,6 +1,7 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
+use super::TargetRecording;
 use crate::stats::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub struct Recording {
     pub host_cpu_share: Option<f64>,
     /// Share (0 to 1) of the host's CPU time that the hypervisor took (steal), if it could be read.
     pub host_steal_share: Option<f64>,
+    /// How the target was reached.
+    #[serde(default)]
+    pub target: TargetRecording,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
 }
