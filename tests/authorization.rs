@@ -145,6 +145,16 @@ fn a_token_that_cannot_be_obtained_ends_the_run_before_anything_is_sent() {
 }
 
 #[test]
+fn a_token_for_the_local_platform_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = repository("scenarios/minimal.yaml").display().to_string();
+    let (code, _, error) = told(&tidegate(dir.path()).args(["tune", &scenario, "--google-id-token"]).output().unwrap());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--google-id-token") && error.contains("--project"), "{error}");
+    assert!(!dir.path().join("reports").exists());
+}
+
+#[test]
 fn secrets_come_from_files_and_the_environment_and_never_from_the_command_line() {
     let dir = tempfile::tempdir().unwrap();
     let url = private_service("sesame");

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use crate::driver::{
     AddressOverride, Authorization, DriveError, Identity, Protocol, Proxy, Secret, TargetError, TargetOptions,
 };
+use crate::trial::TargetRecording;
 use std::path::PathBuf;
 
 /// What a load is told of its connections.
@@ -84,6 +85,17 @@ impl ConnectionOptions {
                 "{name} is set and not used: the load goes straight to the target (--proxy goes through one)"
             ));
         }
+    }
+}
+
+/// Says what went wrong with the connections that is in no answer.
+pub(super) fn tell(target: &TargetRecording, progress: &Progress) {
+    if target.token_refresh_failures > 0 {
+        let cause = target.token_refresh_failure.as_deref().unwrap_or("no cause known");
+        progress.say(&format!(
+            "the token could not be renewed {} times, and an old one was sent: {cause}",
+            target.token_refresh_failures
+        ));
     }
 }
 

@@ -1,6 +1,6 @@
 //! `tidegate run`: one load test against anything.
 
-use super::connection::ConnectionOptions;
+use super::connection::{self, ConnectionOptions};
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
@@ -62,6 +62,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         }
     };
     progress.clear();
+    connection::tell(&recording.target, &progress);
     let mut text = report::run_summary(&recording, &scenario);
     let broken = tuner::broken_slos(&scenario.slos, &recording);
     for (slo, measured) in &broken {

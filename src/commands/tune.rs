@@ -9,6 +9,7 @@ use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
+use crate::driver::TargetOptions;
 use crate::report;
 use crate::scenario::{Candidate, Scenario, Service, Tune};
 use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, STUDY_FILE, Scale, Study, redacted_scenario};
@@ -70,7 +71,7 @@ const QUICK_STAGE_SHARE: f64 = 0.75;
 pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Scenario::load(&options.scenario)?;
     let service = scenario.service.clone().ok_or_else(|| missing(&options.scenario, "service"))?;
-    let target = options.connection.load()?;
+    let target = connection_of(&options)?;
     let started = jiff::Timestamp::now();
     let mut study = new_study(&options, scenario, &service, started)?;
     let dir = options.out.clone().unwrap_or_else(|| Path::new("reports").join(&study.name));
@@ -129,6 +130,18 @@ fn status_of(study: &Study) -> ExitStatus {
         Some(Outcome::Infeasible { .. }) => ExitStatus::Unmet,
         Some(Outcome::Untrusted { .. }) | None => ExitStatus::Untrusted,
     }
+}
+
+/// How candidates are reached. The local platform asks nobody who they are, so a token for it is a mistake.
+fn connection_of(options: &TuneOptions) -> Result<TargetOptions, CommandError> {
+    if options.cloud.is_none() && options.connection.google_id_token.is_some() {
+        return Err(CommandError::Usage(
+            "--google-id-token: the local platform asks for none\n\nhint: name the service on Cloud Run by --project, \
+             --region and --service"
+                .to_owned(),
+        ));
+    }
+    options.connection.load()
 }
 
 fn missing(path: &Path, section: &str) -> CommandError {

@@ -144,13 +144,25 @@ pub(super) async fn load_over(
     drain: Duration,
     stopped: impl Future<Output = ()>,
 ) -> Recording {
+    let headers = Headers::new(connector.authority(), Credentials::none(), None);
+    load_with(plan, connector, headers, drain, stopped).await
+}
+
+/// The same, with requests that carry `headers`.
+pub(super) async fn load_with(
+    plan: Plan,
+    connector: Connector,
+    headers: Headers,
+    drain: Duration,
+    stopped: impl Future<Output = ()>,
+) -> Recording {
     // A timerfd knows nothing of the paused clock that loads in memory run under.
     let timer = if matches!(connector, Connector::Memory(_)) { Timer::Coarse } else { Timer::precise() };
     let load = Arc::new(Load {
         recorder: Mutex::new(Recorder::new(Shape::of(&plan))),
         plan,
         base_url: "http://memory".to_owned(),
-        headers: Headers::new(connector.authority(), Credentials::none(), None),
+        headers,
         connector: Arc::new(connector),
         timer,
         start: Instant::now(),

@@ -28,9 +28,21 @@ pub(super) struct Certified {
     key: Vec<u8>,
 }
 
-/// What a server saw of a connection: the name asked for, the protocol agreed upon, and whether the client showed a
-/// certificate.
-pub(super) type Seen = Arc<Mutex<Vec<(Option<String>, Option<String>, bool)>>>;
+/// What a server saw of its connections.
+pub(super) type Seen = Arc<Mutex<Vec<Handshake>>>;
+
+/// What a server saw of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Handshake {
+    /// The name asked for.
+    pub(super) name: Option<String>,
+    /// The protocol agreed upon.
+    pub(super) agreed: Option<String>,
+    /// Whether the client showed a certificate.
+    pub(super) known: bool,
+    /// Whether it went on with an earlier session.
+    pub(super) resumed: bool,
+}
 
 impl Authority {
     pub(super) fn new(name: &str) -> Self {
@@ -126,7 +138,9 @@ pub(super) async fn serve(config: ServerConfig, seen: Seen) -> u16 {
                 let session = stream.get_ref().1;
                 let agreed = session.alpn_protocol().map(|name| String::from_utf8(name.to_vec()).unwrap());
                 let known = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
-                seen.lock().unwrap().push((session.server_name().map(str::to_owned), agreed.clone(), known));
+                let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+                let name = session.server_name().map(str::to_owned);
+                seen.lock().unwrap().push(Handshake { name, agreed: agreed.clone(), known, resumed });
                 let answer = hyper::service::service_fn(|_| async {
                     Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"{}"))))
                 });

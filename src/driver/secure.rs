@@ -3,7 +3,7 @@
 use super::DriveError;
 use super::connection::Connector;
 use super::fixture::{assert_balance, drive_with, five_arrivals_of_two_steps, load_over, server};
-use super::pki::{Authority, Certified, Seen, serve};
+use super::pki::{Authority, Certified, Handshake, Seen, serve};
 use super::target::Target;
 use super::target_options::{Identity, Protocol, TargetOptions, TlsOptions};
 use crate::trial::Recording;
@@ -55,7 +55,8 @@ async fn a_trusted_server_is_asked_by_its_name_for_http_1_1_over_connections_tha
     assert_eq!(recording.target.tls_time.count(), opened);
     assert!(!recording.target.insecure);
     let seen = seen.lock().unwrap();
-    let asked = (Some("localhost".to_owned()), Some("http/1.1".to_owned()), false);
+    let (name, agreed) = (Some("localhost".to_owned()), Some("http/1.1".to_owned()));
+    let asked = Handshake { name, agreed, known: false, resumed: false };
     assert!(seen.len() as u64 == opened + 1 && seen.iter().all(|one| *one == asked), "{seen:?}");
 }
 
@@ -100,14 +101,26 @@ async fn another_name_is_asked_for_and_checked_when_the_user_says_so() {
     options.tls.ask_for("shop.example").unwrap();
     let recording = drive_secure(port, &options).await.unwrap();
     assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
-    assert!(seen.lock().unwrap().iter().all(|(name, ..)| name.as_deref() == Some("shop.example")));
+    assert!(seen.lock().unwrap().iter().all(|one| one.name.as_deref() == Some("shop.example")));
 
-    // The same host by an override of its address: then the name system is not asked, and the name is the target's.
+    // An address has no name to be asked for, and its certificate is for the address.
+    let port = serve(authority.certify("127.0.0.1").server(None, BOTH), Seen::default()).await;
+    let options = trusting(&authority.certificate);
+    let plan = five_arrivals_of_two_steps("20s");
+    let recording = drive_with(&plan, &format!("https://127.0.0.1:{port}"), &options).await.unwrap();
+    assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
+}
+
+#[tokio::test]
+async fn a_host_is_found_where_the_user_says_it_is_and_asked_for_by_its_name() {
+    let (authority, seen) = (Authority::new("ours"), Seen::default());
+    let port = serve(authority.certify("shop.example").server(None, BOTH), Seen::clone(&seen)).await;
     let mut options = trusting(&authority.certificate);
     options.resolve = vec![format!("shop.example:{port}:127.0.0.1").parse().unwrap()];
     let plan = five_arrivals_of_two_steps("20s");
     let recording = drive_with(&plan, &format!("https://shop.example:{port}"), &options).await.unwrap();
     assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
+    assert!(seen.lock().unwrap().iter().all(|one| one.name.as_deref() == Some("shop.example")));
 }
 
 #[tokio::test]
@@ -124,7 +137,7 @@ async fn a_server_that_asks_for_a_client_certificate_takes_the_right_one_only() 
     };
     let recording = drive_secure(port, &with(&authority.certify("customer"))).await.unwrap();
     assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
-    assert!(seen.lock().unwrap().iter().all(|(_, _, known)| *known));
+    assert!(seen.lock().unwrap().iter().all(|one| one.known));
 
     // With TLS 1.3 a server judges it after the handshake, so only the load can tell.
     for protocol in [Protocol::Http1, Protocol::Http2] {

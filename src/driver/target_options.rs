@@ -358,3 +358,44 @@ impl FromStr for Proxy {
         Ok(Self { host, port, user: None })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_is_host_port_and_address_with_or_without_brackets() {
+        let read = |text: &str| text.parse::<AddressOverride>();
+        let entry = |host: &str, port, address: &str| {
+            Ok(AddressOverride { host: host.to_owned(), port, address: address.parse().unwrap() })
+        };
+        assert_eq!(read("Shop.example:443:127.0.0.1"), entry("shop.example", 443, "127.0.0.1"));
+        assert_eq!(read("shop:80:::1"), entry("shop", 80, "::1"));
+        assert_eq!(read("[2001:db8::1]:80:[::1]"), entry("2001:db8::1", 80, "::1"));
+        for wrong in
+            ["", "shop", "shop:443", ":443:::1", "shop:x:127.0.0.1", "shop:70000:::1", "shop:443:other", "[::1:80"]
+        {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains("HOST:PORT:ADDR"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_s_source_is_named_in_errors_and_the_secret_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("word");
+        std::fs::write(&path, "open sesame\r\n").unwrap();
+        let source = format!("file:{}", path.display());
+        let secret = Secret::read("--auth", &source).unwrap();
+        assert_eq!((secret.text(), format!("{secret:?}").as_str()), ("open sesame", "Secret(..)"));
+        let basic = Authorization::read(&format!("basic:Aladdin:{source}"));
+        assert_eq!(basic, Ok(Authorization::Basic("Aladdin".to_owned(), secret)));
+        let bearer = Authorization::read(&format!("bearer:{source}"));
+        assert_eq!(bearer, Ok(Authorization::BearerFile(path.clone())));
+        std::fs::write(&path, "\n").unwrap();
+        let error = Secret::read("--auth", &source).unwrap_err().to_string();
+        assert!(error.contains("is empty") && error.contains("word"), "{error}");
+        let error = Secret::read("--auth", "sesame").unwrap_err().to_string();
+        assert!(error.contains("env:NAME") && !error.contains("sesame"), "{error}");
+    }
+}

@@ -104,6 +104,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn no_two_journeys_of_a_run_share_a_trace_and_no_two_requests_a_span(seed: u64, started: i64) {
             let plan = five_arrivals_of_two_steps("20s");

@@ -45,3 +45,25 @@ impl TargetRecording {
         self.token_refresh_failure = self.token_refresh_failure.take().or_else(|| other.token_refresh_failure.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn merged_parts_are_the_whole() {
+        let part = |protocol: &str, ms: u64, failures: u64| {
+            let mut part = TargetRecording { token_refresh_failures: failures, ..TargetRecording::default() };
+            part.connections.insert(protocol.to_owned(), ms);
+            part.connect_time.record(Duration::from_millis(ms));
+            part
+        };
+        let mut whole = part("HTTP/2", 3, 0);
+        whole.merge(&part("HTTP/2", 5, 2));
+        whole.merge(&TargetRecording { insecure: true, proxy: Some("p:1".to_owned()), ..part("HTTP/1.1", 7, 1) });
+        assert_eq!(whole.connections, BTreeMap::from([("HTTP/1.1".to_owned(), 7), ("HTTP/2".to_owned(), 8)]));
+        assert_eq!((whole.connect_time.count(), whole.token_refresh_failures), (3, 3));
+        assert_eq!((whole.insecure, whole.proxy.as_deref()), (true, Some("p:1")));
+    }
+}

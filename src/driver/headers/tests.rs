@@ -1,9 +1,14 @@
 //! What requests carry, as a server sees it.
 
-use crate::driver::fixture::{drive_with, plan, server};
+use crate::driver::connection::Connector;
+use crate::driver::fixture::{drive_with, load_with, plan, server};
 use crate::driver::target_options::{Authorization, Secret, TargetOptions};
 use crate::trial::Recording;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -98,6 +103,49 @@ async fn every_request_is_authorised_unless_its_step_is_and_the_token_is_nowhere
     assert_eq!(recording.target.authorization.as_deref(), Some("bearer"));
     let told = format!("{} {options:?}", serde_json::to_string(&recording).unwrap());
     assert!(!told.contains("sesame"), "{told}");
+}
+
+/// An arrival each 100 s, prepared when the one before has begun, under tokens that change every 50 s.
+#[tokio::test(start_paused = true)]
+async fn a_load_sends_the_token_that_is_current_when_a_request_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "token-0").unwrap();
+    let credentials = super::Credentials::obtain(&Authorization::BearerFile(path.clone()), "http://a").await.unwrap();
+    let rewriting = tokio::spawn(async move {
+        for number in 1.. {
+            tokio::time::sleep(std::time::Duration::from_secs(50)).await;
+            std::fs::write(&path, format!("token-{number}")).unwrap();
+        }
+    });
+    let given = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&given);
+    let accept = move |stream: tokio::io::DuplexStream| {
+        let seen = Arc::clone(&seen);
+        let answer = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let token = request.headers()["authorization"].to_str().unwrap().to_owned();
+            seen.lock().unwrap().push(token);
+            async { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from_static(b"{}")))) }
+        });
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    };
+    let slow = plan(
+        "journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: steady, hold: 0.01, duration: 500s}]",
+    );
+    let connector = Connector::Memory(Box::new(accept));
+    let headers = super::Headers::new(connector.authority(), credentials, None);
+    let recording =
+        load_with(slow, connector, headers, std::time::Duration::from_secs(5), std::future::pending()).await;
+    rewriting.abort();
+    assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
+    let given = given.lock().unwrap().clone();
+    let distinct: BTreeSet<&String> = given.iter().collect();
+    assert_eq!(distinct.len(), 5, "every request came two tokens after the one before: {given:?}");
+    // What is in the file is known half a minute later at most.
+    let last = given[4].strip_prefix("Bearer token-").unwrap().parse::<u32>().unwrap();
+    assert!((7..=9).contains(&last), "{given:?}");
 }
 
 #[tokio::test]
