@@ -2,17 +2,21 @@
 //! server that gives Google ID tokens.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-mod tidegate;
+#[path = "tidegate/mod.rs"]
+mod program;
 
+use ::tidegate::cloud::{Cloud, Endpoint, SteadyClock};
+use ::tidegate::scenario::Scenario;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use program::{repository, tidegate, told};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use tidegate::{repository, tidegate, told};
 
 /// Starts an HTTP server whose answer to a head (in lower case) `answer` gives: a status and a body.
 fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> String {
@@ -142,6 +146,82 @@ fn a_token_that_cannot_be_obtained_ends_the_run_before_anything_is_sent() {
     let (code, _, error) = told(&output);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("--impersonate-service-account") && !error.contains("hush"), "{error}");
+}
+
+/// A platform that ends with the test.
+struct Platform(Child);
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a platform that serves a quick shop, and gives its endpoint and the address of the service.
+fn platform_with_shop(dir: &Path, scenario: &str) -> (Platform, String, String) {
+    let database_url = format!("sqlite://{}", dir.join("shop.db").display());
+    let migrated =
+        tidegate(dir).args(["target-service", "migrate"]).env("DATABASE_URL", &database_url).status().unwrap();
+    assert!(migrated.success());
+    let mut platform = tidegate(dir)
+        .args(["platform", "--announce", "--port", "0", "--limiter", "none", "--time-factor", "60"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(platform.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let platform = Platform(platform);
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let endpoint = ready["endpoint"].as_str().unwrap().to_owned();
+    let name = |text: &str| text.to_owned();
+    let place = Endpoint {
+        local: Some(endpoint.clone()),
+        project: name("p"),
+        region: name("us-central1"),
+        service: name("shop"),
+    };
+    let service = Scenario::load(Path::new(scenario)).unwrap().service.unwrap();
+    let program = env!("CARGO_BIN_EXE_tidegate");
+    let command = [program, "target-service", "shop"].map(str::to_owned);
+    let env = BTreeMap::from([("DATABASE_URL".to_owned(), database_url)]);
+    let url = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let clock = Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()));
+        let cloud = Cloud::connect(place, clock).await.unwrap();
+        cloud.create(&service, &command, &env).await.unwrap();
+        cloud.service_url().await.unwrap()
+    });
+    (platform, endpoint, url)
+}
+
+#[test]
+fn candidates_on_cloud_run_are_reached_with_a_token_for_the_service_and_not_for_their_tags() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("brief.yaml");
+    let minimal = fs::read_to_string(repository("scenarios/minimal.yaml")).unwrap();
+    fs::write(&path, minimal.replace("duration: 36s, warm_up: 12s", "duration: 2s")).unwrap();
+    let path = path.display().to_string();
+    let (_platform, endpoint, url) = platform_with_shop(dir.path(), &path);
+    let (token, asked) = (token(), Arc::new(Mutex::new(Vec::new())));
+    let heads = Arc::clone(&asked);
+    let metadata = server(move |head| {
+        heads.lock().unwrap().push(head.to_owned());
+        (200, token.clone())
+    });
+    let mut command = tidegate(dir.path());
+    command.args(["tune", &path, "--out", "study", "--candidates", "4", "--google-id-token", "--endpoint", &endpoint]);
+    command.args(["--project", "p", "--region", "us-central1", "--service", "shop"]);
+    command.env("HOME", dir.path()).env_remove("GOOGLE_APPLICATION_CREDENTIALS").env("GCE_METADATA_HOST", metadata);
+    let (_, _, error) = told(&command.output().unwrap());
+    let study = fs::read_to_string(dir.path().join("study/study.json")).unwrap_or_else(|_| panic!("{error}"));
+    let study: serde_json::Value = serde_json::from_str(&study).unwrap();
+    let recording = &study["trials"][0]["recording"];
+    assert_eq!(recording["target"]["authorization"], "Google ID token", "{error}");
+    assert!(recording["answers"]["200"].as_u64() > Some(0), "{error}");
+    let audience = format!("audience={}&", url.replace(':', "%3a").replace('/', "%2f"));
+    let asked = asked.lock().unwrap();
+    assert!(!asked.is_empty() && asked.iter().all(|head| head.contains(&audience)), "{audience}: {asked:?}");
 }
 
 #[test]
