@@ -198,12 +198,23 @@ async fn google_id_token(audience: String) -> Result<Token, String> {
                  --impersonate-service-account=EMAIL`"
             )
         } else {
-            super::because(&error)
+            because(&error)
         }
     })?;
-    let token = credentials.id_token().await.map_err(|error| super::because(&error))?;
+    let token = credentials.id_token().await.map_err(|error| because(&error))?;
     let lives = life_of(&token, jiff::Timestamp::now()).ok_or("the answer holds no token that says when it ends")?;
     Ok(Token { header: header("Bearer", &token)?, renew_in: renewal(lives) })
+}
+
+/// An error with the errors behind it, where the cause often is.
+fn because(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// How long a JSON Web Token still lives, as it says itself; nothing for one that has ended.

@@ -11,7 +11,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -229,4 +229,17 @@ fn a_file_that_cannot_be_used_is_told_with_its_path_and_the_mend() {
     assert_eq!(trust(&authority.file(dir.path())), Ok(()));
     let loaded = Identity::load(&certificate, &key).unwrap();
     assert_eq!(format!("{loaded:?}"), "Identity(..)");
+}
+
+#[tokio::test]
+async fn a_server_that_never_agrees_upon_tls_times_out_under_load() {
+    let silent = server(|mut stream| async move { stream.read_to_end(&mut Vec::new()).await.map(drop) }).await;
+    let url = silent.replace("http://127.0.0.1", "https://localhost");
+    let options = trusting(&Authority::new("ours").certificate);
+    let target = Target::resolve_with(&url, &options, RootCertStore::empty).await.unwrap();
+    let plan = five_arrivals_of_two_steps("200ms");
+    let connector = Connector::network(target);
+    let recording = load_over(plan, connector, Duration::from_secs(30), std::future::pending()).await;
+    assert_balance(&recording);
+    assert_eq!(recording.answers.get("timed out"), Some(&5), "{:?}", recording.answers);
 }

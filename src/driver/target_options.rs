@@ -227,9 +227,11 @@ impl Secret {
                             command line could be seen by every user of the machine";
         let bad = |cause: String| TargetError { option, cause, hint: HINT };
         let text = match source.split_once(':') {
-            Some(("env", name)) => {
-                std::env::var(name).map_err(|error| bad(format!("environment variable {name}: {error}")))?
-            }
+            Some(("env", name)) => std::env::var(name).map_err(|error| {
+                // The error itself would print what is in the variable.
+                let why = if error == std::env::VarError::NotPresent { "is not set" } else { "is not text" };
+                bad(format!("environment variable {name} {why}"))
+            })?,
             Some(("file", path)) => Self::in_file(Path::new(path)).map_err(bad)?,
             // What was typed may be the secret itself.
             _ => return Err(bad("it does not say where the secret is".to_owned())),

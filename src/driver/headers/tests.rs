@@ -3,6 +3,8 @@
 use crate::driver::connection::Connector;
 use crate::driver::fixture::{drive_with, load_with, plan, server};
 use crate::driver::target_options::{Authorization, Secret, TargetOptions};
+use crate::driver::trace::TraceIds;
+use crate::scenario::Plan;
 use crate::trial::Recording;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -30,10 +32,8 @@ async fn keeping(heads: Arc<Mutex<Vec<String>>>) -> String {
     .await
 }
 
-async fn heads_of(options: &TargetOptions) -> (Vec<String>, Recording) {
-    let heads = Arc::new(Mutex::new(Vec::new()));
-    let base_url = keeping(Arc::clone(&heads)).await;
-    let five = plan(
+fn five() -> Plan {
+    plan(
         "set_up: [{name: reset, patch: /reset}]
 journeys:
   - name: three
@@ -44,8 +44,13 @@ journeys:
 load: {open: {arrivals: constant, unit: arrivals_per_second}}
 stages: [{name: steady, hold: 20, duration: 250ms}]
 observe: [{name: stock, get: /stock, sum: '$.left'}]",
-    );
-    let recording = drive_with(&five, &base_url, options).await.unwrap();
+    )
+}
+
+async fn heads_of(options: &TargetOptions) -> (Vec<String>, Recording) {
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let base_url = keeping(Arc::clone(&heads)).await;
+    let recording = drive_with(&five(), &base_url, options).await.unwrap();
     assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
     let heads = heads.lock().unwrap().clone();
     assert_eq!(heads.len(), 1 + 2 + 15);
@@ -75,6 +80,11 @@ async fn measured_requests_carry_a_trace_of_their_journey_and_a_span_of_their_ow
         assert!(header(head, "authorization").is_empty());
     }
     assert_eq!((traces.len(), spans.len()), (5, 10), "a trace per journey, a span per request");
+    // A reader of the recording can tell which traces are whose.
+    let started_at: jiff::Timestamp = recording.started_at.parse().unwrap();
+    let ids = TraceIds::new(five().seed(), started_at.as_microsecond());
+    let told = (0..5).map(|index| format!("{:032x}", ids.of(&five().draws_of_arrival(index)).id));
+    assert_eq!(told.collect::<BTreeSet<_>>(), traces);
     assert!(of_path(&heads, "/own").iter().all(|head| header(head, "traceparent") == ["mine"]));
     for path in ["/reset", "/stock"] {
         assert!(of_path(&heads, path).iter().all(|head| header(head, "traceparent").is_empty()), "{path}");

@@ -1,5 +1,5 @@
-//! A load on a private service, as a user starts it: the real program, a service that takes one bearer only, and a metadata
-//! server that gives Google ID tokens.
+//! How the real program reaches a target, as a user starts it: options that cannot be used, a service that takes one bearer
+//! only, and a metadata server that gives Google ID tokens.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 #[path = "tidegate/mod.rs"]
@@ -283,4 +283,35 @@ fn a_proxy_of_the_environment_is_told_and_not_used() {
     let (code, _, error) = told(&command.env("HTTPS_PROXY", "http://127.0.0.1:9").output().unwrap());
     assert_sent(dir.path(), code, &error);
     assert!(error.contains("HTTPS_PROXY is set and not used") && error.contains("--proxy"), "{error}");
+}
+
+#[test]
+fn an_option_that_cannot_be_used_is_wrong_usage_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("garbage.pem"), [0x30, 0x82, 0xff]).unwrap();
+    let scenario = scenario(dir.path());
+    for (options, words) in [
+        (&["--cacert", "missing.pem"][..], &["--cacert: failed to read missing.pem", "hint:"][..]),
+        (&["--cacert", "garbage.pem"], &["--cacert: garbage.pem", "PEM", "hint:"]),
+        (&["--cert", "garbage.pem", "--key", "garbage.pem"], &["--cert: garbage.pem", "hint:"]),
+        (&["--cert", "garbage.pem"], &["--key"]),
+        (&["--sni", "a b"], &["--sni: ", "hint:"]),
+        (&["--resolve", "other:9:127.0.0.1"], &["--resolve: none is for 127.0.0.1:9", "hint:"]),
+        (&["--resolve", "other"], &["--resolve", "HOST:PORT:ADDR"]),
+        (&["--proxy", "https://proxy:3128"], &["--proxy", "http://HOST:PORT"]),
+        (&["--proxy-auth", "user:env:WORD"], &["--proxy"]),
+        (&["--proxy", "http://proxy.invalid:3128"], &["--proxy: proxy.invalid:3128", "hint:"]),
+        (&["--proxy", "http://127.0.0.1:9", "--proxy-auth", "user:word"], &["--proxy-auth: ", "env:NAME"]),
+        (&["--http", "3"], &["--http", "1.1, 2 or auto"]),
+        (&["--auth", "bearer:env:WORD", "--google-id-token"], &["--auth", "--google-id-token"]),
+    ] {
+        let mut command = tidegate(dir.path());
+        command.args(["run", &scenario, "--target", "http://127.0.0.1:9"]).args(options);
+        let (code, _, error) = told(&command.output().unwrap());
+        assert_eq!(code, Some(2), "{options:?}: {error}");
+        assert!(!error.contains("panicked"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{options:?}: {word:?} is not in: {error}");
+        }
+    }
 }
