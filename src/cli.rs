@@ -1,5 +1,6 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod connection;
 mod exports;
 mod schedule;
 
@@ -8,6 +9,7 @@ use crate::commands::{
     TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
+use connection::{ConnectionArgs, DetourArgs};
 use exports::ExportArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -92,6 +94,8 @@ struct TuneArgs {
     limiter: String,
     #[command(flatten)]
     cloud: CloudArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// Tune a service on Cloud Run instead, with Application Default Credentials.
@@ -128,6 +132,10 @@ struct RunArgs {
     /// Save the recording to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    detours: DetourArgs,
     #[command(flatten)]
     schedule: schedule::ScheduleArgs,
     #[command(flatten)]
@@ -262,6 +270,7 @@ impl From<TuneArgs> for TuneOptions {
             prices: arguments.prices,
             limiter: arguments.limiter,
             cloud: target,
+            connection: arguments.connection.into(),
             command: typed(),
         }
     }
@@ -275,8 +284,9 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json, schedule, exports } = arguments;
-        Self { scenario, target, seed, time_factor, json, schedule: schedule.into(), exports: exports.into() }
+        let RunArgs { scenario, target, seed, time_factor, json, connection, detours, schedule, exports } = arguments;
+        let (connection, schedule, exports) = (detours.with(connection), schedule.into(), exports.into());
+        Self { scenario, target, connection, seed, time_factor, json, schedule, exports }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
 
 mod bundled;
+mod connection;
 mod error;
 mod exit;
 mod exports;
@@ -22,6 +23,7 @@ mod tuning;
 
 pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
+pub use connection::ConnectionOptions;
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};
 pub use exports::{Export, ExportOptions, Format};

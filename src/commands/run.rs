@@ -1,5 +1,6 @@
 //! `tidegate run`: one load test against anything.
 
+use super::connection::{self, ConnectionOptions};
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::exports::{ExportOptions, Exports};
@@ -22,6 +23,8 @@ pub struct RunOptions {
     pub scenario: PathBuf,
     /// Where requests go.
     pub target: String,
+    /// How it is reached.
+    pub connection: ConnectionOptions,
     /// Seed of the plan.
     pub seed: u64,
     /// Divides stage lengths.
@@ -45,6 +48,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
+    let target = options.connection.load()?;
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();
@@ -52,6 +56,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     })
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     progress.begin(&scenario.name);
+    options.connection.announce(&progress);
     progress.say(&format!("{}: {:.0} s of load on {}", scenario.name, plan.duration().as_secs_f64(), options.target));
     options.schedule.told(now).iter().for_each(|line| progress.say(line));
     let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
@@ -61,7 +66,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
     let drive_options =
-        Options { base_url: options.target.clone(), drain: DRAIN, start_at, extras: exports.extras(true) };
+        Options { base_url: options.target.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {
@@ -71,6 +76,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         }
     };
     progress.clear();
+    connection::tell(&recording.target, &progress);
     let mut text = report::run_summary(&recording, &scenario);
     let broken = tuner::broken_slos(&scenario.slos, &recording);
     for (slo, measured) in &broken {

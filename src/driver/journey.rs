@@ -6,6 +6,7 @@ use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
 use super::recorder::{Flight, JourneyEnd};
+use super::trace::Trace;
 use crate::scenario::{Occasion, Session, Turn};
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ pub(super) struct Prepared {
     session: Session,
     /// Where it begins, steps that are skipped before it included.
     beginning: Vec<Turn>,
+    trace: Option<Trace>,
     first: Option<Built>,
 }
 
@@ -37,18 +39,19 @@ pub(super) struct Finished {
 
 impl Prepared {
     pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
+        let mut trace = load.headers.trace(&draws);
         let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
         let mut beginning = Vec::new();
         let first = loop {
             let turn = session.turn();
             beginning.push(turn.clone());
             match turn {
-                Turn::Send(step) => break Some(load.connector.prepare(session.request(step))),
+                Turn::Send(step) => break Some(load.prepare(session.request(step), trace.as_mut())),
                 Turn::End => break None,
                 Turn::Skip(_) | Turn::Again(_) => {}
             }
         };
-        Self { journey: occasion.journey, session, beginning, first }
+        Self { journey: occasion.journey, session, beginning, trace, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -60,8 +63,9 @@ impl Prepared {
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, beginning, first } = self;
+        let Self { journey, mut session, beginning, trace, first } = self;
         let mut passage = Passage::begin(load, journey, due);
+        passage.trace = trace;
         let mut next = beginning.into_iter().find_map(|turn| passage.turn(&turn)).zip(first);
         let (mut due, mut blocked) = (due, blocked);
         while let Some((index, request)) = next {
@@ -84,7 +88,7 @@ impl Prepared {
                     break step;
                 }
             };
-            next = step.map(|step| (step, load.connector.prepare(session.request(step))));
+            next = step.map(|step| (step, load.prepare(session.request(step), passage.trace.as_mut())));
         }
         Finished { next_due: due, failed: passage.failed }
     }
@@ -107,6 +111,8 @@ struct Passage {
     under_way: bool,
     flight: Option<Flight>,
     failed: bool,
+    /// The trace that the journey's requests belong to, if they carry one.
+    trace: Option<Trace>,
 }
 
 impl Passage {
@@ -124,6 +130,7 @@ impl Passage {
             under_way: false,
             flight: None,
             failed: false,
+            trace: None,
         }
     }
 
@@ -149,16 +156,19 @@ impl Passage {
 
     /// Sends a step's request and judges its answer; redirects that the step follows are part of it and of its timeout.
     async fn ask(
-        &self,
+        &mut self,
         session: &mut Session,
         index: usize,
         request: Built,
         (sent, connection): (Instant, &mut Option<Connection>),
     ) -> (Outcome, Option<Cow<'static, str>>) {
-        let load = &self.load;
+        let load = Arc::clone(&self.load);
         let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
         let deadline = later(sent, timeout);
         let mut request = request;
+        if let Ok(request) = &mut request {
+            request.renew(&load.headers);
+        }
         loop {
             let answer = match request {
                 Ok(request) => exchange(&load.connector, connection, request, deadline).await,
@@ -173,7 +183,7 @@ impl Passage {
             let verdict = match session.redirected(index, answer.status, &answer.headers) {
                 Ok(Some(further)) => {
                     load.record(|recorder| recorder.redirect(recorder.step_of(self.journey, index), outcome));
-                    request = load.connector.prepare(further);
+                    request = load.prepare(further, self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
@@ -215,7 +225,15 @@ impl Passage {
         self.last_done = self.load.since_start(done);
         self.next += 1;
         self.failed |= failure.is_some();
-        self.load.record(|recorder| recorder.settle(&flight, self.last_done, outcome, failure));
+        let done = self.last_done;
+        // A request that was refused came to nobody who could have kept its trace.
+        let trace_id = self.trace.and_then(|trace| trace.carried()).filter(|_| outcome != Outcome::Refused);
+        self.load.record(|recorder| {
+            recorder.settle(&flight, done, outcome, failure);
+            if let Some(trace_id) = trace_id {
+                recorder.exemplar(flight.step, flight.due, done.saturating_sub(flight.due), trace_id);
+            }
+        });
     }
 }
 

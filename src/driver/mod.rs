@@ -6,6 +6,7 @@
 //! one when the previous answer plus think time has passed. A request counts as *sent* the moment the driver turns to
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
+mod authorization;
 mod closed;
 mod connection;
 mod detail;
@@ -13,7 +14,9 @@ mod detail;
 mod differential;
 mod drive;
 mod exchange;
+mod headers;
 mod host;
+mod http2;
 mod journey;
 mod live;
 mod load;
@@ -23,13 +26,18 @@ mod open;
 mod outcome;
 mod phases;
 mod progress;
+mod proxy;
 mod recorder;
+mod road;
 mod series;
 mod set_up;
 mod shape;
 mod start;
 mod target;
+mod target_options;
 mod timer;
+mod tls;
+mod trace;
 mod wire;
 
 #[cfg(test)]
@@ -40,6 +48,8 @@ mod hostile;
 mod merging;
 #[cfg(test)]
 mod pacing;
+#[cfg(test)]
+mod pki;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
@@ -57,3 +67,6 @@ pub use phases::Phases;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;
+pub use target_options::{
+    AddressOverride, Authorization, Identity, Protocol, Proxy, Secret, TargetError, TargetOptions, TlsOptions,
+};

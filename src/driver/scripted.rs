@@ -166,7 +166,7 @@ async fn tear_down_is_sent_after_the_load_even_when_it_was_stopped() {
     let (stop, stopped) = watch::channel(false);
     let progress = watch::Sender::new(Progress::default());
     let mut told = progress.subscribe();
-    let options = Options { base_url, drain: Duration::from_secs(5) };
+    let options = Options { base_url, drain: Duration::from_secs(5), ..Options::default() };
     let stopping = async {
         told.wait_for(|progress| progress.achieved_rate > 0.0).await.unwrap();
         stop.send(true).unwrap();

@@ -224,6 +224,8 @@ fn absorb(whole: &mut Recording, part: Recording) {
         driver_cpu_s,
         host_cpu_share,
         host_steal_share,
+        warnings,
+        target,
         interrupted,
         shard: _,
         seed: _,
@@ -256,6 +258,8 @@ fn absorb(whole: &mut Recording, part: Recording) {
     if busy(host_cpu_share, host_steal_share) > busy(whole.host_cpu_share, whole.host_steal_share) {
         (whole.host_cpu_share, whole.host_steal_share) = (host_cpu_share, host_steal_share);
     }
+    whole.warnings.extend(warnings);
+    whole.target.merge(&target);
     whole.interrupted |= interrupted;
 }
 
@@ -289,10 +293,12 @@ fn absorb_step(own: &mut StepRecording, theirs: StepRecording) {
     for (class, times) in classes_of(&theirs) {
         classes.entry(class).or_default().merge(&times);
     }
-    let StepRecording { name: _, books, times, only_class: _, classes: _, phases, exemplars, answers } = theirs;
+    let StepRecording { name: _, books, skipped, times, only_class: _, classes: _, phases, exemplars, answers } =
+        theirs;
     own.times.merge(&times);
     own.set_classes(classes);
     add(&mut own.books, books);
+    own.skipped += skipped;
     own.phases.merge(&phases);
     exemplar::merge(&mut own.exemplars, &exemplars);
     add_counts(&mut own.answers, answers);

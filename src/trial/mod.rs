@@ -15,6 +15,7 @@ mod recording_file;
 mod result;
 mod store;
 mod study;
+mod target;
 mod usage;
 
 pub use class::StatusClass;
@@ -30,4 +31,5 @@ pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study, redacted_scenario, value_is_saved};
+pub use target::TargetRecording;
 pub use usage::{Usage, UsageSample};

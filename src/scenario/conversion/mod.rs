@@ -16,7 +16,8 @@ mod variables;
 pub(super) use variables::BASE_URL;
 
 use super::error::{Problems, ScenarioError, from_yaml_reader, offer};
-use super::file::{ConservationFile, LoadFile, ObservationFile, OpenFile, ScenarioFile, UnitFile};
+use super::file::{ConservationFile, ObservationFile, ScenarioFile};
+use super::load_file::{LoadFile, OpenFile, UnitFile};
 use super::located::{Located, Location};
 use super::notation::Complaint;
 use super::{Conservation, LoadModel, Observation, Scenario};
@@ -63,7 +64,8 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     let variables = variables::variables(&file.variables, problems);
     let data = data::data(&file.data, folder, problems);
     let columns = data::columns(&file.data, &data);
-    let requests_are_planned = matches!(file.load, LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }));
+    let requests_are_planned =
+        matches!(file.load.value, LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }));
     let surroundings = Surroundings { variables: &file.variables, columns: &columns, folder, requests_are_planned };
     let (set_up, tear_down) = steps::around_load(file, surroundings, problems);
     let journeys = steps::journeys(file, surroundings, problems);

@@ -22,7 +22,7 @@ fn arrival(plan: &Plan, index: u64) -> Request {
 
 /// The first request of a session of a virtual user.
 fn iteration(plan: &Plan, virtual_user: u32, index: u64) -> Request {
-    let iteration = plan.iteration(virtual_user, index);
+    let iteration = plan.iteration(virtual_user, index, std::time::Duration::ZERO);
     let occasion = Occasion::of_iteration(plan, &iteration, jiff::Timestamp::UNIX_EPOCH, Duration::ZERO);
     Session::new(plan, &occasion, plan.draws_of_iteration(virtual_user, index), "http://h").request(0)
 }
