@@ -1,5 +1,6 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod connection;
 mod display;
 mod doctor;
 mod exports;
@@ -10,6 +11,7 @@ use crate::commands::{
     TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
+use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
@@ -101,6 +103,8 @@ struct TuneArgs {
     limiter: String,
     #[command(flatten)]
     cloud: CloudArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// Tune a service on Cloud Run instead, with Application Default Credentials.
@@ -139,6 +143,10 @@ struct RunArgs {
     json: Option<PathBuf>,
     #[command(flatten)]
     display: DisplayArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(flatten)]
+    detours: DetourArgs,
     #[command(flatten)]
     schedule: schedule::ScheduleArgs,
     #[command(flatten)]
@@ -275,6 +283,7 @@ impl From<TuneArgs> for TuneOptions {
             prices: arguments.prices,
             limiter: arguments.limiter,
             cloud: target,
+            connection: arguments.connection.into(),
             command: typed(),
         }
     }
@@ -288,9 +297,11 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json, display, schedule, exports } = arguments;
-        let (display, schedule, exports) = (display.into(), schedule.into(), exports.into());
-        Self { scenario, target, seed, time_factor, json, display, schedule, exports }
+        let RunArgs { scenario, target, seed, time_factor, json, display, connection, detours, schedule, exports } =
+            arguments;
+        let (display, connection) = (display.into(), detours.with(connection));
+        let (schedule, exports) = (schedule.into(), exports.into());
+        Self { scenario, target, connection, seed, time_factor, json, display, schedule, exports }
     }
 }
 

@@ -105,6 +105,11 @@ impl Cloud {
         Original::of(self.read().await?, &self.endpoint)
     }
 
+    /// The service's own address, which stays the same whatever its revisions are.
+    pub async fn service_url(&self) -> Result<String, CloudError> {
+        Ok(self.read().await?.uri)
+    }
+
     /// Pins the traffic to the revisions that serve, by name: from here on no new revision takes a share of it.
     pub async fn pin(&self, original: &Original) -> Result<(), CloudError> {
         let pinned = original.pinned();

@@ -128,7 +128,7 @@ impl CommandError {
             | Self::Usage(_)
             | Self::Recording(_)
             | Self::Merge(_)
-            | Self::Drive(DriveError::Address { .. }) => ExitStatus::Usage,
+            | Self::Drive(DriveError::Address { .. } | DriveError::Target(_)) => ExitStatus::Usage,
             _ => ExitStatus::Failure,
         }
     }

@@ -1,6 +1,7 @@
 //! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
 
 mod bundled;
+mod connection;
 mod doctor;
 mod error;
 mod exit;
@@ -25,6 +26,7 @@ mod view;
 
 pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
+pub use connection::ConnectionOptions;
 pub use doctor::{DoctorOptions, doctor, doctor_server};
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};

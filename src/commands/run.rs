@@ -1,5 +1,6 @@
 //! `tidegate run`: one load test against anything.
 
+use super::connection::{self, ConnectionOptions};
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::exports::{ExportOptions, Exports};
@@ -24,6 +25,8 @@ pub struct RunOptions {
     pub scenario: PathBuf,
     /// Where requests go.
     pub target: String,
+    /// How it is reached.
+    pub connection: ConnectionOptions,
     /// Seed of the plan.
     pub seed: u64,
     /// Divides stage lengths.
@@ -49,6 +52,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
+    let target = options.connection.load()?;
     let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
     let progress = Progress::of_run(options.display, &scenario.name, &options.target);
     let stopping = progress.clone();
@@ -57,6 +61,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         view::give_back,
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
+    options.connection.announce(&progress);
     progress.announce_load(&scenario.name, plan.duration(), &options.target);
     if let Some(replayed) = super::scenario::replayed(&scenario) {
         progress.say(&replayed);
@@ -68,7 +73,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
     let drive_options =
-        Options { base_url: options.target.clone(), drain: DRAIN, start_at, extras: exports.extras(true) };
+        Options { base_url: options.target.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {
@@ -80,6 +85,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     // Before anything else is told, errors too: the terminal is as it was.
     progress.clear();
     let recording = recording?;
+    connection::tell(&recording.target, &progress);
     conclude(&options, &plan, &recording, &progress)?;
     exports.finish(&recording, |text| progress.say(text)).await?;
     Ok(interrupt.status().unwrap_or_else(|| status_of(&plan, &recording, &progress)))

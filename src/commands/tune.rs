@@ -1,6 +1,7 @@
 //! `tidegate tune`: one command finds the best max-concurrency setting, on the local platform or on Cloud Run. This is
 //! its beginning and its end: the question, the record, the report; `tuning` is what lies between.
 
+use super::connection::ConnectionOptions;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::folder;
@@ -9,6 +10,7 @@ use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
+use crate::driver::TargetOptions;
 use crate::report;
 use crate::scenario::{Candidate, Scenario, Service, Tune};
 use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Study};
@@ -37,6 +39,8 @@ pub struct TuneOptions {
     pub limiter: String,
     /// A service on Cloud Run instead of the local platform.
     pub cloud: Option<CloudTarget>,
+    /// How candidates are reached.
+    pub connection: ConnectionOptions,
     /// The command line, for the record.
     pub command: String,
 }
@@ -68,6 +72,7 @@ const QUICK_STAGE_SHARE: f64 = 0.75;
 pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Scenario::load(&options.scenario)?;
     let service = scenario.service.clone().ok_or_else(|| missing(&options.scenario, "service"))?;
+    let target = connection_of(&options)?;
     let started = jiff::Timestamp::now();
     let mut study = new_study(&options, scenario, &service, started)?;
     let dir = options.out.clone().unwrap_or_else(|| Path::new("reports").join(&study.name));
@@ -80,8 +85,9 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
 
     progress.announce(&study, &dir);
+    options.connection.announce(&progress);
     let mut tuning =
-        Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt };
+        Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
     let ran = match &options.cloud {
         None => tuning.locally(&options.limiter).await,
         Some(target) => tuning.in_cloud(target).await,
@@ -125,6 +131,18 @@ fn status_of(study: &Study) -> ExitStatus {
         Some(Outcome::Infeasible { .. }) => ExitStatus::Unmet,
         Some(Outcome::Untrusted { .. }) | None => ExitStatus::Untrusted,
     }
+}
+
+/// How candidates are reached. The local platform asks nobody who they are, so a token for it is a mistake.
+fn connection_of(options: &TuneOptions) -> Result<TargetOptions, CommandError> {
+    if options.cloud.is_none() && options.connection.google_id_token.is_some() {
+        return Err(CommandError::Usage(
+            "--google-id-token: the local platform asks for none\n\nhint: name the service on Cloud Run by --project, \
+             --region and --service"
+                .to_owned(),
+        ));
+    }
+    options.connection.load()
 }
 
 fn missing(path: &Path, section: &str) -> CommandError {

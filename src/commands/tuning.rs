@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::tune::CloudTarget;
 use crate::cloud::{self, Cloud, CloudError, Endpoint, Original, SteadyClock, Undone};
 use crate::cost::InstanceShape;
+use crate::driver::{Authorization, TargetOptions};
 use crate::scenario::{Scenario, Service, ServiceSource};
 use crate::study::{self, CloudSite, Context, SiteOptions};
 use crate::trial::{Limiter, Place, Study};
@@ -26,6 +27,8 @@ pub(super) struct Tuning<'a> {
     pub(super) dir: &'a Path,
     pub(super) progress: &'a Progress,
     pub(super) interrupt: &'a Interrupt,
+    /// How candidates are reached.
+    pub(super) target: TargetOptions,
 }
 
 /// Answers under way at the end of a plan are awaited this long: longer than any SLO worth having, shorter than a night.
@@ -186,6 +189,7 @@ impl Tuning<'_> {
             service: self.service_name(),
             stamp: cloud::stamp(jiff::Timestamp::now().as_second()),
             sample_period: cloud.sampling().await?.period,
+            target: self.target(cloud).await?,
             drain: DRAIN,
             keeps_usage: matches!(self.study.place, Place::CloudRun { .. }),
         };
@@ -193,6 +197,15 @@ impl Tuning<'_> {
         let context = Context { dir: self.dir, watch: self.progress, stop: self.interrupt.stop() };
         // Boxed: the future of a whole study is large.
         Box::pin(study::run(site, self.study, &context)).await.map_err(CommandError::from)
+    }
+
+    /// How candidates are reached. A token is for the service: Cloud Run takes none that is for a tag's address.
+    async fn target(&self, cloud: &Cloud) -> Result<TargetOptions, CommandError> {
+        let mut target = self.target.clone();
+        if target.authorization == Authorization::GoogleIdToken(None) {
+            target.authorization = Authorization::GoogleIdToken(Some(cloud.service_url().await?));
+        }
+        Ok(target)
     }
 
     fn service_name(&self) -> String {

@@ -1,11 +1,15 @@
-//! How connections are opened, and what speaks HTTP/1.1 over them: the fast path, or hyper's connection API.
+//! How connections are opened, and what speaks HTTP over them: the fast path for HTTP/1.1, or hyper's connection API.
 
 use super::exchange::build;
+use super::headers::Headers;
+use super::http2::Http2;
 use super::outcome::Unanswered;
 use super::phases::Phases;
-use super::target::Target;
-use super::wire::{HEAD_BYTES_MAX, Scratch, Stream, Wire, Written};
+use super::target::{Reached, Stream, Target};
+use super::trace::Trace;
+use super::wire::{self, HEAD_BYTES_MAX, Scratch, Wire, Written};
 use crate::scenario::Request;
+use crate::trial::TargetRecording;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,7 +19,6 @@ use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 /// Which client speaks HTTP/1.1 on the measured path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Http1Client {
 /// How connections are opened.
 pub(super) struct Connector {
     route: Route,
+    /// What speaks HTTP/1.1: hyper wherever HTTP/2 may be agreed upon instead, as a request must be in a form that either
+    /// kind of connection carries.
     client: Http1Client,
     scratch: Scratch,
 }
@@ -37,7 +42,7 @@ pub(super) struct Connector {
 /// Where connections lead.
 enum Route {
     /// Over the network.
-    Network(Target),
+    Network(Box<Target>),
     /// In memory, for tests under a paused clock: gives the server's end of each new connection to the test.
     #[cfg(any(test, fuzzing))]
     Memory(Box<dyn Fn(tokio::io::DuplexStream) + Send + Sync>),
@@ -46,7 +51,8 @@ enum Route {
 impl Connector {
     /// Connections over the network.
     pub(super) fn to(target: Target, client: Http1Client) -> Self {
-        Self { route: Route::Network(target), client, scratch: Scratch::default() }
+        let client = if target.may_speak_http2() { Http1Client::Hyper } else { client };
+        Self { route: Route::Network(Box::new(target)), client, scratch: Scratch::default() }
     }
 
     /// Connections in memory.
@@ -64,25 +70,38 @@ impl Connector {
         matches!(self.route, Route::Memory(_))
     }
 
-    /// Scheme, host and port of the target.
-    pub(super) fn base_url(&self) -> &str {
+    /// What the `host` header says.
+    pub(super) fn authority(&self) -> http::HeaderValue {
         match &self.route {
-            Route::Network(target) => &target.base_url,
+            Route::Network(target) => target.authority.clone(),
             #[cfg(any(test, fuzzing))]
-            Route::Memory(_) => "http://memory",
+            Route::Memory(_) => http::HeaderValue::from_static("memory"),
         }
     }
 
-    /// Prepares `request` for the connections of this connector; a request that HTTP cannot carry is told by its cause.
-    pub(super) fn prepare(&self, request: Request) -> Result<Outgoing, &'static str> {
-        let authority = match &self.route {
-            Route::Network(target) => &target.authority,
+    /// What was recorded of the connections that were opened.
+    pub(super) fn recording(&self) -> TargetRecording {
+        match &self.route {
+            Route::Network(target) => target.recording(),
             #[cfg(any(test, fuzzing))]
-            Route::Memory(_) => &http::HeaderValue::from_static("memory"),
-        };
+            Route::Memory(_) => TargetRecording::default(),
+        }
+    }
+
+    /// Prepares `request`, with what is `added` to it, for the connections of this connector; a request that HTTP cannot
+    /// carry is told by its cause.
+    pub(super) fn prepare(
+        &self,
+        request: Request,
+        added: &Headers,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<Outgoing, &'static str> {
+        if let Some(trace) = &mut trace {
+            trace.begin_request();
+        }
         match self.client {
-            Http1Client::Wire => Written::new(&request, authority).map(Outgoing::Written),
-            Http1Client::Hyper => build(request, authority).map(Box::new).map(Outgoing::Typed),
+            Http1Client::Wire => Written::new(&request, added, trace).map(Outgoing::Written),
+            Http1Client::Hyper => build(request, added, trace).map(Box::new).map(Outgoing::Typed),
         }
     }
 
@@ -90,33 +109,28 @@ impl Connector {
     pub(super) async fn open(&self) -> Result<(Connection, Phases), Unanswered> {
         match &self.route {
             Route::Network(target) => {
-                let begun = Instant::now();
-                let stream = target.connect().await.map_err(|error| Unanswered::refused(&error))?;
-                let connected = Instant::now();
-                let mut phases = Phases { connect: Some(connected - begun), ..Phases::default() };
-                let Some((tls, name)) = &target.tls else {
-                    return Ok((self.begin(stream, Stream::Tcp).await?, phases));
+                let Reached { stream, origin, phases } = target.open().await?;
+                let connection = match (stream, origin) {
+                    (Stream::Plain(stream), None) => self.begin(stream, wire::Stream::Tcp).await?,
+                    (Stream::Secure(stream), None) => self.begin(stream, |stream| wire::Stream::Other(stream)).await?,
+                    (Stream::Plain(stream), Some(origin)) => Connection::Http2(Http2::begin(stream, origin).await?),
+                    (Stream::Secure(stream), Some(origin)) => Connection::Http2(Http2::begin(stream, origin).await?),
                 };
-                match tls.connect(name.clone(), stream).await {
-                    Ok(stream) => {
-                        phases.tls = Some(connected.elapsed());
-                        Ok((self.begin(stream, |stream| Stream::Other(Box::new(stream))).await?, phases))
-                    }
-                    Err(error) => Err(Unanswered::broken(tls_failure(&error))),
-                }
+                target.note(connection.protocol(), &phases);
+                Ok((connection, phases))
             }
             #[cfg(any(test, fuzzing))]
             Route::Memory(accept) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
                 accept(theirs);
                 let phases = Phases { connect: Some(Duration::ZERO), ..Phases::default() };
-                Ok((self.begin(ours, |stream| Stream::Other(Box::new(stream))).await?, phases))
+                Ok((self.begin(ours, |stream| wire::Stream::Other(Box::new(stream))).await?, phases))
             }
         }
     }
 
     /// Begins to speak HTTP/1.1 over `stream`; `kind` tells how the fast path carries it.
-    async fn begin<S>(&self, stream: S, kind: impl FnOnce(S) -> Stream) -> Result<Connection, Unanswered>
+    async fn begin<S>(&self, stream: S, kind: impl FnOnce(S) -> wire::Stream) -> Result<Connection, Unanswered>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -131,21 +145,13 @@ impl Connector {
         match connection {
             Connection::Wire(wire) => wire.is_closed(&self.scratch),
             Connection::Hyper(hyper) => hyper.sender.is_closed(),
+            Connection::Http2(http2) => http2.is_closed(),
         }
     }
 
     /// What the fast path reads into.
     pub(super) fn scratch(&self) -> &Scratch {
         &self.scratch
-    }
-}
-
-/// Why TLS was not agreed upon: rustls names the cause without anything particular to one connection.
-fn tls_failure(error: &std::io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(cause)) => format!("TLS certificate not accepted: {cause:?}"),
-        Some(cause) => format!("TLS failed: {cause}"),
-        None => format!("TLS failed: {}", error.kind()),
     }
 }
 
@@ -157,15 +163,37 @@ pub(super) enum Outgoing {
     Typed(Box<http::Request<Full<Bytes>>>),
 }
 
-/// A connection that carries one request at a time. Dropping it closes it, whatever is under way on it.
-pub(super) enum Connection {
-    /// The fast path.
-    Wire(Wire),
-    /// On hyper.
-    Hyper(Hyper),
+impl Outgoing {
+    /// Puts in the newest of what `added` holds, as it may have been prepared long ago.
+    pub(super) fn renew(&mut self, added: &Headers) {
+        match self {
+            Self::Written(written) => written.renew(added),
+            Self::Typed(typed) => added.renew(typed),
+        }
+    }
 }
 
-/// A connection on hyper's connection API.
+/// A connection that carries one request at a time. Dropping it closes it, whatever is under way on it.
+pub(super) enum Connection {
+    /// HTTP/1.1 on the fast path.
+    Wire(Wire),
+    /// HTTP/1.1 on hyper.
+    Hyper(Hyper),
+    /// HTTP/2.
+    Http2(Http2),
+}
+
+impl Connection {
+    /// The protocol that is spoken.
+    fn protocol(&self) -> &'static str {
+        match self {
+            Self::Wire(_) | Self::Hyper(_) => "HTTP/1.1",
+            Self::Http2(_) => "HTTP/2",
+        }
+    }
+}
+
+/// An HTTP/1.1 connection on hyper's connection API.
 pub(super) struct Hyper {
     sender: SendRequest<Full<Bytes>>,
     task: AbortHandle,

@@ -3,6 +3,7 @@
 
 use super::connection::{Connection, Connector, Http1Client};
 use super::exchange::exchange;
+use super::headers::Headers;
 use crate::scenario::Request;
 use bytes::Bytes;
 use std::fmt;
@@ -101,7 +102,7 @@ impl Case {
         // Nothing takes time here: what does not move has been given its turns.
         let far = Instant::now() + Duration::from_hours(1);
         let exchanged = async {
-            match connector.prepare(request) {
+            match connector.prepare(request, &Headers::plain(connector.authority()), None) {
                 Ok(request) => Some(exchange(&connector, &mut slot, request, far).await),
                 Err(_) => None,
             }

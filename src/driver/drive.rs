@@ -1,17 +1,19 @@
 //! The way of one drive: resolve, set up, load on a thread of its own, conclude.
 
 use super::abort::Guards;
-use super::connection::{Connector, Http1Client};
+use super::connection::Http1Client;
 use super::health::Monitor;
 use super::live::{Extras, Telling};
 use super::load::{Load, conduct};
 use super::observe::{Observations, observe};
 use super::progress::Progress;
 use super::recorder::Recorder;
+use super::road::Road;
 use super::set_up::SetUp;
 use super::shape::Shape;
-use super::target::Target;
+use super::target_options::{TargetError, TargetOptions};
 use super::timer::Timer;
+use super::trace::TraceIds;
 use super::{health, host, limits, set_up, start};
 use crate::scenario::{Plan, Session};
 use crate::trial::{Observed, Recording, Shard};
@@ -26,6 +28,8 @@ use tokio::time::Instant;
 pub struct Options {
     /// Where requests go: scheme, host and port, without a trailing slash.
     pub base_url: String,
+    /// How it is reached, and who the load says it is.
+    pub target: TargetOptions,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
     /// When the load starts; as soon as the set-up is done, if left out.
@@ -43,6 +47,23 @@ pub enum DriveError {
         /// What was given.
         url: String,
         /// What is wrong with it.
+        cause: String,
+    },
+    /// An option that says how the target is reached cannot be used.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The target, or the proxy before it, is there and refuses every connection.
+    #[error("no connection to {url}: {cause}; nothing was sent")]
+    Refused {
+        /// The target.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// What requests are to be authorised by could not be obtained.
+    #[error("the load cannot be authorised: {cause}; nothing was sent")]
+    Authorization {
+        /// Why.
         cause: String,
     },
     /// A set-up step failed.
@@ -117,8 +138,8 @@ pub enum DriveError {
 /// recording says that it was interrupted; the tear-down steps are sent all the same. Dropping the returned future stops the load in the same way.
 ///
 /// # Errors
-/// When the address is none, a set-up step fails, or the operating system gives no thread. A target that fails under
-/// load is not an error but a recording.
+/// When the address is none, an option for the target cannot be used, the target or the proxy refuses, a set-up step fails,
+/// or the operating system gives no thread. A target that fails under load is not an error but a recording.
 pub async fn drive(
     plan: &Plan,
     options: &Options,
@@ -137,14 +158,14 @@ pub async fn drive_with(
     stop: watch::Receiver<bool>,
 ) -> Result<Recording, DriveError> {
     limits::make_room(plan)?;
-    let target = Target::resolve(&options.base_url).await?;
-    let base_url = target.base_url.clone();
+    let road = Road::to(options, client).await?;
     let (shard, of) = plan.shard_of();
     let mut set_up = SetUp::default();
-    let mut session = Session::set_up(plan, &base_url);
+    let mut session = Session::set_up(plan, &road.base_url);
+    let mut client = road.client();
     if shard == 1 {
         tokio::select! {
-            sent = set_up::send(plan, &base_url, &mut session, &mut set_up) => sent?,
+            sent = set_up::send(plan, &mut client, &mut session, &mut set_up) => sent?,
             // The load then ends before it began, and the recording says so.
             () = told(stop.clone()) => {}
         }
@@ -154,32 +175,34 @@ pub async fn drive_with(
     recorder.guard(Guards::of(plan));
     let interrupted = *stop.borrow();
     let observes = of == 1;
-    let before = if interrupted || !observes { Observations::default() } else { observe(plan, &base_url).await? };
+    let before = if interrupted || !observes { Observations::default() } else { observe(plan, &mut client).await? };
     recorder.set_up(&before.sent);
+    drop(client);
     if let Some(start_at) = options.start_at {
         start::wait(start_at, told(stop.clone())).await?;
     }
     options.extras.prepare(&mut recorder);
-    let connector = Connector::to(target, client);
-    let mut recording = load(plan.clone(), connector, recorder, options, (progress, stop)).await?;
+    let mut recording = load(plan.clone(), road.clone(), recorder, options, (progress, stop)).await?;
     recording.scenario = Some(plan.scenario().name.clone());
     recording.seed = Some(plan.seed());
     recording.shard = (of > 1).then_some(Shard { number: shard, of });
+    let mut client = road.client();
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if observes
         && !recording.interrupted
-        && let Ok(after) = observe(plan, &base_url).await
+        && let Ok(after) = observe(plan, &mut client).await
     {
         enter_requests(&mut recording, &after.sent);
         enter(&mut recording, &before, &after);
     }
     if shard == 1 {
         let mut tear_down = SetUp::default();
-        if let Err(warning) = set_up::tear_down(plan, &base_url, session, &mut tear_down).await {
+        if let Err(warning) = set_up::tear_down(plan, &mut client, session, &mut tear_down).await {
             recording.warnings.push(warning);
         }
         enter_requests(&mut recording, &tear_down);
     }
+    road.enter(&mut recording);
     Ok(recording)
 }
 
@@ -202,12 +225,11 @@ fn enter(recording: &mut Recording, before: &Observations, after: &Observations)
 /// delay a sending more than the scheduler must.
 async fn load(
     plan: Plan,
-    connector: Connector,
+    road: Road,
     recorder: Recorder,
     options: &Options,
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
-    let base_url = connector.base_url().to_owned();
     let (drain, start_at, watcher) = (options.drain, options.start_at, options.extras.live.clone());
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
@@ -222,10 +244,12 @@ async fn load(
                 let before = host::Usage::read();
                 let start = start_at.map_or_else(Instant::now, start::instant);
                 let started_at = start_at.unwrap_or_else(Timestamp::now);
+                let traces = road.traceparent.then(|| TraceIds::new(plan.seed(), started_at.as_microsecond()));
                 let load = Arc::new(Load {
                     plan,
-                    base_url,
-                    connector,
+                    headers: road.headers(traces),
+                    base_url: road.base_url,
+                    connector: road.connector,
                     timer,
                     recorder: std::sync::Mutex::new(recorder),
                     start,

@@ -1,9 +1,11 @@
 //! One request and its answer: over the connection at hand, or over a new one, body read to its end.
 
-use super::connection::{Connection, Connector, Handed, Hyper, Outgoing};
+use super::connection::{Connection, Connector, Handed, Outgoing};
+use super::headers::Headers;
 use super::outcome::Unanswered;
 use super::phases::Phases;
-use super::wire::{Answered, BODY_BYTES_MAX, Lost, Written};
+use super::trace::Trace;
+use super::wire::{Answered, BODY_BYTES_MAX, Lost};
 use crate::scenario::Request;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
@@ -23,7 +25,8 @@ pub(super) struct Answer {
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
 pub(super) fn build(
     request: Request,
-    authority: &http::HeaderValue,
+    added: &Headers,
+    trace: Option<&mut Trace>,
 ) -> Result<http::Request<Full<Bytes>>, &'static str> {
     let method = http::Method::from_bytes(request.method.as_bytes()).map_err(|_| "the method is not one of HTTP")?;
     // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
@@ -33,7 +36,7 @@ pub(super) fn build(
     *built.method_mut() = method;
     *built.uri_mut() = path;
     let headers = built.headers_mut();
-    headers.insert(http::header::HOST, authority.clone());
+    headers.insert(http::header::HOST, added.authority().clone());
     if says_empty {
         headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
     }
@@ -42,6 +45,7 @@ pub(super) fn build(
         let value = http::HeaderValue::try_from(value).map_err(|_| "a header's value is not one of HTTP")?;
         headers.append(name, value);
     }
+    added.add(headers, trace);
     Ok(built)
 }
 
@@ -59,7 +63,7 @@ pub(super) async fn exchange(
         match over(connector, connection, slot, (request, deadline)).await {
             Sent::Answered(answer) => return Ok(answer),
             Sent::Failed(failure) => return Err(failure),
-            Sent::Unsent(unsent) => request = unsent,
+            Sent::Unsent(unsent, _) => request = unsent,
         }
     }
     // Opening is rare: in a box, it takes no room in every virtual user's memory.
@@ -71,7 +75,7 @@ pub(super) async fn exchange(
             Ok(answer)
         }
         Sent::Failed(failure) => Err(failure),
-        Sent::Unsent(_) => Err(Unanswered::broken("connection closed before the request was sent")),
+        Sent::Unsent(_, cause) => Err(cause),
     }
 }
 
@@ -83,9 +87,15 @@ pub(super) fn too_late() -> Unanswered {
 /// What became of a request on one connection.
 enum Sent {
     Answered(Answer),
-    /// Nothing of it was written: it may be sent on another one.
-    Unsent(Outgoing),
+    /// Nothing of it was written, for this reason: it may be sent on another one.
+    Unsent(Outgoing, Unanswered),
     Failed(Unanswered),
+}
+
+impl Sent {
+    fn is_answered(&self) -> bool {
+        matches!(self, Self::Answered(_))
+    }
 }
 
 /// Sends `request` over `connection`.
@@ -96,37 +106,40 @@ async fn over(
     (request, deadline): (Outgoing, Instant),
 ) -> Sent {
     match (connection, request) {
-        (Connection::Wire(wire), request) => {
-            let written = match request {
-                Outgoing::Written(written) => written,
-                Outgoing::Typed(typed) => Written::of(*typed),
-            };
+        (Connection::Wire(wire), Outgoing::Written(written)) => {
             match wire.carry(&written, deadline, connector.scratch()).await {
                 Ok((Answered { status, headers, body, phases }, kept)) => {
                     *slot = kept.map(Connection::Wire);
                     Sent::Answered(Answer { status, headers, body, phases })
                 }
-                Err(Lost::Unsent) => Sent::Unsent(Outgoing::Written(written)),
+                Err(Lost::Unsent(cause)) => Sent::Unsent(Outgoing::Written(written), cause),
                 Err(Lost::Failed(failure)) => Sent::Failed(failure),
             }
         }
-        (Connection::Hyper(hyper), Outgoing::Typed(typed)) => {
-            let sent = Box::pin(timeout_at(deadline, over_hyper(hyper, slot, *typed))).await;
-            sent.unwrap_or_else(|_| Sent::Failed(too_late()))
+        (Connection::Hyper(mut hyper), Outgoing::Typed(typed)) => {
+            let sent = Box::pin(timeout_at(deadline, whole(hyper.send(*typed)))).await.unwrap_or_else(|_| late());
+            *slot = sent.is_answered().then_some(Connection::Hyper(hyper));
+            sent
         }
-        // A connector over hyper prepares no request as bytes.
-        (Connection::Hyper(_), Outgoing::Written(_)) => {
-            Sent::Failed(Unanswered::broken("the request is not in the form of its connection"))
+        (Connection::Http2(mut http2), Outgoing::Typed(typed)) => {
+            let sent = Box::pin(timeout_at(deadline, whole(http2.send(*typed)))).await.unwrap_or_else(|_| late());
+            *slot = sent.is_answered().then_some(Connection::Http2(http2));
+            sent
         }
+        // A connector opens connections for the form in which it prepares requests, and for no other.
+        _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
     }
 }
 
-/// The same over hyper, which tells of the head when it has come, and not when the request was written.
-async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: http::Request<Full<Bytes>>) -> Sent {
+/// The rest of an exchange over hyper, which tells of the head when it has come, and not when the request was written.
+async fn whole(sending: impl Future<Output = Handed>) -> Sent {
     let begun = Instant::now();
-    let response = match hyper.send(request).await {
+    let response = match sending.await {
         Handed::Answered(response) => response,
-        Handed::Unsent(unsent) => return Sent::Unsent(Outgoing::Typed(Box::new(unsent))),
+        Handed::Unsent(unsent) => {
+            let cause = Unanswered::broken("connection closed before the request was sent");
+            return Sent::Unsent(Outgoing::Typed(Box::new(unsent)), cause);
+        }
         Handed::Failed(failure) => return Sent::Failed(failure),
     };
     let first_byte = Instant::now();
@@ -135,9 +148,12 @@ async fn over_hyper(mut hyper: Hyper, slot: &mut Option<Connection>, request: ht
         Ok(body) => body,
         Err(failure) => return Sent::Failed(failure),
     };
-    *slot = Some(Connection::Hyper(hyper));
     let phases = Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
     Sent::Answered(Answer { status: head.status.as_u16(), headers: head.headers, body, phases })
+}
+
+fn late() -> Sent {
+    Sent::Failed(too_late())
 }
 
 /// Reads a body to its end, up to the bound; a body of one piece is not copied.
@@ -203,7 +219,7 @@ mod tests {
             let connector = Connector::in_memory(accept, client);
             let mut slot = None;
             for connect in [Some(Duration::ZERO), None] {
-                let request = connector.prepare(get()).unwrap();
+                let request = connector.prepare(get(), &Headers::plain(connector.authority()), None).unwrap();
                 let deadline = Instant::now() + Duration::from_secs(1);
                 let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
@@ -221,7 +237,7 @@ mod tests {
             // Longer, shorter, and longer again than the last, all in time; then one that is not.
             for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
                 let begun = Instant::now();
-                let request = connector.prepare(get()).unwrap();
+                let request = connector.prepare(get(), &Headers::plain(connector.authority()), None).unwrap();
                 let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
                 assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
                 if !in_time {

@@ -3,10 +3,14 @@
 
 use super::abort::Guards;
 use super::connection::{Connector, Http1Client};
+use super::headers::Headers;
 use super::load::{Load, conduct};
+use super::off_path::Client;
 use super::progress::Progress;
 use super::recorder::Recorder;
 use super::shape::Shape;
+use super::target::Target;
+use super::target_options::TargetOptions;
 use super::timer::Timer;
 use super::{DriveError, Options, drive};
 use crate::scenario::{Plan, Scenario};
@@ -56,6 +60,22 @@ pub(super) async fn drive_and_drain(plan: &Plan, base_url: &str, drain: Duration
     let options = Options { base_url: base_url.to_owned(), drain, ..Options::default() };
     let (_stop, stopped) = watch::channel(false);
     drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
+}
+
+/// Drives `plan` against `base_url`, reached as `target` says.
+pub(super) async fn drive_with(plan: &Plan, base_url: &str, target: &TargetOptions) -> Result<Recording, DriveError> {
+    let (base_url, target) = (base_url.to_owned(), target.clone());
+    let options = Options { base_url, target, drain: Duration::from_secs(30), ..Options::default() };
+    let (_stop, stopped) = watch::channel(false);
+    drive(plan, &options, watch::Sender::new(Progress::default()), stopped).await
+}
+
+/// A client off the measured path.
+pub(super) async fn client_of(base_url: &str) -> Client {
+    let target = Target::resolve(base_url, &TargetOptions::default()).await.unwrap();
+    let connector = Arc::new(Connector::to(target, Http1Client::default()));
+    let headers = Headers::plain(connector.authority());
+    Client::new(connector, headers, base_url)
 }
 
 /// Starts a server on loopback that treats each connection as `treat` says, and gives its address.
@@ -126,6 +146,18 @@ pub(super) async fn load_over(
     drain: Duration,
     stopped: impl Future<Output = ()>,
 ) -> Recording {
+    let headers = Headers::plain(connector.authority());
+    load_with(plan, connector, headers, drain, stopped).await
+}
+
+/// The same, with requests that carry `headers`.
+pub(super) async fn load_with(
+    plan: Plan,
+    connector: Connector,
+    headers: Headers,
+    drain: Duration,
+    stopped: impl Future<Output = ()>,
+) -> Recording {
     // A timerfd knows nothing of the paused clock that loads in memory run under.
     let timer = if connector.is_in_memory() { Timer::Coarse } else { Timer::precise() };
     let mut recorder = Recorder::new(Shape::of(&plan));
@@ -134,7 +166,8 @@ pub(super) async fn load_over(
         recorder: Mutex::new(recorder),
         plan,
         base_url: "http://memory".to_owned(),
-        connector,
+        headers,
+        connector: Arc::new(connector),
         timer,
         start: Instant::now(),
         started_at: jiff::Timestamp::UNIX_EPOCH,

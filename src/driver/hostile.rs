@@ -2,7 +2,8 @@
 //! balance.
 
 use super::fixture::{
-    answering, assert_balance, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request, server,
+    answering, assert_balance, client_of, drive_and_drain, drive_to, five_arrivals_of_two_steps, plan, read_request,
+    server,
 };
 use super::observe::observe;
 use super::{DriveError, Http1Client, Options, Progress, drive, drive_with};
@@ -304,12 +305,12 @@ observe: [{name: stock, get: /, sum: '$[*].left'}]",
     // One set-up step, and a round of observations before and after the load.
     assert_eq!((recording.set_up_requests, recording.requests_sent()), (3, 8));
     assert_eq!(recording.observed, BTreeMap::from([("stock".to_owned(), Observed { before: 41, after: 41 })]));
-    let observations = observe(&counting, &base_url).await.unwrap();
+    let observations = observe(&counting, &mut client_of(&base_url).await).await.unwrap();
     assert_eq!(observations.numbers, BTreeMap::from([("stock".to_owned(), 41)]));
     assert_eq!(observations.sent.statuses, [200]);
 
     let no_json = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno", false).await;
-    let failure = observe(&counting, &no_json).await.unwrap_err().to_string();
+    let failure = observe(&counting, &mut client_of(&no_json).await).await.unwrap_err().to_string();
     assert!(failure.contains("stock") && failure.contains("JSON"), "{failure}");
 }
 

@@ -6,6 +6,7 @@ use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
 use super::recorder::{Flight, JourneyEnd};
+use super::trace::Trace;
 use crate::scenario::{Occasion, Session, Turn};
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 pub(super) struct Prepared {
     journey: usize,
     session: Session,
+    trace: Option<Trace>,
     /// What is skipped before the first step.
     skipped: Vec<Turn>,
     /// The first step and its request; none when every step is skipped.
@@ -42,16 +44,17 @@ pub(super) struct Finished {
 
 impl Prepared {
     pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
+        let mut trace = load.headers.trace(&draws);
         let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
         let mut skipped = Vec::new();
         let first = loop {
             match session.turn() {
-                Turn::Send(step) => break Some((step, load.connector.prepare(session.request(step)))),
+                Turn::Send(step) => break Some((step, load.prepare(session.request(step), trace.as_mut()))),
                 Turn::End => break None,
                 turn => skipped.push(turn),
             }
         };
-        Self { journey: occasion.journey, session, skipped, first }
+        Self { journey: occasion.journey, session, trace, skipped, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -63,8 +66,9 @@ impl Prepared {
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, skipped, first } = self;
+        let Self { journey, mut session, trace, skipped, first } = self;
         let mut passage = Passage::begin(load, journey, due);
+        passage.trace = trace;
         for turn in &skipped {
             passage.turn(turn);
         }
@@ -90,7 +94,7 @@ impl Prepared {
                     break step;
                 }
             };
-            next = step.map(|step| (step, load.connector.prepare(session.request(step))));
+            next = step.map(|step| (step, load.prepare(session.request(step), passage.trace.as_mut())));
         }
         if !passage.under_way {
             due = later(due.max(Instant::now()), NOTHING_SENT);
@@ -116,6 +120,8 @@ struct Passage {
     under_way: bool,
     flight: Option<Flight>,
     failed: bool,
+    /// The trace that the journey's requests belong to, if they carry one.
+    trace: Option<Trace>,
 }
 
 impl Passage {
@@ -133,6 +139,7 @@ impl Passage {
             under_way: false,
             flight: None,
             failed: false,
+            trace: None,
         }
     }
 
@@ -158,16 +165,19 @@ impl Passage {
 
     /// Sends a step's request and judges its answer; redirects that the step follows are part of it and of its timeout.
     async fn ask(
-        &self,
+        &mut self,
         session: &mut Session,
         sent: Instant,
         (index, request): (usize, Built),
         connection: &mut Option<Connection>,
     ) -> (Outcome, Option<Cow<'static, str>>) {
-        let load = &self.load;
+        let load = Arc::clone(&self.load);
         let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
         let deadline = later(sent, timeout);
         let mut request = request;
+        if let Ok(request) = &mut request {
+            request.renew(&load.headers);
+        }
         loop {
             let answer = match request {
                 Ok(request) => exchange(&load.connector, connection, request, deadline).await,
@@ -182,7 +192,7 @@ impl Passage {
             let verdict = match session.redirected(index, answer.status, &answer.headers) {
                 Ok(Some(further)) => {
                     load.record(|recorder| recorder.redirect(recorder.step_of(self.journey, index), outcome));
-                    request = load.connector.prepare(further);
+                    request = load.prepare(further, self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
@@ -224,7 +234,15 @@ impl Passage {
         self.last_done = self.load.since_start(done);
         self.next += 1;
         self.failed |= failure.is_some();
-        self.load.record(|recorder| recorder.settle(&flight, self.last_done, outcome, failure));
+        let done = self.last_done;
+        // A request that was refused came to nobody who could have kept its trace.
+        let trace_id = self.trace.and_then(|trace| trace.carried()).filter(|_| outcome != Outcome::Refused);
+        self.load.record(|recorder| {
+            recorder.settle(&flight, done, outcome, failure);
+            if let Some(trace_id) = trace_id {
+                recorder.exemplar(flight.step, flight.due, done.saturating_sub(flight.due), trace_id);
+            }
+        });
     }
 }
 

@@ -1,11 +1,13 @@
 //! What all journeys of a drive share, and the order of its phases: load, drain, cut.
 
-use super::connection::Connector;
+use super::connection::{Connector, Outgoing};
+use super::headers::Headers;
 use super::progress::{self, Progress};
 use super::recorder::Recorder;
 use super::timer::Timer;
+use super::trace::Trace;
 use super::{closed, open};
-use crate::scenario::{LoadModel, Plan};
+use crate::scenario::{LoadModel, Plan, Request};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -16,7 +18,8 @@ use tokio::time::{Instant, timeout_at};
 pub(super) struct Load {
     pub(super) plan: Plan,
     pub(super) base_url: String,
-    pub(super) connector: Connector,
+    pub(super) connector: Arc<Connector>,
+    pub(super) headers: Headers,
     pub(super) timer: Timer,
     pub(super) recorder: Mutex<Recorder>,
     /// The start of the load: every due time counts from here.
@@ -31,6 +34,11 @@ impl Load {
     /// Tells the recorder. All who do run on one thread, so the lock is never waited for.
     pub(super) fn record<T>(&self, tell: impl FnOnce(&mut Recorder) -> T) -> T {
         tell(&mut self.recorder.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Prepares `request`, which belongs to `trace`, for the connections of the load.
+    pub(super) fn prepare(&self, request: Request, trace: Option<&mut Trace>) -> Result<Outgoing, &'static str> {
+        self.connector.prepare(request, &self.headers, trace)
     }
 
     /// `time` since the start of the load.

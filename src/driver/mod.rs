@@ -7,6 +7,7 @@
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
 mod abort;
+mod authorization;
 mod closed;
 mod connection;
 mod detail;
@@ -14,8 +15,10 @@ mod detail;
 mod differential;
 mod drive;
 mod exchange;
+mod headers;
 mod health;
 mod host;
+mod http2;
 mod journey;
 mod limits;
 mod live;
@@ -26,13 +29,18 @@ mod open;
 mod outcome;
 mod phases;
 mod progress;
+mod proxy;
 mod recorder;
+mod road;
 mod series;
 mod set_up;
 mod shape;
 mod start;
 mod target;
+mod target_options;
 mod timer;
+mod tls;
+mod trace;
 mod window;
 mod wire;
 
@@ -46,6 +54,8 @@ mod hostile;
 mod merging;
 #[cfg(test)]
 mod pacing;
+#[cfg(test)]
+mod pki;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
@@ -64,4 +74,7 @@ pub use phases::Phases;
 pub use progress::Progress;
 pub use recorder::{Flight, JourneyEnd, Recorder};
 pub use shape::Shape;
+pub use target_options::{
+    AddressOverride, Authorization, Identity, Protocol, Proxy, Secret, TargetError, TargetOptions, TlsOptions,
+};
 pub use timer::DriverTimer;

@@ -15,18 +15,17 @@ pub(super) struct Observations {
     pub(super) sent: SetUp,
 }
 
-/// Asks the service at `base_url` for every observation of the plan's scenario, one after another.
+/// Asks the service, over `client`, for every observation of the plan's scenario, one after another.
 ///
 /// # Errors
 /// When one cannot be asked, or its answer holds no such number.
-pub(super) async fn observe(plan: &Plan, base_url: &str) -> Result<Observations, DriveError> {
+pub(super) async fn observe(plan: &Plan, client: &mut Client) -> Result<Observations, DriveError> {
     let asked_for = &plan.scenario().observations;
     let mut observations = Observations::default();
     if asked_for.is_empty() {
         return Ok(observations);
     }
-    let client = Client::new(base_url)?;
-    let mut session = Session::observe(plan, base_url);
+    let mut session = Session::observe(plan, client.base_url());
     for (index, observation) in asked_for.iter().enumerate() {
         let failed = |cause: String| DriveError::Observation { observation: observation.name.clone(), cause };
         let Asked { status, headers, body, service_time } =

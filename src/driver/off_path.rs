@@ -1,16 +1,22 @@
-//! Requests off the measured path, where convenience counts and speed does not.
+//! Requests off the measured path. They take the same way as those of the load: the same protocol, TLS, proxy and
+//! authorisation, over a connection of their own.
 
-use super::DriveError;
-use super::wire::BODY_BYTES_MAX;
+use super::connection::{Connection, Connector};
+use super::exchange::{Answer, exchange};
+use super::headers::Headers;
+use super::load::later;
 use crate::scenario::Request;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A client that behaves as the measured path does: HTTP/1.1, no redirects followed, no proxy.
+/// A client off the measured path.
 pub(super) struct Client {
-    client: reqwest::Client,
+    connector: Arc<Connector>,
+    headers: Headers,
     base_url: String,
+    connection: Option<Connection>,
 }
 
 /// A whole answer and what it cost.
@@ -23,47 +29,23 @@ pub(super) struct Asked {
 }
 
 impl Client {
-    pub(super) fn new(base_url: &str) -> Result<Self, DriveError> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .build()
-            .map_err(|error| DriveError::Driver { cause: because(&error) })?;
-        Ok(Self { client, base_url: base_url.trim_end_matches('/').to_owned() })
+    pub(super) fn new(connector: Arc<Connector>, headers: Headers, base_url: &str) -> Self {
+        Self { connector, headers, base_url: base_url.to_owned(), connection: None }
+    }
+
+    /// Where requests go.
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     /// Sends `request` and reads the whole answer.
-    pub(super) async fn ask(&self, request: Request, timeout: Duration) -> Result<Asked, String> {
-        let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
-        let mut builder = self.client.request(method, format!("{}{}", self.base_url, request.path)).timeout(timeout);
-        for (name, value) in request.headers {
-            builder = builder.header(name, value);
-        }
-        if !request.body.is_empty() {
-            builder = builder.body(request.body);
-        }
+    pub(super) async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Asked, String> {
+        let request =
+            self.connector.prepare(request, &self.headers, None).map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
-        let mut answer = builder.send().await.map_err(|error| because(&error))?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| because(&error))? {
-            if body.len() + piece.len() > BODY_BYTES_MAX {
-                return Err(format!("body too large: over {BODY_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(Asked { status, headers, body: body.into(), service_time: sent.elapsed() })
+        let answering = exchange(&self.connector, &mut self.connection, request, later(sent, timeout));
+        let Answer { status, headers, body, .. } =
+            answering.await.map_err(|unanswered| unanswered.cause.into_owned())?;
+        Ok(Asked { status, headers, body, service_time: sent.elapsed() })
     }
-}
-
-/// An error with the errors behind it, which is where reqwest keeps the cause.
-fn because(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

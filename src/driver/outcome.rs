@@ -1,6 +1,7 @@
 //! What became of a request, in two depths: a label that answers are counted by, and a cause that failures are grouped
 //! by. Causes hold nothing that differs from request to request.
 
+use super::{http2, tls};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -81,6 +82,9 @@ impl Unanswered {
     /// What hyper says of a broken exchange, in words that stay the same.
     pub(super) fn from_hyper(error: &hyper::Error) -> Self {
         use std::io::ErrorKind as Kind;
+        if let Some(cause) = http2::failure(error).or_else(|| tls::ended(error)) {
+            return Self::broken(cause);
+        }
         if error.is_parse_too_large() {
             return Self::broken("answer's head is too large");
         }
@@ -92,14 +96,18 @@ impl Unanswered {
         }
         match io_kind(error) {
             Some(Kind::InvalidData | Kind::InvalidInput) => Self::broken("answer's body is not HTTP/1.1"),
-            Some(kind) => Self::from_io(kind),
+            Some(kind) => Self::from_kind(kind),
             None if error.is_canceled() || error.is_closed() => Self::broken("connection closed before the answer"),
             None => Self::broken("connection failed"),
         }
     }
 
     /// Why a connection gave up in the middle of an exchange.
-    pub(super) fn from_io(kind: std::io::ErrorKind) -> Self {
+    pub(super) fn from_io(error: &std::io::Error) -> Self {
+        tls::ended(error).map_or_else(|| Self::from_kind(error.kind()), Self::broken)
+    }
+
+    fn from_kind(kind: std::io::ErrorKind) -> Self {
         use std::io::ErrorKind as Kind;
         match kind {
             Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => {

@@ -23,39 +23,34 @@ struct Failed<'a> {
 /// Sends the set-up steps of `plan` in `session`. What was sent is in `done` even when this is dropped half-way.
 pub(super) async fn send(
     plan: &Plan,
-    base_url: &str,
+    client: &mut Client,
     session: &mut Session,
     done: &mut SetUp,
 ) -> Result<(), DriveError> {
-    let steps = &plan.scenario().set_up;
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let client = Client::new(base_url)?;
     let failed = |failed: Failed<'_>| DriveError::SetUp { step: failed.step.name.clone(), cause: failed.cause };
-    send_all(steps, &client, session, done).await.map_err(failed)
+    send_all(&plan.scenario().set_up, client, session, done).await.map_err(failed)
 }
 
 /// Sends the tear-down steps of `plan` in the session of the set-up. A step that fails is no reason to lose what was
 /// measured: it ends the tear-down, and is told in words.
-pub(super) async fn tear_down(plan: &Plan, base_url: &str, set_up: Session, done: &mut SetUp) -> Result<(), String> {
-    let steps = &plan.scenario().tear_down;
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let client = Client::new(base_url).map_err(|error| format!("the tear-down was not sent: {error}"))?;
+pub(super) async fn tear_down(
+    plan: &Plan,
+    client: &mut Client,
+    set_up: Session,
+    done: &mut SetUp,
+) -> Result<(), String> {
     let failed = |Failed { step, cause }: Failed<'_>| {
         format!(
             "tear-down step {:?} failed: {cause}; what it and the steps after it put in order is as the load left it",
             step.name
         )
     };
-    send_all(steps, &client, &mut set_up.into_tear_down(), done).await.map_err(failed)
+    send_all(&plan.scenario().tear_down, client, &mut set_up.into_tear_down(), done).await.map_err(failed)
 }
 
 async fn send_all<'a>(
     steps: &'a [Step],
-    client: &Client,
+    client: &mut Client,
     session: &mut Session,
     done: &mut SetUp,
 ) -> Result<(), Failed<'a>> {

@@ -2,7 +2,7 @@
 
 use super::site::{Driven, Site, StudyError, Tenure, TrialProgress};
 use crate::cloud::{Cloud, CloudError, Original, UsageWindow, candidate_name};
-use crate::driver::{self, DriveError, Options, Progress};
+use crate::driver::{self, DriveError, Options, Progress, TargetOptions};
 use crate::scenario::{Billing, Plan, Scenario};
 use crate::trial::{Recording, Usage};
 use crate::tuner::Proposal;
@@ -25,6 +25,8 @@ pub struct SiteOptions {
     pub stamp: String,
     /// Between two samples of Monitoring.
     pub sample_period: Duration,
+    /// How revisions are reached.
+    pub target: TargetOptions,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
     /// Whether usage outlives the session: what Cloud Monitoring knows does, what a local platform knows ends with it.
@@ -97,7 +99,12 @@ impl Site for CloudSite {
             Ok(_) = stopped.wait_for(|stop| *stop) => return Err(StudyError::Stopped),
         };
         let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.stage_divisor);
-        let options = Options { base_url: deployed.url.clone(), drain: self.options.drain, ..Options::default() };
+        let options = Options {
+            base_url: deployed.url.clone(),
+            target: self.options.target.clone(),
+            drain: self.options.drain,
+            ..Options::default()
+        };
         let driving = self.watched_drive(&plan, &options, &deployed.revision, (progress, stop)).await;
         let ended_at = jiff::Timestamp::now();
         // The revision is retired even when the load could not be sent: no tag stays behind. When it cannot be, the next

@@ -224,6 +224,7 @@ fn absorb(whole: &mut Recording, part: Recording) {
         driver_cpu_s,
         host_cpu_share,
         host_steal_share,
+        target,
         interrupted,
         aborted,
         drivers,
@@ -259,6 +260,7 @@ fn absorb(whole: &mut Recording, part: Recording) {
     if busy(host_cpu_share, host_steal_share) > busy(whole.host_cpu_share, whole.host_steal_share) {
         (whole.host_cpu_share, whole.host_steal_share) = (host_cpu_share, host_steal_share);
     }
+    whole.target.merge(&target);
     whole.interrupted |= interrupted;
     whole.aborted = whole.aborted.take().or(aborted);
     whole.drivers.extend(drivers);
@@ -297,10 +299,10 @@ fn absorb_step(own: &mut StepRecording, theirs: StepRecording) {
     }
     let StepRecording { name: _, books, skipped, times, only_class: _, classes: _, phases, exemplars, answers } =
         theirs;
-    own.skipped += skipped;
     own.times.merge(&times);
     own.set_classes(classes);
     add(&mut own.books, books);
+    own.skipped += skipped;
     own.phases.merge(&phases);
     exemplar::merge(&mut own.exemplars, &exemplars);
     add_counts(&mut own.answers, answers);

@@ -16,6 +16,7 @@ mod recording_file;
 mod result;
 mod store;
 mod study;
+mod target;
 mod usage;
 
 pub use class::StatusClass;
@@ -32,4 +33,5 @@ pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study, redacted_scenario, value_is_saved};
+pub use target::TargetRecording;
 pub use usage::{Usage, UsageSample};

@@ -1,7 +1,7 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
-use super::{Aborted, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass};
+use super::{Aborted, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass, TargetRecording};
 use crate::stats::{Histogram, Sketch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,9 @@ pub struct Recording {
     /// What went wrong beside the load, such as a tear-down step; the measurement is none the worse for it.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// How the target was reached.
+    #[serde(default)]
+    pub target: TargetRecording,
     /// True when the run was interrupted: what is here is what was measured until then.
     pub interrupted: bool,
     /// Why the run ended before its plan did, when a rule of the scenario's `abort` ended it.

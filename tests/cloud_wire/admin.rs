@@ -366,3 +366,10 @@ async fn a_local_service_is_created_from_its_command() {
         }})
     );
 }
+
+#[tokio::test]
+async fn the_service_s_own_address_is_told_and_not_a_tag_s() {
+    let google = Google::start(service()).await;
+    let url = google.client().await.service_url().await.unwrap();
+    assert_eq!(url, "https://shop-abc-ew.a.run.app");
+}

@@ -5,6 +5,7 @@ use super::request::Written;
 use crate::driver::exchange::too_late;
 use crate::driver::outcome::{Outcome, Unanswered};
 use crate::driver::phases::Phases;
+use crate::driver::tls;
 use bytes::BytesMut;
 use std::future::poll_fn;
 use std::io;
@@ -81,8 +82,8 @@ pub(in crate::driver) struct Wire {
 
 /// Why there is no answer.
 pub(in crate::driver) enum Lost {
-    /// The connection was closed, or unusable, before a byte of the request was written.
-    Unsent,
+    /// The connection was closed, or unusable, before a byte of the request was written; this is why, as far as it is known.
+    Unsent(Unanswered),
     /// A part of the request was written, and no whole answer came.
     Failed(Unanswered),
 }
@@ -105,14 +106,17 @@ impl Wire {
     /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
     /// has come.
     pub(in crate::driver) fn is_closed(&mut self, scratch: &Scratch) -> bool {
-        self.poll_idle(&mut Context::from_waker(std::task::Waker::noop()), scratch)
+        self.poll_closed(&mut Context::from_waker(std::task::Waker::noop()), scratch).is_ready()
     }
 
-    fn poll_idle(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> bool {
+    /// Ready with the reason when the connection was closed, or spoke unasked.
+    fn poll_closed(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<Unanswered> {
         let mut scratch = scratch.lock();
         let came = poll_fill(&mut self.stream, cx, &mut scratch);
         scratch.clear();
-        came.is_ready()
+        // Since TLS 1.3 a server may refuse a client after the handshake, and that is what must be told.
+        let told = ready!(came).err().and_then(|error| tls::ended(&error));
+        Poll::Ready(Unanswered::broken(told.unwrap_or("connection closed before the request was sent".into())))
     }
 
     /// Ready when `deadline` has passed. The alarm stays set from request to request and is put off only when it goes
@@ -162,7 +166,7 @@ impl Wire {
                 Ok((Answered { status, headers, body, phases }, kept.then_some(self)))
             }
             Err(failure) if failure.outcome == Outcome::TimedOut => Err(Lost::Failed(failure)),
-            Err(_) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Err(Lost::Unsent),
+            Err(cause) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Err(Lost::Unsent(cause)),
             Err(failure) => Err(Lost::Failed(failure)),
         }
     }
@@ -206,8 +210,8 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
         if matches!(self.progress, Progress::Idle) {
-            if self.wire.poll_idle(cx, self.scratch) {
-                return Poll::Ready(Err(Unanswered::broken("connection closed before the request was sent")));
+            if let Poll::Ready(cause) = self.wire.poll_closed(cx, self.scratch) {
+                return Poll::Ready(Err(cause));
             }
             self.progress = Progress::Writing(0);
         }
@@ -216,7 +220,7 @@ impl Exchange<'_> {
         {
             // A server may answer and close before it has read the whole request: what came is read first.
             if matches!(self.progress, Progress::Writing(0)) {
-                return Poll::Ready(Err(Unanswered::from_io(error.kind())));
+                return Poll::Ready(Err(Unanswered::from_io(&error)));
             }
             self.progress = Progress::Refused;
         }
@@ -246,7 +250,7 @@ impl Exchange<'_> {
             match ready!(poll_fill(&mut self.wire.stream, cx, &mut scratch)) {
                 Ok(0) => return Poll::Ready(self.parser.end()),
                 Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(Unanswered::from_io(error.kind()))),
+                Err(error) => return Poll::Ready(Err(Unanswered::from_io(&error))),
             }
             if self.first_byte.is_none() {
                 self.first_byte = Some(Instant::now());

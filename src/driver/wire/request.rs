@@ -1,40 +1,39 @@
 //! A request as the bytes that are sent, in one piece.
 
 use super::parser::Asked;
+use crate::driver::headers::{Headers, TRACEPARENT};
+use crate::driver::trace::Trace;
 use crate::scenario::Request;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Body as _;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use http::header::{AUTHORIZATION, HeaderName};
+use std::ops::Range;
 
 /// A path that is longer is refused, as `http::Uri` refuses it.
 const PATH_BYTES_MAX: usize = u16::MAX as usize - 1;
+/// Room for the length of the body and a `traceparent`, so that writing them takes no more memory.
+const ADDED_BYTES: usize = 128;
 
-/// A request ready to be sent.
-#[derive(Clone, Debug)]
+/// A request ready to be sent. It may hold a secret, so nothing prints it.
+#[derive(Clone)]
 pub(in crate::driver) struct Written {
     pub(super) bytes: Vec<u8>,
     pub(super) asked: Asked,
+    /// Where the authorisation stands that the driver added, as a newer one may come before this is sent.
+    authorization: Option<Range<usize>>,
 }
 
 impl Written {
-    /// Writes `request` for the target that the `host` header names; a request that HTTP cannot carry is told by its cause.
-    pub(in crate::driver) fn new(request: &Request, authority: &http::HeaderValue) -> Result<Self, &'static str> {
+    /// Writes `request` with what is `added` to it; a request that HTTP cannot carry is told by its cause.
+    pub(in crate::driver) fn new(
+        request: &Request,
+        added: &Headers,
+        trace: Option<&mut Trace>,
+    ) -> Result<Self, &'static str> {
         let Request { method, path, headers, body } = request;
-        if method.is_empty() || !method.bytes().all(is_token) {
-            return Err("the method is not one of HTTP");
-        }
-        if method == "CONNECT" {
-            return Err("CONNECT opens a tunnel, and no journey goes through one");
-        }
-        // Anything else could end the request line early, or be read as a second request.
-        if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("the path is not one of HTTP");
-        }
+        check_target(method, path)?;
+        let authority = added.authority();
         let of_headers: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let fixed = method.len() + path.len() + authority.len() + of_headers;
-        let mut bytes = Vec::with_capacity(fixed + body.len() + 64);
+        let mut bytes = Vec::with_capacity(fixed + body.len() + ADDED_BYTES);
         for part in [method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", authority.as_bytes(), b"\r\n"] {
             bytes.extend_from_slice(part);
         }
@@ -53,41 +52,62 @@ impl Written {
         if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
             bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
         }
+        let authorization = add(&mut bytes, headers, added, trace);
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body);
         let asked = if method == "HEAD" { Asked::Head } else { Asked::Other };
-        Ok(Self { bytes, asked })
+        Ok(Self { bytes, asked, authorization })
+    }
+
+    /// Puts in the newest authorisation, where the driver has added one.
+    pub(in crate::driver) fn renew(&mut self, added: &Headers) {
+        if let Some(place) = &mut self.authorization
+            && let Some(newest) = added.newest()
+            && self.bytes[place.clone()] != *newest.as_bytes()
+        {
+            self.bytes.splice(place.clone(), newest.as_bytes().iter().copied());
+            place.end = place.start + newest.len();
+        }
     }
 }
 
-impl Written {
-    /// Writes a request that is in hyper's form already: host and all other fields are its own.
-    pub(in crate::driver) fn of(request: http::Request<Full<Bytes>>) -> Self {
-        let (head, mut body) = request.into_parts();
-        // A body in memory is there at once, in one frame.
-        let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
-        let body = match frame {
-            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            _ => Bytes::new(),
-        };
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut bytes = Vec::with_capacity(path.len() + 64 * (head.headers.len() + 1) + body.len());
-        for part in [head.method.as_str().as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\n"] {
+/// Adds authorisation and trace where the step has not set its own; gives the place of the authorisation.
+fn add(
+    bytes: &mut Vec<u8>,
+    given: &[(String, String)],
+    added: &Headers,
+    trace: Option<&mut Trace>,
+) -> Option<Range<usize>> {
+    let sets = |name: &HeaderName| given.iter().any(|(given, _)| given.eq_ignore_ascii_case(name.as_str()));
+    let authorization = added.authorization(|| sets(&AUTHORIZATION)).map(|value| {
+        bytes.extend_from_slice(b"authorization: ");
+        let start = bytes.len();
+        bytes.extend_from_slice(value.as_bytes());
+        let end = bytes.len();
+        bytes.extend_from_slice(b"\r\n");
+        start..end
+    });
+    if let Some(traceparent) = trace.and_then(|trace| trace.next_unless(|| sets(&TRACEPARENT))) {
+        for part in [b"traceparent: ".as_slice(), &traceparent, b"\r\n"] {
             bytes.extend_from_slice(part);
         }
-        for (name, value) in &head.headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        if !body.is_empty() && !head.headers.contains_key(http::header::CONTENT_LENGTH) {
-            bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
-        }
-        bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(&body);
-        let asked = if head.method == http::Method::HEAD { Asked::Head } else { Asked::Other };
-        Self { bytes, asked }
     }
+    authorization
+}
+
+/// What the request line says.
+fn check_target(method: &str, path: &str) -> Result<(), &'static str> {
+    if method.is_empty() || !method.bytes().all(is_token) {
+        return Err("the method is not one of HTTP");
+    }
+    if method == "CONNECT" {
+        return Err("CONNECT opens a tunnel, and no journey goes through one");
+    }
+    // Anything else could end the request line early, or be read as a second request.
+    if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the path is not one of HTTP");
+    }
+    Ok(())
 }
 
 /// A character of a token (RFC 9110, 5.6.2).
@@ -98,7 +118,9 @@ fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::exchange::build;
+    use crate::driver::authorization::Credentials;
+    use crate::driver::target_options::Authorization;
+    use bytes::Bytes;
 
     fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Request {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -106,7 +128,7 @@ mod tests {
     }
 
     fn written(request: &Request) -> Result<String, &'static str> {
-        let written = Written::new(request, &http::HeaderValue::from_static("shop:80"))?;
+        let written = Written::new(request, &Headers::plain(http::HeaderValue::from_static("shop:80")), None)?;
         Ok(String::from_utf8(written.bytes).unwrap())
     }
 
@@ -122,18 +144,28 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_request_in_hypers_form_is_written_the_same() {
-        for request in [
-            request("GET", "/a?b=1", &[("cookie", "a=b")], ""),
-            request("POST", "/", &[("content-type", "text/plain")], "hello"),
-            request("HEAD", "/", &[], ""),
-        ] {
-            let authority = http::HeaderValue::from_static("shop:80");
-            let typed = Written::of(build(request.clone(), &authority).unwrap());
-            let written = Written::new(&request, &authority).unwrap();
-            assert_eq!(String::from_utf8(typed.bytes).unwrap(), String::from_utf8(written.bytes).unwrap());
-            assert_eq!(typed.asked, written.asked);
+    /// A token that changes its length, as the parts behind it must stay whole.
+    #[tokio::test]
+    async fn the_newest_authorisation_is_put_in_before_sending_and_a_step_s_own_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "old").unwrap();
+        let credentials = Credentials::obtain(&Authorization::BearerFile(path.clone()), "http://shop").await.unwrap();
+        let added = Headers::new(http::HeaderValue::from_static("shop"), credentials, None);
+        let mut written = Written::new(&request("POST", "/", &[], "body"), &added, None).unwrap();
+        let mut own = Written::new(&request("GET", "/", &[("Authorization", "Mine")], ""), &added, None).unwrap();
+        tokio::time::pause();
+        for token in ["old", "a longer one", "new"] {
+            std::fs::write(&path, token).unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(31)).await;
+            written.renew(&added);
+            own.renew(&added);
+            let expected = format!(
+                "POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: 4\r\nauthorization: Bearer {token}\r\n\r\nbody"
+            );
+            assert_eq!(String::from_utf8(written.bytes.clone()).unwrap(), expected);
+            let expected = "GET / HTTP/1.1\r\nhost: shop\r\nAuthorization: Mine\r\n\r\n";
+            assert_eq!(String::from_utf8(own.bytes.clone()).unwrap(), expected);
         }
     }
 

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 use tidegate::scenario::{
-    Body, Column, Log, LogError, LogFormat, LogOptions, Plan, Scenario, ScenarioError, Session, TimeUnit, read_log,
+    Arrival, Body, Column, Log, LogError, LogFormat, LogOptions, Occasion, Plan, Scenario, ScenarioError, Session,
+    TimeUnit, read_log,
 };
 
 /// Arrivals of a plan that are looked at.
@@ -98,7 +99,9 @@ fn plan(scenario: Scenario) {
         last = arrival.due;
     }
     for journey in 0..plan.scenario().journeys.len() {
-        let mut session = Session::new(&plan, journey, plan.draws_of_arrival(1), "http://127.0.0.1:1/");
+        let arrival = Arrival { index: 1, due: std::time::Duration::ZERO, journey, stage: 0 };
+        let occasion = Occasion::of_arrival(&arrival, jiff::Timestamp::UNIX_EPOCH);
+        let mut session = Session::new(&plan, &occasion, plan.draws_of_arrival(1), "http://127.0.0.1:1/");
         for step in 0..plan.scenario().journeys[journey].steps.len() {
             let request = session.request(step);
             assert!(request.path.bytes().all(|byte| byte.is_ascii_graphic()), "{:?}", request.path);

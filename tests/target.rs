@@ -1,0 +1,317 @@
+//! How the real program reaches a target, as a user starts it: options that cannot be used, a service that takes one bearer
+//! only, and a metadata server that gives Google ID tokens.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+#[path = "tidegate/mod.rs"]
+mod program;
+
+use ::tidegate::cloud::{Cloud, Endpoint, SteadyClock};
+use ::tidegate::scenario::Scenario;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use program::{repository, tidegate, told};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// Starts an HTTP server whose answer to a head (in lower case) `answer` gives: a status and a body.
+fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || serve(&stream, &*answer));
+        }
+    });
+    address
+}
+
+fn serve(stream: &TcpStream, answer: &dyn Fn(&str) -> (u16, String)) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if !matches!(reader.read_line(&mut head), Ok(1..)) {
+                return;
+            }
+        }
+        let (status, body) = answer(&head.to_ascii_lowercase());
+        let head =
+            format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nmetadata-flavor: Google\r\n\r\n", body.len());
+        let mut writer = stream;
+        if writer.write_all(format!("{head}{body}").as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// A token that lives for an hour, signed by nobody.
+fn token() -> String {
+    let exp = jiff::Timestamp::now().as_second() + 3600;
+    let part = |claims: String| URL_SAFE_NO_PAD.encode(claims);
+    format!("{}.{}.signature", part("{\"alg\":\"RS256\"}".to_owned()), part(format!("{{\"exp\":{exp}}}")))
+}
+
+/// A service that takes this bearer only.
+fn private_service(token: &str) -> String {
+    let line = format!("\r\nauthorization: bearer {}\r\n", token.to_ascii_lowercase());
+    let address = server(move |head| if head.contains(&line) { (200, "{}".to_owned()) } else { (401, String::new()) });
+    format!("http://{address}")
+}
+
+fn scenario(dir: &Path) -> String {
+    let path = dir.join("mine.yaml");
+    let text = "name: mine
+set_up: [{name: reset, patch: /}]
+journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: steady, hold: 20, duration: 500ms}]
+";
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// `tidegate run` of a scenario on `url`, where the only credentials are those of `metadata`.
+fn run(dir: &Path, scenario: &str, url: &str, metadata: &str) -> Command {
+    let mut command = tidegate(dir);
+    let home = dir.display().to_string();
+    command.args(["run", scenario, "--target", url, "--json", "recording.json"]);
+    command.env("HOME", home).env_remove("GOOGLE_APPLICATION_CREDENTIALS").env("GCE_METADATA_HOST", metadata);
+    command
+}
+
+/// The load was sent and taken, on a machine that may be too busy to trust the measurement.
+fn assert_sent(dir: &Path, code: Option<i32>, error: &str) {
+    assert!(matches!(code, Some(0 | 5)), "{code:?}: {error}");
+    let recording = fs::read_to_string(dir.join("recording.json")).unwrap();
+    let recording: serde_json::Value = serde_json::from_str(&recording).unwrap();
+    // The set-up step and ten arrivals.
+    assert_eq!(recording["answers"], serde_json::json!({"200": 11}), "{error}");
+}
+
+#[test]
+fn a_private_service_is_reached_with_a_google_id_token_for_its_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, asked) = (token(), Arc::new(Mutex::new(Vec::new())));
+    let url = private_service(&token);
+    let (given, heads) = (token.clone(), Arc::clone(&asked));
+    let metadata = server(move |head| {
+        heads.lock().unwrap().push(head.to_owned());
+        (200, given.clone())
+    });
+    for (option, audience) in
+        [("--google-id-token", url.as_str()), ("--google-id-token=https://a.run.app", "https://a.run.app")]
+    {
+        asked.lock().unwrap().clear();
+        let output = run(dir.path(), &scenario(dir.path()), &url, &metadata).arg(option).output().unwrap();
+        let (code, text, error) = told(&output);
+        assert_sent(dir.path(), code, &error);
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 1, "one token for the whole run: {asked:?}");
+        let audience = audience.replace(':', "%3a").replace('/', "%2f");
+        let asked = asked[0].replace("%3A", "%3a").replace("%2F", "%2f");
+        assert!(asked.contains("/identity?") && asked.contains(&format!("audience={audience}")), "{asked}");
+        let recording = fs::read_to_string(dir.path().join("recording.json")).unwrap();
+        assert!(recording.contains("\"Google ID token\""), "the recording says how requests were authorised");
+        for told in [&text, &error, &recording] {
+            assert!(!told.contains(&token), "the token is nowhere: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_obtained_ends_the_run_before_anything_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = private_service("none");
+    let scenario = repository("scenarios/minimal.yaml").display().to_string();
+    let metadata = server(|_| (404, "no such account".to_owned()));
+    let (code, _, error) =
+        told(&run(dir.path(), &scenario, &url, &metadata).arg("--google-id-token").output().unwrap());
+    assert_eq!(code, Some(1), "{error}");
+    for word in ["the load cannot be authorised", &format!("no Google ID token for {url}"), "nothing was sent"] {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    // What `gcloud auth application-default login` writes: it gives no ID token for an audience of one's choice.
+    let user = dir.path().join("user.json");
+    let text = r#"{"type":"authorized_user","client_id":"c","client_secret":"hush","refresh_token":"hush-too"}"#;
+    fs::write(&user, text).unwrap();
+    let mut command = run(dir.path(), &scenario, &url, &metadata);
+    let output = command.arg("--google-id-token").env("GOOGLE_APPLICATION_CREDENTIALS", &user).output().unwrap();
+    let (code, _, error) = told(&output);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("--impersonate-service-account") && !error.contains("hush"), "{error}");
+}
+
+/// A platform that ends with the test.
+struct Platform(Child);
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a platform that serves a quick shop, and gives its endpoint and the address of the service.
+fn platform_with_shop(dir: &Path, scenario: &str) -> (Platform, String, String) {
+    let database_url = format!("sqlite://{}", dir.join("shop.db").display());
+    let migrated =
+        tidegate(dir).args(["target-service", "migrate"]).env("DATABASE_URL", &database_url).status().unwrap();
+    assert!(migrated.success());
+    let mut platform = tidegate(dir)
+        .args(["platform", "--announce", "--port", "0", "--limiter", "none", "--time-factor", "60"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(platform.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let platform = Platform(platform);
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let endpoint = ready["endpoint"].as_str().unwrap().to_owned();
+    let name = |text: &str| text.to_owned();
+    let place = Endpoint {
+        local: Some(endpoint.clone()),
+        project: name("p"),
+        region: name("us-central1"),
+        service: name("shop"),
+    };
+    let service = Scenario::load(Path::new(scenario)).unwrap().service.unwrap();
+    let program = env!("CARGO_BIN_EXE_tidegate");
+    let command = [program, "target-service", "shop"].map(str::to_owned);
+    let env = BTreeMap::from([("DATABASE_URL".to_owned(), database_url)]);
+    let url = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let clock = Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()));
+        let cloud = Cloud::connect(place, clock).await.unwrap();
+        cloud.create(&service, &command, &env).await.unwrap();
+        cloud.service_url().await.unwrap()
+    });
+    (platform, endpoint, url)
+}
+
+#[test]
+fn candidates_on_cloud_run_are_reached_with_a_token_for_the_service_and_not_for_their_tags() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("brief.yaml");
+    let minimal = fs::read_to_string(repository("scenarios/minimal.yaml")).unwrap();
+    fs::write(&path, minimal.replace("duration: 36s, warm_up: 12s", "duration: 2s")).unwrap();
+    let path = path.display().to_string();
+    let (_platform, endpoint, url) = platform_with_shop(dir.path(), &path);
+    let (token, asked) = (token(), Arc::new(Mutex::new(Vec::new())));
+    let heads = Arc::clone(&asked);
+    let metadata = server(move |head| {
+        heads.lock().unwrap().push(head.to_owned());
+        (200, token.clone())
+    });
+    let mut command = tidegate(dir.path());
+    command.args(["tune", &path, "--out", "study", "--candidates", "4", "--google-id-token", "--endpoint", &endpoint]);
+    command.args(["--project", "p", "--region", "us-central1", "--service", "shop"]);
+    command.env("HOME", dir.path()).env_remove("GOOGLE_APPLICATION_CREDENTIALS").env("GCE_METADATA_HOST", metadata);
+    let (_, _, error) = told(&command.output().unwrap());
+    let study = fs::read_to_string(dir.path().join("study/study.json")).unwrap_or_else(|_| panic!("{error}"));
+    let study: serde_json::Value = serde_json::from_str(&study).unwrap();
+    let recording = &study["trials"][0]["recording"];
+    assert_eq!(recording["target"]["authorization"], "Google ID token", "{error}");
+    assert!(recording["answers"]["200"].as_u64() > Some(0), "{error}");
+    let audience = format!("audience={}&", url.replace(':', "%3a").replace('/', "%2f"));
+    let asked = asked.lock().unwrap();
+    assert!(!asked.is_empty() && asked.iter().all(|head| head.contains(&audience)), "{audience}: {asked:?}");
+}
+
+#[test]
+fn a_token_for_the_local_platform_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = repository("scenarios/minimal.yaml").display().to_string();
+    let (code, _, error) = told(&tidegate(dir.path()).args(["tune", &scenario, "--google-id-token"]).output().unwrap());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--google-id-token") && error.contains("--project"), "{error}");
+    assert!(!dir.path().join("reports").exists());
+}
+
+#[test]
+fn secrets_come_from_files_and_the_environment_and_never_from_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = private_service("sesame");
+    let file = dir.path().join("token");
+    fs::write(&file, "sesame\n").unwrap();
+    let nowhere = server(|_| (404, String::new()));
+    let auth = |source: &str| {
+        let output = run(dir.path(), &scenario(dir.path()), &url, &nowhere)
+            .args(["--auth", source])
+            .env("TOKEN", "sesame")
+            .output()
+            .unwrap();
+        let (code, _, error) = told(&output);
+        assert!(!error.contains("sesame") && !error.contains("panicked"), "{error}");
+        (code, error)
+    };
+    for source in ["bearer:env:TOKEN".to_owned(), format!("bearer:file:{}", file.display())] {
+        let (code, error) = auth(&source);
+        assert_sent(dir.path(), code, &error);
+    }
+    for (source, words) in [
+        ("bearer:sesame", "env:NAME"),
+        ("basic:Aladdin:sesame", "env:NAME"),
+        ("basic:Aladdin", "basic:USER:env:NAME"),
+        ("digest:env:TOKEN", "bearer:file:PATH"),
+        ("bearer:env:NO_SUCH_VARIABLE", "NO_SUCH_VARIABLE"),
+        ("bearer:file:nowhere", "nowhere"),
+    ] {
+        let (code, error) = auth(source);
+        assert_eq!(code, Some(2), "{source}: {error}");
+        assert!(error.contains("--auth: ") && error.contains(words), "{source}: {words:?} is not in: {error}");
+    }
+    // The service says 401 to the set-up step of a load that says it is nobody.
+    let (code, _, error) = told(&run(dir.path(), &scenario(dir.path()), &url, &nowhere).output().unwrap());
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("401"), "{error}");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_told_and_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = private_service("sesame");
+    let nowhere = server(|_| (404, String::new()));
+    let mut command = run(dir.path(), &scenario(dir.path()), &url, &nowhere);
+    command.args(["--auth", "bearer:env:TOKEN"]).env("TOKEN", "sesame");
+    let (code, _, error) = told(&command.env("HTTPS_PROXY", "http://127.0.0.1:9").output().unwrap());
+    assert_sent(dir.path(), code, &error);
+    assert!(error.contains("HTTPS_PROXY is set and not used") && error.contains("--proxy"), "{error}");
+}
+
+#[test]
+fn an_option_that_cannot_be_used_is_wrong_usage_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("garbage.pem"), [0x30, 0x82, 0xff]).unwrap();
+    let scenario = scenario(dir.path());
+    for (options, words) in [
+        (&["--cacert", "missing.pem"][..], &["--cacert: failed to read missing.pem", "hint:"][..]),
+        (&["--cacert", "garbage.pem"], &["--cacert: garbage.pem", "PEM", "hint:"]),
+        (&["--cert", "garbage.pem", "--key", "garbage.pem"], &["--cert: garbage.pem", "hint:"]),
+        (&["--cert", "garbage.pem"], &["--key"]),
+        (&["--sni", "a b"], &["--sni: ", "hint:"]),
+        (&["--resolve", "other:9:127.0.0.1"], &["--resolve: none is for 127.0.0.1:9", "hint:"]),
+        (&["--resolve", "other"], &["--resolve", "HOST:PORT:ADDR"]),
+        (&["--proxy", "https://proxy:3128"], &["--proxy", "http://HOST:PORT"]),
+        (&["--proxy-auth", "user:env:WORD"], &["--proxy"]),
+        (&["--proxy", "http://proxy.invalid:3128"], &["--proxy: proxy.invalid:3128", "hint:"]),
+        (&["--proxy", "http://127.0.0.1:9", "--proxy-auth", "user:word"], &["--proxy-auth: ", "env:NAME"]),
+        (&["--http", "3"], &["--http", "1.1, 2 or auto"]),
+        (&["--auth", "bearer:env:WORD", "--google-id-token"], &["--auth", "--google-id-token"]),
+    ] {
+        let mut command = tidegate(dir.path());
+        command.args(["run", &scenario, "--target", "http://127.0.0.1:9"]).args(options);
+        let (code, _, error) = told(&command.output().unwrap());
+        assert_eq!(code, Some(2), "{options:?}: {error}");
+        assert!(!error.contains("panicked"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{options:?}: {word:?} is not in: {error}");
+        }
+    }
+}
