@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate::driver::{Options, Progress, TargetOptions, drive};
+use tidegate::driver::{Options, Progress, drive};
 use tidegate::scenario::{Plan, Scenario};
 use tidegate::stats::Histogram;
 use tidegate::trial::Recording;

@@ -240,8 +240,9 @@ impl Cloud {
 
     async fn read(&self) -> Result<ApiService, CloudError> {
         self.admin_reads.pass().await;
-        let read = self.services.get_service().set_name(self.endpoint.service_name()).send().await;
-        read.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
+        let read = self.services.get_service().set_name(self.endpoint.service_name()).send();
+        // Boxed: its future is larger than all around it.
+        Box::pin(read).await.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
     }
 
     /// Patches the service as it is, unless somebody else has changed it. One that changes in between is read, and
