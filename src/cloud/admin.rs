@@ -141,7 +141,8 @@ impl Cloud {
         let template = original.candidate(candidate, revision);
         let traffic = original.with_tag(revision, tag);
         let change = ApiService::new().set_template(template).set_traffic(traffic);
-        let patched = self.patch_ours(original, change, &["template", "traffic"]).await;
+        // Boxed: its future holds the service several times over.
+        let patched = Box::pin(self.patch_ours(original, change, &["template", "traffic"])).await;
         let mut service = match patched {
             Ok(service) => service,
             Err(Refused::Api(error)) if failed_operation(&error) => {
@@ -240,9 +241,8 @@ impl Cloud {
 
     async fn read(&self) -> Result<ApiService, CloudError> {
         self.admin_reads.pass().await;
-        let read = self.services.get_service().set_name(self.endpoint.service_name()).send();
-        // Boxed: its future is larger than all around it.
-        Box::pin(read).await.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
+        let read = self.services.get_service().set_name(self.endpoint.service_name()).send().await;
+        read.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
     }
 
     /// Patches the service as it is, unless somebody else has changed it. One that changes in between is read, and

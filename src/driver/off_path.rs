@@ -5,6 +5,7 @@ use super::connection::{Connection, Connector};
 use super::exchange::{Answer, exchange};
 use super::headers::Headers;
 use super::load::later;
+use super::outcome::Outcome;
 use crate::scenario::Request;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -44,8 +45,11 @@ impl Client {
             self.connector.prepare(request, &self.headers, None).map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
         let answering = exchange(&self.connector, &mut self.connection, request, later(sent, timeout));
-        let Answer { status, headers, body, .. } =
-            answering.await.map_err(|unanswered| unanswered.cause.into_owned())?;
+        let Answer { status, headers, body, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {
+            // Nobody looks for the label of an outcome here, so the words must say all.
+            Outcome::TimedOut => format!("timed out: no whole answer within {timeout:?}"),
+            _ => unanswered.cause.into_owned(),
+        })?;
         Ok(Asked { status, headers, body, service_time: sent.elapsed() })
     }
 }
