@@ -227,7 +227,7 @@ impl Cloud {
     async fn check_ready(&self, revision: &str, service: &ApiService) -> Result<(), CloudError> {
         self.admin_reads.pass().await;
         let name = self.endpoint.revision_name(revision);
-        let read = self.revisions.get_revision().set_name(name).send().await.map_err(|error| {
+        let read = Box::pin(self.revisions.get_revision().set_name(name).send()).await.map_err(|error| {
             self.admin_error(&error, format!("read revision {revision:?} of {}", self.endpoint.place()))
         })?;
         let says_so = read.conditions.iter().any(|condition| condition.r#type == "Ready");
@@ -241,7 +241,8 @@ impl Cloud {
 
     async fn read(&self) -> Result<ApiService, CloudError> {
         self.admin_reads.pass().await;
-        let read = self.services.get_service().set_name(self.endpoint.service_name()).send().await;
+        // Boxed: its future is larger than all around it.
+        let read = Box::pin(self.services.get_service().set_name(self.endpoint.service_name()).send()).await;
         read.map_err(|error| self.admin_error(&error, format!("read {}", self.endpoint.place())))
     }
 
