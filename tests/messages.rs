@@ -239,6 +239,10 @@ fn what_cannot_be_exported_or_merged_is_refused_with_the_file_and_the_mend() {
     assert!(code == Some(2) && error.contains("no format \"xlsx\"") && error.contains("ndjson"), "{error}");
     let (code, error) = run("csv=missing/a.csv");
     assert!(code == Some(1) && error.contains("failed to write missing/a.csv"), "{error}");
+    let (code, error) =
+        self::run(dir.path(), &["run", &scenario, "--target", "http://127.0.0.1:9", "--json", "missing/a.json"]);
+    assert!(code == Some(1) && error.contains("failed to write missing/a.json"), "{error}");
+    assert!(!error.contains("s of load"), "before the load: {error}");
     let (code, error) = run("hgrm:pay=a.hgrm");
     assert!(code == Some(2) && error.contains("no step \"pay\"") && error.contains("active_product"), "{error}");
 

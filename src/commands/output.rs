@@ -18,6 +18,13 @@ impl From<PathBuf> for Sink {
 }
 
 impl Sink {
+    /// Refuses a file that cannot be written, before anything is measured that would then be lost.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        let Self::File(path) = self else { return Ok(()) };
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        opened.map(drop).map_err(|cause| CommandError::File { action: "write", path: path.clone(), cause })
+    }
+
     /// Writes `value`, and a line break.
     ///
     /// # Errors

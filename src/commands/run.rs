@@ -53,6 +53,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
     let target = options.connection.load()?;
+    if let Some(path) = &options.json {
+        Sink::from(path.clone()).check()?;
+    }
     let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
     let progress = Progress::of_run(options.display, &scenario.name, &options.target);
     let stopping = progress.clone();
