@@ -106,6 +106,17 @@ fn a_study_that_sells_measures_bills_decides_and_reports() {
     }
 }
 
+/// What a record holds may grow; what is committed must stay readable.
+#[test]
+fn the_committed_study_is_rendered_by_the_program_as_it_is_now() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(repository("reports/example").join(STUDY_FILE), dir.path().join(STUDY_FILE)).unwrap();
+    let output = tidegate::tidegate(dir.path()).args(["report", "."]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = fs::read_to_string(dir.path().join("index.html")).unwrap();
+    assert!(page.contains(&headline(&Study::load(dir.path()).unwrap())));
+}
+
 /// A busy machine delays some lines and some answers, in some trials; what is counted wrongly is wrong in all of them. So
 /// one trial must keep the bound, and every one three times the bound.
 fn within(what: &str, shares: &[f64], bound: f64) {
