@@ -8,8 +8,7 @@ mod limits;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions,
-    TuneOptions,
+    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
 use connection::{ConnectionArgs, DetourArgs};

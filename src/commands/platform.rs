@@ -5,7 +5,9 @@ use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
 use crate::autoscaler::Policy;
-use crate::platform::{Clock, CpuIdle, Fleet, FleetOptions, LimiterChoice, Leftovers, LimiterReport, ServeOptions, serve};
+use crate::platform::{
+    Clock, CpuIdle, Fleet, FleetOptions, Leftovers, LimiterChoice, LimiterReport, ServeOptions, serve,
+};
 use crate::trial::Limiter;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

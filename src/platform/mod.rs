@@ -5,7 +5,11 @@ mod admin;
 mod clock;
 #[cfg(test)]
 mod conformance;
+mod cores;
+mod ending;
 mod family;
+#[cfg(test)]
+mod fixture;
 mod fleet;
 mod forward;
 mod host;
@@ -18,8 +22,10 @@ mod load;
 mod meter;
 mod monitoring;
 mod owner;
+mod pause;
 mod place;
 mod premises;
+mod probe;
 mod request;
 mod revision;
 mod roster;
@@ -34,9 +40,11 @@ mod wire;
 mod world;
 
 pub use clock::Clock;
+pub use ending::Ending;
 pub use fleet::{Fleet, FleetError, FleetOptions, Leftovers};
 pub use idle::CpuIdle;
 pub use limiter::{LimiterChoice, LimiterError, LimiterKind, LimiterReport};
+pub use probe::{Check, Probe};
 pub use sample::{Distribution, RevisionSample};
 pub use server::{ServeError, ServeOptions, serve};
 pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route};

@@ -4,6 +4,7 @@
 
 use super::load::Load;
 use super::meter::Reading;
+use super::pause::Pause;
 use super::roster::{Member, Phase, Roster};
 use super::sample::RevisionSample;
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
@@ -31,16 +32,12 @@ pub(super) struct State<T: World> {
     retired: bool,
     deleted: bool,
     in_flight: u32,
-    start_not_before: Micros,
+    pause: Pause,
     load: Load,
     tick_next: Micros,
     gone: Reading,
     tally: RevisionSample,
 }
-
-/// After an instance failed to start, nothing is started on demand for this long: a program that dies at once must not
-/// be started thousands of times per second.
-const START_PAUSE: Micros = Micros(1_000_000);
 
 impl<T: World> State<T> {
     /// A revision without instances. The policy is used as it is: scale it before.
@@ -62,7 +59,7 @@ impl<T: World> State<T> {
             retired: false,
             deleted: false,
             in_flight: 0,
-            start_not_before: Micros::ZERO,
+            pause: Pause::default(),
             load: Load::new(bucket),
             tick_next,
             gone: Reading::default(),
@@ -88,7 +85,7 @@ impl<T: World> State<T> {
         if self.queue.len() >= self.autoscaler.policy().queue_capacity {
             return Err(Refusal::NoRoom);
         }
-        if self.deleted || (now < self.start_not_before && self.roster.supply() == 0) {
+        if self.deleted || (!self.pause.is_over(now) && self.roster.supply() == 0) {
             return Err(Refusal::NoInstance);
         }
         self.advance(now);
@@ -149,6 +146,7 @@ impl<T: World> State<T> {
             return;
         }
         let took = now - member.started;
+        self.pause.succeeded();
         member.phase = Phase::Ready;
         member.handle = Some(handle);
         member.idle_since = now;
@@ -156,6 +154,21 @@ impl<T: World> State<T> {
         self.autoscaler.observe_startup(took.duration());
         self.tally.startup_latencies_ms.record(took.0 as f64 / 1e3);
         self.admit_pending(now, actions);
+    }
+
+    /// A liveness probe of an instance begins or ends: while it lasts the instance has its CPU, and is billed.
+    pub(super) fn attend(&mut self, now: Micros, id: InstanceId, begins: bool) {
+        self.advance(now);
+        match self.roster.find(id) {
+            Some(member) if begins => member.meter.begin(now),
+            Some(member) => member.meter.end(now),
+            None => {}
+        }
+    }
+
+    /// Whether any route leads here.
+    pub(super) fn is_routed(&self) -> bool {
+        self.routed
     }
 
     /// An instance's process has ended, for whatever reason.
@@ -170,7 +183,7 @@ impl<T: World> State<T> {
         self.gone.add(member.meter.read(now));
         self.in_flight -= member.in_flight;
         if member.phase == Phase::Starting {
-            self.start_not_before = now + START_PAUSE;
+            self.pause.failed(now);
             if self.roster.supply() == 0 {
                 self.refuse_all(Refusal::NoInstance, actions);
             }
@@ -276,11 +289,16 @@ impl<T: World> State<T> {
         self.roster.members.is_empty()
     }
 
+    /// Whether nothing happens to it until it is routed or an instance is started.
+    pub(super) fn is_dormant(&self) -> bool {
+        self.roster.members.is_empty() && self.queue.is_empty() && !self.routed
+    }
+
     fn tick(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
         let decision = self.autoscaler.tick(now, &self.snapshot(now));
         self.desired = if self.retired { 0 } else { decision.desired };
         let missing = self.desired.saturating_sub(self.roster.supply());
-        if now >= self.start_not_before {
+        if self.pause.is_over(now) {
             self.start(now, missing, actions);
         }
     }
@@ -320,7 +338,7 @@ impl<T: World> State<T> {
     }
 
     fn start_on_demand(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
-        if !self.queue.is_empty() && now >= self.start_not_before {
+        if !self.queue.is_empty() && self.pause.is_over(now) {
             let count = self.autoscaler.on_no_capacity(now, &self.snapshot(now));
             self.start(now, count, actions);
         }

@@ -133,7 +133,7 @@ pub struct Scale {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limiter {
-    /// `cgroup2`, `cgroup1` or `none`.
+    /// `cgroup2`, `cgroup1`, `systemd`, `sigstop` or `none`.
     pub kind: String,
     /// Why no better one, or what is not limited; empty when nothing is to be said.
     pub note: String,

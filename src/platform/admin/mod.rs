@@ -7,6 +7,7 @@ mod field;
 mod mask;
 mod operation;
 mod operations;
+mod probe;
 mod quantity;
 mod reconcile;
 mod revision;
