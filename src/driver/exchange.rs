@@ -5,8 +5,8 @@ use super::headers::Headers;
 use super::outcome::Unanswered;
 use super::phases::Phases;
 use super::trace::Trace;
-use super::wire::{Answered, BODY_BYTES_MAX, Lost};
-use crate::scenario::Request;
+use super::wire::{Answered, BODY_BYTES_MAX, Lost, RawFields};
+use crate::scenario::{Fields, Request};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -16,10 +16,46 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) headers: http::HeaderMap,
+    pub(super) headers: AnswerFields,
     pub(super) body: Bytes,
     /// How long each phase of the request took.
     pub(super) phases: Phases,
+}
+
+/// The header fields of an answer, in the form that its client gives them.
+#[derive(Debug)]
+pub(super) enum AnswerFields {
+    /// Of the fast path.
+    Raw(RawFields),
+    /// Of hyper.
+    Map(http::HeaderMap),
+}
+
+impl AnswerFields {
+    /// As a map.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn to_map(&self) -> http::HeaderMap {
+        match self {
+            Self::Raw(raw) => raw.to_map(),
+            Self::Map(map) => map.clone(),
+        }
+    }
+}
+
+impl Fields for AnswerFields {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        match self {
+            Self::Raw(raw) => raw.first(name),
+            Self::Map(map) => map.first(name),
+        }
+    }
+
+    fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
+        match self {
+            Self::Raw(raw) => raw.each(name, tell),
+            Self::Map(map) => map.each(name, tell),
+        }
+    }
 }
 
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
@@ -110,7 +146,7 @@ async fn over(
             match wire.carry(&written, deadline, connector.scratch()).await {
                 Ok((Answered { status, headers, body, phases }, kept)) => {
                     *slot = kept.map(Connection::Wire);
-                    Sent::Answered(Answer { status, headers, body, phases })
+                    Sent::Answered(Answer { status, headers: AnswerFields::Raw(headers), body, phases })
                 }
                 Err(Lost::Unsent(cause)) => Sent::Unsent(Outgoing::Written(written), cause),
                 Err(Lost::Failed(failure)) => Sent::Failed(failure),
@@ -149,7 +185,7 @@ async fn whole(sending: impl Future<Output = Handed>) -> Sent {
         Err(failure) => return Sent::Failed(failure),
     };
     let phases = Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
-    Sent::Answered(Answer { status: head.status.as_u16(), headers: head.headers, body, phases })
+    Sent::Answered(Answer { status: head.status.as_u16(), headers: AnswerFields::Map(head.headers), body, phases })
 }
 
 fn late() -> Sent {

@@ -2,6 +2,8 @@
 //! of a body pays for none of it.
 
 use super::cookies::Cookies;
+use super::fields::Fields;
+use super::pick::Picks;
 use super::render::{Form, filled, plain};
 use super::script::{CheckWhat, Checked, Extract, Holds, Place, Query, Wanted};
 use super::{BODY_BYTES_MAX, StepFailure, decompress};
@@ -17,16 +19,19 @@ const NO_MATCH: &str = "the regular expression matches nothing";
 
 /// An answer and what has been found out about its body.
 pub(super) struct Answer<'a> {
-    headers: &'a http::HeaderMap,
+    headers: &'a dyn Fields,
     /// As it came.
     sent: &'a [u8],
     body: Option<Result<Cow<'a, [u8]>, &'static str>>,
     json: Option<Result<Value, &'static str>>,
+    picks: &'a Picks,
+    /// What was picked; `None` inside when the library must be asked.
+    picked: Option<Option<Vec<Option<Value>>>>,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(headers: &'a http::HeaderMap, body: &'a [u8]) -> Self {
-        Self { headers, sent: body, body: None, json: None }
+    pub(super) fn new(headers: &'a dyn Fields, body: &'a [u8], picks: &'a Picks) -> Self {
+        Self { headers, sent: body, body: None, json: None, picks, picked: None }
     }
 
     /// The body without its compression.
@@ -48,6 +53,10 @@ impl<'a> Answer<'a> {
     }
 
     pub(super) fn sum(&mut self, query: &Query) -> Result<i64, &'static str> {
+        if query.pick.is_some() {
+            let node = self.node(query)?.ok_or(NO_NODE)?;
+            return node.as_i64().ok_or(NO_NUMBER);
+        }
         sum(query, self.json()?)
     }
 
@@ -75,12 +84,26 @@ impl<'a> Answer<'a> {
 
     /// The first node that a `JSONPath` selects.
     fn node(&mut self, query: &Query) -> Result<Option<&Value>, &'static str> {
+        if let Some(pick) = query.pick
+            && self.pick()?
+        {
+            return Ok(self.picked.as_ref().and_then(|picked| picked.as_ref()?.get(pick)?.as_ref()));
+        }
         let json = self.json()?;
-        Ok(query.as_ref().and_then(|path| path.query(json).first()))
+        Ok(query.path.as_ref().and_then(|path| path.query(json).first()))
+    }
+
+    /// Whether one pass over the body tells what the picks are.
+    fn pick(&mut self) -> Result<bool, &'static str> {
+        if self.picked.is_none() {
+            let picks = self.picks;
+            self.picked = Some(picks.find(self.body()?));
+        }
+        Ok(matches!(self.picked, Some(Some(_))))
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+        self.headers.first(name).map(String::from_utf8_lossy)
     }
 
     /// Whether everything holds that the step expects beside the status.
@@ -144,7 +167,7 @@ fn same(left: &Value, right: &Value) -> bool {
 
 /// The sum of the whole numbers that a `JSONPath` selects.
 fn sum(query: &Query, json: &Value) -> Result<i64, &'static str> {
-    let nodes = query.as_ref().map(|path| path.query(json).all()).unwrap_or_default();
+    let nodes = query.path.as_ref().map(|path| path.query(json).all()).unwrap_or_default();
     if nodes.is_empty() {
         return Err(NO_NODE);
     }

@@ -1,8 +1,7 @@
 //! The cookies of one journey: name, value and path, and deletion by `Max-Age`. Domains, dates and the `Secure` flag
 //! are ignored: a journey speaks with one target, for seconds.
 
-use http::HeaderMap;
-use http::header::SET_COOKIE;
+use super::fields::{Fields, text};
 
 /// A jar.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +16,12 @@ struct Cookie {
 
 impl Cookies {
     /// Keeps or deletes what an answer to a request for `request_path` says.
-    pub(super) fn keep(&mut self, headers: &HeaderMap, request_path: &str) {
-        for header in headers.get_all(SET_COOKIE) {
-            if let Ok(text) = header.to_str() {
+    pub(super) fn keep(&mut self, headers: &dyn Fields, request_path: &str) {
+        headers.each("set-cookie", &mut |value| {
+            if let Some(text) = text(value) {
                 self.keep_one(text, request_path);
             }
-        }
+        });
     }
 
     fn keep_one(&mut self, text: &str, request_path: &str) {
@@ -87,6 +86,8 @@ fn path_matches(request_path: &str, cookie_path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
+    use http::header::SET_COOKIE;
 
     fn jar(answers: &[(&str, &str)]) -> Cookies {
         let mut cookies = Cookies::default();

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::cookies::Cookies;
+use super::fields::Fields;
 use super::flow::{Position, Turn};
 use super::plan::Plan;
 use super::render::{Form, rendered};
@@ -228,14 +229,14 @@ impl Session {
         &mut self,
         step: usize,
         status: u16,
-        headers: &http::HeaderMap,
+        headers: &dyn Fields,
     ) -> Result<Option<Request>, StepFailure> {
         if self.steps(&self.script)[step].follow_redirects == 0 || !redirect::is_one(status) {
             return Ok(None);
         }
         let script = Arc::clone(&self.script);
         let step = &self.steps(&script)[step];
-        let Some(location) = headers.get(http::header::LOCATION) else { return Ok(None) };
+        let Some(location) = headers.first("location") else { return Ok(None) };
         self.cookies.keep(headers, &self.path);
         if self.hops == step.follow_redirects {
             return Err(StepFailure::Redirect { cause: "more of them than the step follows" });
@@ -259,13 +260,13 @@ impl Session {
         &mut self,
         step: usize,
         status: u16,
-        headers: &http::HeaderMap,
+        headers: &dyn Fields,
         body: &[u8],
     ) -> Result<(), StepFailure> {
         let script = Arc::clone(&self.script);
         let step = &self.steps(&script)[step];
         self.cookies.keep(headers, &self.path);
-        let mut answer = Answer::new(headers, body);
+        let mut answer = Answer::new(headers, body, &step.picks);
         let accepted = step.accepts(status);
         let counted = self.count(step, status, &mut answer);
         if !accepted {

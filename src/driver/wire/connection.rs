@@ -1,5 +1,6 @@
 //! A connection that carries one request at a time, driven by whoever waits for the answer.
 
+use super::head::RawFields;
 use super::parser::{Parser, Whole};
 use super::request::Written;
 use crate::driver::exchange::too_late;
@@ -92,7 +93,7 @@ pub(in crate::driver) enum Lost {
 #[derive(Debug)]
 pub(in crate::driver) struct Answered {
     pub(in crate::driver) status: u16,
-    pub(in crate::driver) headers: http::HeaderMap,
+    pub(in crate::driver) headers: RawFields,
     pub(in crate::driver) body: bytes::Bytes,
     /// First byte and body.
     pub(in crate::driver) phases: Phases,
