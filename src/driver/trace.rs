@@ -4,7 +4,7 @@
 //! arrival or session: the same three give the same ids, two runs of one seed do not meet in a tracing backend, and no two
 //! journeys of a run share one. The instant comes from layer 3; nothing here has a clock.
 
-use rand_chacha::ChaCha8Rng;
+use crate::scenario::Draws;
 
 /// Length of a `traceparent`: version, trace id, span id and flags in hexadecimal digits, with hyphens between.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
@@ -32,9 +32,9 @@ impl TraceIds {
     }
 
     /// The trace of the journey with these draws, whose stream is the journey's own in its plan.
-    pub(super) fn of(self, draws: &ChaCha8Rng) -> Trace {
+    pub(super) fn of(self, draws: &Draws) -> Trace {
         // Scattering is one to one, so journeys of a run differ in the lower half already.
-        let low = scattered(draws.get_stream() ^ self.run);
+        let low = scattered(draws.stream() ^ self.run);
         let high = scattered(low ^ self.run);
         Trace { id: (u128::from(high) << 64 | u128::from(low)).max(1), spans: 0, carried: false }
     }

@@ -7,10 +7,9 @@ use super::flow::{Position, Turn};
 use super::plan::Plan;
 use super::render::{Form, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
-use super::{Field, Occasion, ThinkTime, draw, redirect};
+use super::{Draws, Field, Occasion, ThinkTime, draw, redirect};
 use bytes::Bytes;
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +82,7 @@ enum Course {
 pub struct Session {
     script: Arc<Script>,
     course: Course,
-    draws: ChaCha8Rng,
+    draws: Draws,
     /// The variables' values, by slot.
     values: Vec<Value>,
     cookies: Cookies,
@@ -100,7 +99,7 @@ impl Session {
     /// Starts the journey of `occasion`: draws its variables from `draws`. `base_url` is the target's address; a slash
     /// at its end is left out.
     #[must_use]
-    pub fn new(plan: &Plan, occasion: &Occasion, mut draws: ChaCha8Rng, base_url: &str) -> Self {
+    pub fn new(plan: &Plan, occasion: &Occasion, mut draws: Draws, base_url: &str) -> Self {
         let script = Arc::clone(plan.script());
         let mut values = vec![Value::Null; script.slots];
         for (slot, field) in &script.fields {
@@ -148,7 +147,7 @@ impl Session {
         Self::start(script, course, plan.draws_of_set_up(), values, base_url)
     }
 
-    fn start(script: Arc<Script>, course: Course, draws: ChaCha8Rng, mut values: Vec<Value>, base_url: &str) -> Self {
+    fn start(script: Arc<Script>, course: Course, draws: Draws, mut values: Vec<Value>, base_url: &str) -> Self {
         if let Some(value) = values.get_mut(BASE_URL_SLOT) {
             *value = Value::from(base_url.trim_end_matches('/'));
         }

@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -79,6 +79,8 @@ pub(in crate::driver) struct Wire {
     unread: BytesMut,
     /// Wakes at the deadline of a request, or of one long answered: see [`Wire::poll_late`].
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Whom the alarm wakes.
+    sleeper: Option<Waker>,
 }
 
 /// Why there is no answer.
@@ -101,7 +103,7 @@ pub(in crate::driver) struct Answered {
 
 impl Wire {
     pub(in crate::driver) fn new(stream: Stream) -> Self {
-        Self { stream, unread: BytesMut::new(), alarm: None }
+        Self { stream, unread: BytesMut::new(), alarm: None, sleeper: None }
     }
 
     /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
@@ -126,13 +128,20 @@ impl Wire {
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if alarm.deadline() > deadline {
             alarm.as_mut().reset(deadline);
+            self.sleeper = None;
         }
+        // It is set, and wakes the right task: there is nothing to tell it.
+        if !alarm.is_elapsed() && self.sleeper.as_ref().is_some_and(|sleeper| sleeper.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.sleeper = None;
         while alarm.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
             alarm.as_mut().reset(deadline);
         }
+        self.sleeper = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -210,7 +219,8 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
-        if matches!(self.progress, Progress::Idle) {
+        let first = matches!(self.progress, Progress::Idle);
+        if first {
             if let Poll::Ready(cause) = self.wire.poll_closed(cx, self.scratch) {
                 return Poll::Ready(Err(cause));
             }
@@ -224,6 +234,10 @@ impl Exchange<'_> {
                 return Poll::Ready(Err(Unanswered::from_io(&error)));
             }
             self.progress = Progress::Refused;
+        }
+        // Whoever asked in vain what has come is woken by what comes: there is no need to ask again.
+        if first && matches!(self.progress, Progress::Sent(_)) {
+            return self.wire.poll_late(cx, self.deadline).map(|()| Err(too_late()));
         }
         if let Poll::Ready(answer) = self.poll_answer(cx) {
             return Poll::Ready(answer);
