@@ -102,7 +102,7 @@ impl Case {
         // Nothing takes time here: what does not move has been given its turns.
         let far = Instant::now() + Duration::from_hours(1);
         let exchanged = async {
-            match connector.prepare(request, &Headers::plain(connector.authority()), None) {
+            match connector.prepare(&request.rendered(), &Headers::plain(connector.authority()), None) {
                 Ok(request) => Some(exchange(&connector, &mut slot, request, far).await),
                 Err(_) => None,
             }

@@ -6,7 +6,7 @@ use super::outcome::Unanswered;
 use super::phases::Phases;
 use super::trace::Trace;
 use super::wire::{Answered, BODY_BYTES_MAX, Lost, RawFields};
-use crate::scenario::{Fields, Request};
+use crate::scenario::{Fields, Rendered};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -60,7 +60,7 @@ impl Fields for AnswerFields {
 
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
 pub(super) fn build(
-    request: Request,
+    request: &Rendered<'_>,
     added: &Headers,
     trace: Option<&mut Trace>,
 ) -> Result<http::Request<Full<Bytes>>, &'static str> {
@@ -68,7 +68,7 @@ pub(super) fn build(
     // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
     let says_empty = request.body.is_empty() && matches!(method.as_str(), "POST" | "PUT" | "PATCH");
     let path = http::Uri::try_from(request.path).map_err(|_| "the path is not one of HTTP")?;
-    let mut built = http::Request::new(Full::new(request.body));
+    let mut built = http::Request::new(Full::new(request.body.clone()));
     *built.method_mut() = method;
     *built.uri_mut() = path;
     let headers = built.headers_mut();
@@ -76,9 +76,9 @@ pub(super) fn build(
     if says_empty {
         headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
     }
-    for (name, value) in request.headers {
+    for (name, value) in &request.headers {
         let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is not one of HTTP")?;
-        let value = http::HeaderValue::try_from(value).map_err(|_| "a header's value is not one of HTTP")?;
+        let value = http::HeaderValue::from_str(value).map_err(|_| "a header's value is not one of HTTP")?;
         headers.append(name, value);
     }
     added.add(headers, trace);
@@ -223,6 +223,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unanswered> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Request;
     use crate::driver::connection::Http1Client;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -255,7 +256,7 @@ mod tests {
             let connector = Connector::in_memory(accept, client);
             let mut slot = None;
             for connect in [Some(Duration::ZERO), None] {
-                let request = connector.prepare(get(), &Headers::plain(connector.authority()), None).unwrap();
+                let request = connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
                 let deadline = Instant::now() + Duration::from_secs(1);
                 let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
@@ -273,7 +274,7 @@ mod tests {
             // Longer, shorter, and longer again than the last, all in time; then one that is not.
             for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
                 let begun = Instant::now();
-                let request = connector.prepare(get(), &Headers::plain(connector.authority()), None).unwrap();
+                let request = connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
                 let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
                 assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
                 if !in_time {

@@ -48,7 +48,7 @@ impl Prepared {
         let mut skipped = Vec::new();
         let first = loop {
             match session.turn() {
-                Turn::Send(step) => break Some((step, load.prepare(session.request(step), trace.as_mut()))),
+                Turn::Send(step) => break Some((step, load.prepare(&session.render(step), trace.as_mut()))),
                 Turn::End => break None,
                 turn => skipped.push(turn),
             }
@@ -74,8 +74,11 @@ impl Prepared {
         let mut next = self.first.take();
         let (mut due, mut blocked) = (due, blocked);
         while let Some((index, request)) = next {
-            load.timer.sleep_until(due).await;
-            let sent = Instant::now();
+            let mut sent = Instant::now();
+            if sent < due {
+                load.timer.sleep_until(due).await;
+                sent = Instant::now();
+            }
             passage.send(due, sent, blocked);
             let (outcome, failure) = passage.ask(session, sent, (index, request), connection).await;
             let done = Instant::now();
@@ -93,7 +96,7 @@ impl Prepared {
                     break step;
                 }
             };
-            next = step.map(|step| (step, load.prepare(session.request(step), passage.trace.as_mut())));
+            next = step.map(|step| (step, load.prepare(&session.render(step), passage.trace.as_mut())));
         }
         if !passage.under_way {
             due = later(due.max(Instant::now()), NOTHING_SENT);
@@ -200,7 +203,7 @@ impl Passage {
                             recorder.phases(flight.step, flight.due, &phases);
                         }
                     });
-                    request = load.prepare(further, self.trace.as_mut());
+                    request = load.prepare(&further.rendered(), self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),

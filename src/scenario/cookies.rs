@@ -58,8 +58,18 @@ impl Cookies {
         let mut cookies: Vec<&Cookie> =
             self.0.iter().filter(|cookie| path_matches(without_query(request_path), &cookie.path)).collect();
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> = cookies.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        let mut header = String::new();
+        for cookie in &cookies {
+            for part in [if header.is_empty() { "" } else { "; " }, &cookie.name, "=", &cookie.value] {
+                header.push_str(part);
+            }
+        }
+        (!cookies.is_empty()).then_some(header)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -31,6 +31,7 @@ mod plan;
 mod redirect;
 mod render;
 mod replay;
+mod request;
 mod schema;
 mod script;
 mod session;
@@ -56,7 +57,8 @@ pub use occasion::Occasion;
 pub use plan::{Iteration, Plan, PlannedStage};
 pub use replay::{RecordedTimes, Replay};
 pub use schema::schema;
-pub use session::{Request, Session, StepFailure};
+pub use request::{Rendered, Request};
+pub use session::{Session, StepFailure};
 pub use step::{
     BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,
     TimestampForm,
