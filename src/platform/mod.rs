@@ -5,6 +5,7 @@ mod admin;
 mod clock;
 #[cfg(test)]
 mod conformance;
+mod connection;
 mod fleet;
 mod forward;
 mod host;
