@@ -14,6 +14,7 @@ mod health;
 mod log;
 mod products;
 mod route;
+mod secret;
 mod serve;
 mod settings;
 mod shop;

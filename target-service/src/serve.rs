@@ -44,7 +44,7 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         () = sleep(settings.startup_delay) => {}
         () = ending.wait() => return Ok(()),
     }
-    let store = Store::open(&settings.database).await?;
+    let store = Store::open(&settings.database, settings.sales).await?;
     let address = SocketAddr::new(settings.host, settings.port);
     let listen = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -70,6 +70,7 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         process: json!({
             "requests": shop.totals.requests.load(Ordering::Relaxed),
             "lock_wait_ms": millis(shop.totals.lock_wait.total()),
+            "connection_limit": shop.totals.connection_limit.load(Ordering::Relaxed),
             "log_lines_dropped": log.dropped(),
             "uptime_ms": millis(started.elapsed()),
         }),

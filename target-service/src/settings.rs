@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::store::{Database, DatabaseUrlError};
+use crate::secret::{self, SecretError};
+use crate::store::{Database, DatabaseUrlError, Sales};
 
 /// The part of `--help` that lists the environment.
 pub(crate) const HELP: &str = "\
 Environment:
   PORT                port to listen on [8080]
   HOST                address to listen on [0.0.0.0]
-  DATABASE_URL        SQLite file, created when it is missing [sqlite://shop.db]
+  DATABASE_URL        SQLite file, created when it is missing, or PostgreSQL database [sqlite://shop.db]
+  DATABASE_PASSWORD   password of the PostgreSQL user, instead of one in DATABASE_URL [none]
   DATABASE_POOL_SIZE  connections of this process to the database [2]
+  STOCK_UPDATES       exact, or racy: loses updates as the genuine shop does [exact]
   CPU_WORK_US         CPU time each request to / and /api/ spends, in microseconds [0]
   WAIT_MS             time each request to / and /api/ waits as for another service, in milliseconds [0]
   EXECUTOR_THREADS    threads that run requests; waiting requests need none [1]
@@ -22,6 +25,8 @@ Environment:
   LOG_REQUESTS        one log line per request: true or false [true]
   K_REVISION          revision named in the first log line; a platform sets it [none]
   GOOGLE_CLOUD_PROJECT  project in the trace field of the log lines [none: the bare trace id]
+
+DATABASE_URL and DATABASE_PASSWORD can come from a file: set DATABASE_URL_FILE or DATABASE_PASSWORD_FILE to its path.
 
 Exit codes: 0 ended cleanly, 1 the service or its surroundings failed, 2 wrong usage or settings";
 
@@ -31,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) host: IpAddr,
     pub(crate) port: u16,
     pub(crate) database: Database,
+    pub(crate) sales: Sales,
     pub(crate) cpu_work: Duration,
     pub(crate) wait: Duration,
     pub(crate) executor_threads: usize,
@@ -42,12 +48,14 @@ pub(crate) struct Settings {
 }
 
 /// A setting that cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub(crate) enum SettingsError {
     #[error("{name} is {value:?}, which is not {expected}; set it so or unset it for the default")]
     Invalid { name: &'static str, value: String, expected: String },
     #[error("DATABASE_URL cannot be used: {0}")]
     Database(#[from] DatabaseUrlError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 impl Settings {
@@ -61,7 +69,13 @@ impl Settings {
         };
         let port = u16::try_from(integer("PORT", 8080, (0, 65_535))?).expect("the range ends at 65535");
         let connections = u32::try_from(integer("DATABASE_POOL_SIZE", 2, (1, 1000))?).expect("the range ends at 1000");
-        let url = text("DATABASE_URL")?.unwrap_or_else(|| "sqlite://shop.db".to_owned());
+        let sales = match text("STOCK_UPDATES")?.as_deref() {
+            None | Some("exact") => Sales::Exact,
+            Some("racy") => Sales::Racy,
+            Some(other) => return Err(invalid("STOCK_UPDATES", other, "exact or racy")),
+        };
+        let password = secret::read(&lookup, "DATABASE_PASSWORD")?;
+        let url = secret::read(&lookup, "DATABASE_URL")?.unwrap_or_else(|| "sqlite://shop.db".to_owned());
         let log_requests = match text("LOG_REQUESTS")?.as_deref() {
             None | Some("true" | "1") => true,
             Some("false" | "0") => false,
@@ -70,7 +84,8 @@ impl Settings {
         Ok(Self {
             host,
             port,
-            database: Database::parse(&url, connections)?,
+            database: Database::parse(&url, password.as_deref(), connections)?,
+            sales,
             cpu_work: Duration::from_micros(integer("CPU_WORK_US", 0, (0, 60_000_000))?),
             wait: Duration::from_millis(integer("WAIT_MS", 0, (0, 600_000))?),
             executor_threads: usize::try_from(integer("EXECUTOR_THREADS", 1, (1, 256))?)
@@ -146,7 +161,7 @@ mod tests {
             ("EXECUTOR_THREADS", "0"),
             ("DATABASE_POOL_SIZE", "0"),
             ("LOG_REQUESTS", "maybe"),
-            ("DATABASE_URL", "mysql://x"),
+            ("STOCK_UPDATES", "lossy"),
             ("DATABASE_URL", "sqlite::memory:"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::log::{HttpRequest, Log, ProcessLine, RequestLine, Severity};
+use crate::log::{FaultLine, HttpRequest, Log, RequestLine, Severity};
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::store::{LockWait, Store, StoreError};
@@ -43,6 +43,8 @@ pub(crate) struct Shop {
 pub(crate) struct Totals {
     pub(crate) requests: std::sync::atomic::AtomicU64,
     pub(crate) lock_wait: LockWait,
+    /// Requests that failed because the database took no more connections.
+    pub(crate) connection_limit: std::sync::atomic::AtomicU64,
 }
 
 /// A request with its body, and where its waiting for locks is summed.
@@ -113,18 +115,32 @@ async fn answer(call: &Call) -> Response {
         cors::allow(&call.request, response.headers_mut());
         return response;
     }
-    let mut response = route(call).await.unwrap_or_else(|error| {
-        call.shop.log.write(&ProcessLine {
-            severity: Severity::Error,
-            message: &error.to_string(),
-            time: stamp(Timestamp::now()),
-            process: serde_json::json!({ "path": path }),
-        });
-        wire::server_error_page()
-    });
+    let mut response = route(call).await.unwrap_or_else(|error| failed(call, &error));
     wire::secure(response.headers_mut());
     cors::allow(&call.request, response.headers_mut());
     response
+}
+
+/// Logs what the store could not do, and answers: 500, or 503 when the database has no connection left. (The genuine
+/// service answers 500 to that too, where it looks like any other fault.)
+pub(crate) fn failed(call: &Call, error: &StoreError) -> Response {
+    let is_limit = matches!(error, StoreError::ConnectionLimit(_));
+    call.shop.log.write(&FaultLine {
+        severity: Severity::Error,
+        error: if is_limit { "DATABASE_CONNECTION_LIMIT" } else { "DATABASE_ERROR" },
+        message: error.to_string(),
+        time: stamp(Timestamp::now()),
+        path: call.path(),
+    });
+    if is_limit {
+        call.shop.totals.connection_limit.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        return wire::page(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Service Unavailable (503)",
+            "The database takes no more connections.",
+        );
+    }
+    wire::server_error_page()
 }
 
 async fn route(call: &Call) -> Result<Response, StoreError> {

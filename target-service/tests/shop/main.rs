@@ -4,5 +4,6 @@
 mod api;
 mod checkout;
 mod lifecycle;
+mod place;
 mod service;
 mod stock;
