@@ -4,6 +4,7 @@
 //! stdout, and SIGTERM to stop. README.md lists the settings and the routes.
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod afterwards;
 mod cart;
 mod checkout;
 mod cli;
@@ -11,6 +12,8 @@ mod cors;
 mod csrf;
 mod drf;
 mod health;
+mod knobs;
+mod load;
 mod log;
 mod products;
 mod route;

@@ -204,7 +204,7 @@ pub(crate) struct HttpRequest<'a> {
 pub(crate) struct FaultLine<'a> {
     pub(crate) severity: Severity,
     pub(crate) error: &'static str,
-    pub(crate) message: String,
+    pub(crate) message: &'a str,
     pub(crate) time: String,
     pub(crate) path: &'a str,
 }

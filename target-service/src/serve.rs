@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::load::Load;
 use crate::log::{Log, ProcessLine, Severity};
 use crate::settings::Settings;
 use crate::shop::{self, Shop, Totals, millis, stamp};
@@ -51,7 +52,8 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
     let address = listener.local_addr().map_err(listen)?;
     let rng = Mutex::new(StdRng::from_os_rng());
     let revision = settings.revision.clone();
-    let shop = Arc::new(Shop { settings, store, log: log.clone(), rng, totals: Totals::default() });
+    let load = Load::new(settings.knobs);
+    let shop = Arc::new(Shop { settings, store, load, log: log.clone(), rng, totals: Totals::default() });
     log.write(&ProcessLine {
         severity: Severity::Info,
         message: "ready",

@@ -93,7 +93,7 @@ pub(super) fn file(options: &SqliteConnectOptions) -> SqliteConnectOptions {
 /// An address that cannot be read, as messages may show it: where its password is cannot be known, so no more than
 /// its first word.
 fn kind_only(url: &str) -> String {
-    let word: String = url.chars().take_while(|letter| letter.is_ascii_alphanumeric()).collect();
+    let word: String = url.chars().take_while(char::is_ascii_alphanumeric).collect();
     if url[word.len()..].starts_with("://") { format!("{word}://…") } else { "…".to_owned() }
 }
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod checkout;
+mod knobs;
 mod lifecycle;
 mod place;
 mod service;
