@@ -24,7 +24,6 @@ mod tune;
 mod tuning;
 mod view;
 
-pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
 pub use connection::ConnectionOptions;
 pub use doctor::{DoctorOptions, doctor, doctor_server};
@@ -32,7 +31,7 @@ pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};
 pub use exports::{Export, ExportOptions, Format};
 pub use merge::{MergeOptions, merge};
-pub use platform::{PlatformOptions, platform};
+pub use platform::{LimitOptions, PlatformOptions, platform};
 pub use progress::Display;
 pub use recording::recording_schema;
 pub use render::render;

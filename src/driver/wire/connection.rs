@@ -3,6 +3,7 @@
 use super::head::RawFields;
 use super::parser::{Parser, Whole};
 use super::request::Written;
+use crate::driver::alarm::Alarm;
 use crate::driver::exchange::too_late;
 use crate::driver::outcome::{Outcome, Unanswered};
 use crate::driver::phases::Phases;
@@ -12,10 +13,10 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 /// Bytes that are read into at once, at least.
 const READ_BYTES_MIN: usize = 16 * 1024;
@@ -77,10 +78,7 @@ pub(in crate::driver) struct Wire {
     stream: Stream,
     /// Bytes that came and are not an answer yet; without memory while the connection is idle.
     unread: BytesMut,
-    /// Wakes at the deadline of a request, or of one long answered: see [`Wire::poll_late`].
-    alarm: Option<Pin<Box<Sleep>>>,
-    /// Whom the alarm wakes.
-    sleeper: Option<Waker>,
+    alarm: Alarm,
 }
 
 /// Why there is no answer.
@@ -103,7 +101,7 @@ pub(in crate::driver) struct Answered {
 
 impl Wire {
     pub(in crate::driver) fn new(stream: Stream) -> Self {
-        Self { stream, unread: BytesMut::new(), alarm: None, sleeper: None }
+        Self { stream, unread: BytesMut::new(), alarm: Alarm::default() }
     }
 
     /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
@@ -120,29 +118,6 @@ impl Wire {
         // Since TLS 1.3 a server may refuse a client after the handshake, and that is what must be told.
         let told = ready!(came).err().and_then(|error| tls::ended(&error));
         Poll::Ready(Unanswered::broken(told.unwrap_or("connection closed before the request was sent".into())))
-    }
-
-    /// Ready when `deadline` has passed. The alarm stays set from request to request and is put off only when it goes
-    /// off too early: deadlines come by the hundred thousand and hardly any is ever reached.
-    fn poll_late(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if alarm.deadline() > deadline {
-            alarm.as_mut().reset(deadline);
-            self.sleeper = None;
-        }
-        // It is set, and wakes the right task: there is nothing to tell it.
-        if !alarm.is_elapsed() && self.sleeper.as_ref().is_some_and(|sleeper| sleeper.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        self.sleeper = None;
-        while alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(deadline);
-        }
-        self.sleeper = Some(cx.waker().clone());
-        Poll::Pending
     }
 
     /// Sends `request` and reads its answer, which must be whole by `deadline`. Gives the connection back when it can
@@ -237,12 +212,12 @@ impl Exchange<'_> {
         }
         // Whoever asked in vain what has come is woken by what comes: there is no need to ask again.
         if first && matches!(self.progress, Progress::Sent(_)) {
-            return self.wire.poll_late(cx, self.deadline).map(|()| Err(too_late()));
+            return self.wire.alarm.poll(cx, self.deadline).map(|()| Err(too_late()));
         }
         if let Poll::Ready(answer) = self.poll_answer(cx) {
             return Poll::Ready(answer);
         }
-        self.wire.poll_late(cx, self.deadline).map(|()| Err(too_late()))
+        self.wire.alarm.poll(cx, self.deadline).map(|()| Err(too_late()))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<io::Result<()>> {
