@@ -79,7 +79,8 @@ pub(super) fn build(
     }
     for (name, value) in &request.headers {
         let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is not one of HTTP")?;
-        let value = http::HeaderValue::from_str(value).map_err(|_| "a header's value is not one of HTTP")?;
+        let value =
+            http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "a header's value is not one of HTTP")?;
         headers.append(name, value);
     }
     added.add(headers, trace);
@@ -228,8 +229,8 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unanswered> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Request;
     use crate::driver::connection::Http1Client;
+    use crate::scenario::Request;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -261,7 +262,8 @@ mod tests {
             let connector = Connector::in_memory(accept, client);
             let mut slot = None;
             for connect in [Some(Duration::ZERO), None] {
-                let request = connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
+                let request =
+                    connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
                 let deadline = Instant::now() + Duration::from_secs(1);
                 let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
@@ -279,7 +281,8 @@ mod tests {
             // Longer, shorter, and longer again than the last, all in time; then one that is not.
             for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
                 let begun = Instant::now();
-                let request = connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
+                let request =
+                    connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
                 let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
                 assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
                 if !in_time {

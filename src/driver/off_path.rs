@@ -41,8 +41,10 @@ impl Client {
 
     /// Sends `request` and reads the whole answer.
     pub(super) async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Asked, String> {
-        let request =
-            self.connector.prepare(&request.rendered(), &self.headers, None).map_err(|cause| format!("not sent: {cause}"))?;
+        let request = self
+            .connector
+            .prepare(&request.rendered(), &self.headers, None)
+            .map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
         let answering = exchange(&self.connector, &mut self.connection, request, later(sent, timeout));
         let Answer { status, headers, body, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {

@@ -61,7 +61,14 @@ pub(super) struct Series {
 
 impl Series {
     pub(super) fn new() -> Self {
-        Self { length: SECOND, latest: (0..0, 0), stretches: Vec::new(), current: 0, in_flight: 0, recent: VecDeque::new() }
+        Self {
+            length: SECOND,
+            latest: (0..0, 0),
+            stretches: Vec::new(),
+            current: 0,
+            in_flight: 0,
+            recent: VecDeque::new(),
+        }
     }
 
     /// An arrival was due, or a session began.

@@ -17,8 +17,8 @@
 //! A plan may be one shard of several: it then holds each n-th arrival or virtual user, with the same numbers and draws
 //! that they have in the whole plan.
 
-use super::draws::Draws;
 use super::arrivals::{ArrivalSeries, Piece};
+use super::draws::Draws;
 use super::level::Level;
 use super::mix::Mix;
 use super::replay::ReplaySeries;

@@ -7,7 +7,7 @@ use super::flow::{Position, Turn};
 use super::plan::Plan;
 use super::render::{Form, fill, filled, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
-use super::{Draws, Rendered, Request, Field, Occasion, ThinkTime, draw, redirect};
+use super::{Draws, Field, Occasion, Rendered, Request, ThinkTime, draw, redirect};
 use bytes::Bytes;
 use rand::Rng;
 use serde_json::Value;
@@ -253,13 +253,7 @@ impl Session {
     ///
     /// # Panics
     /// When the journey has no such step.
-    pub fn accept(
-        &mut self,
-        step: usize,
-        status: u16,
-        headers: &dyn Fields,
-        body: &[u8],
-    ) -> Result<(), StepFailure> {
+    pub fn accept(&mut self, step: usize, status: u16, headers: &dyn Fields, body: &[u8]) -> Result<(), StepFailure> {
         let step = &steps(&self.script, self.course)[step];
         self.cookies.keep(headers, &self.path);
         let mut answer = Answer::new(headers, body, &step.picks);

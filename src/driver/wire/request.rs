@@ -162,7 +162,8 @@ mod tests {
     }
 
     fn written(request: &Request) -> Result<String, &'static str> {
-        let written = Written::new(&request.rendered(), &Headers::plain(http::HeaderValue::from_static("shop:80")), None)?;
+        let written =
+            Written::new(&request.rendered(), &Headers::plain(http::HeaderValue::from_static("shop:80")), None)?;
         Ok(String::from_utf8(written.bytes).unwrap())
     }
 
@@ -187,7 +188,8 @@ mod tests {
         let credentials = Credentials::obtain(&Authorization::BearerFile(path.clone()), "http://shop").await.unwrap();
         let added = Headers::new(http::HeaderValue::from_static("shop"), credentials, None);
         let mut written = Written::new(&request("POST", "/", &[], "body").rendered(), &added, None).unwrap();
-        let mut own = Written::new(&request("GET", "/", &[("Authorization", "Mine")], "").rendered(), &added, None).unwrap();
+        let mut own =
+            Written::new(&request("GET", "/", &[("Authorization", "Mine")], "").rendered(), &added, None).unwrap();
         tokio::time::pause();
         for token in ["old", "a longer one", "new"] {
             std::fs::write(&path, token).unwrap();
