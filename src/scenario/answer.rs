@@ -25,13 +25,12 @@ pub(super) struct Answer<'a> {
     body: Option<Result<Cow<'a, [u8]>, &'static str>>,
     json: Option<Result<Value, &'static str>>,
     picks: &'a Picks,
-    /// What was picked; `None` inside when the library must be asked.
-    picked: Option<Option<Vec<Option<Value>>>>,
+    picked: Picked,
 }
 
 impl<'a> Answer<'a> {
     pub(super) fn new(headers: &'a dyn Fields, body: &'a [u8], picks: &'a Picks) -> Self {
-        Self { headers, sent: body, body: None, json: None, picks, picked: None }
+        Self { headers, sent: body, body: None, json: None, picks, picked: Picked::NotYet }
     }
 
     /// The body without its compression.
@@ -87,7 +86,7 @@ impl<'a> Answer<'a> {
         if let Some(pick) = query.pick
             && self.pick()?
         {
-            return Ok(self.picked.as_ref().and_then(|picked| picked.as_ref()?.get(pick)?.as_ref()));
+            return Ok(self.picked.at(pick));
         }
         let json = self.json()?;
         Ok(query.path.as_ref().and_then(|path| path.query(json).first()))
@@ -95,11 +94,11 @@ impl<'a> Answer<'a> {
 
     /// Whether one pass over the body tells what the picks are.
     fn pick(&mut self) -> Result<bool, &'static str> {
-        if self.picked.is_none() {
+        if matches!(self.picked, Picked::NotYet) {
             let picks = self.picks;
-            self.picked = Some(picks.find(self.body()?));
+            self.picked = picks.find(self.body()?).map_or(Picked::Nothing, Picked::Nodes);
         }
-        Ok(matches!(self.picked, Some(Some(_))))
+        Ok(matches!(self.picked, Picked::Nodes(_)))
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -137,6 +136,22 @@ impl<'a> Answer<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// What one pass over a body picked.
+enum Picked {
+    /// Nobody has asked.
+    NotYet,
+    /// The library must be asked.
+    Nothing,
+    /// The node of each path.
+    Nodes(Vec<Option<Value>>),
+}
+
+impl Picked {
+    fn at(&self, pick: usize) -> Option<&Value> {
+        if let Self::Nodes(nodes) = self { nodes.get(pick)?.as_ref() } else { None }
     }
 }
 

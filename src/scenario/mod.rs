@@ -32,6 +32,7 @@ mod redirect;
 mod render;
 mod replay;
 mod request;
+mod scan;
 mod schema;
 mod script;
 mod session;

@@ -3,10 +3,12 @@
 //! and keeps only what they select. Whatever is unusual is left to the full library: a pass says what the library would
 //! say, or nothing.
 
+use super::scan::Scan;
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
+use std::ops::Range;
 
 /// A step of a plain path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +90,26 @@ impl Picks {
 
     /// The node of each path in `body`. `None` when it is no JSON, or may be none to the library.
     pub(super) fn find(&self, body: &[u8]) -> Option<Vec<Option<Value>>> {
+        let text = std::str::from_utf8(body).ok()?;
+        self.scanned(text).or_else(|| self.read(text))
+    }
+
+    /// The same by skipping over what no path asks for, where nothing is unusual.
+    fn scanned(&self, text: &str) -> Option<Vec<Option<Value>>> {
+        let mut places = vec![None; self.count];
+        let mut scan = Scan::new(text)?;
+        self.root.scan(&mut scan, &mut places)?;
+        if !scan.is_at_end() {
+            return None;
+        }
+        let value = |place: Option<Range<usize>>| place.map(|place| value_of(&text[place])).transpose().ok();
+        places.into_iter().map(value).collect()
+    }
+
+    /// The same by the library's reader.
+    fn read(&self, text: &str) -> Option<Vec<Option<Value>>> {
         let mut found = vec![None; self.count];
-        let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(body).ok()?);
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         Walk { branch: &self.root, found: &mut found }.deserialize(&mut deserializer).ok()?;
         deserializer.end().ok()?;
         Some(found)
@@ -106,12 +126,50 @@ fn child<'a, K: PartialEq + Clone>(children: &'a mut Vec<(K, Branch)>, key: &K) 
 
 impl Branch {
     /// Forgets what was found below: a member that comes again takes the place of the one before.
-    fn forget(&self, found: &mut [Option<Value>]) {
+    fn forget<T>(&self, found: &mut [Option<T>]) {
         if let Some(end) = self.end {
             found[end] = None;
         }
         self.members.iter().map(|(_, branch)| branch).for_each(|branch| branch.forget(found));
         self.items.iter().map(|(_, branch)| branch).for_each(|branch| branch.forget(found));
+    }
+}
+
+impl Branch {
+    /// Skips a value, and notes where what paths select in it is.
+    fn scan(&self, scan: &mut Scan<'_>, places: &mut [Option<Range<usize>>]) -> Option<()> {
+        if let Some(end) = self.end {
+            places[end] = Some(scan.value()?);
+            return Some(());
+        }
+        match scan.peek()? {
+            b'{' if !self.members.is_empty() => {
+                scan.object(|scan, name| match self.members.iter().find(|(wanted, _)| wanted == name) {
+                    Some((_, branch)) => {
+                        branch.forget(places);
+                        branch.scan(scan, places)
+                    }
+                    // Names that mean something to the library itself.
+                    None if name.starts_with("$serde_json") => None,
+                    None => scan.value().map(drop),
+                })
+            }
+            b'[' if !self.items.is_empty() => {
+                scan.array(|scan, place| match self.items.iter().find(|(wanted, _)| *wanted == place) {
+                    Some((_, branch)) => branch.scan(scan, places),
+                    None => scan.value().map(drop),
+                })
+            }
+            _ => scan.value().map(drop),
+        }
+    }
+}
+
+/// A value that was skipped over: JSON without escapes.
+fn value_of(text: &str) -> Result<Value, serde_json::Error> {
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(string) => Ok(Value::from(string)),
+        None => serde_json::from_str(text),
     }
 }
 
@@ -243,107 +301,4 @@ impl Visitor<'_> for Name<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json_path::JsonPath;
-
-    /// What the library says, `None` for what is no JSON.
-    fn by_library(body: &[u8], paths: &[String]) -> Option<Vec<Option<Value>>> {
-        let json: Value = serde_json::from_slice(body).ok()?;
-        Some(paths.iter().map(|path| JsonPath::parse(path).unwrap().query(&json).first().cloned()).collect())
-    }
-
-    fn picked(body: &[u8], paths: &[String]) -> Option<Vec<Option<Value>>> {
-        let mut picks = Picks::default();
-        let numbers: Option<Vec<usize>> = paths.iter().map(|path| picks.add(&plain_keys(path)?)).collect();
-        let found = picks.find(body);
-        found.map(|found| numbers.unwrap().iter().map(|number| found[*number].clone()).collect())
-    }
-
-    #[test]
-    fn only_members_and_places_are_plain() {
-        let member = |name: &str| Key::Member(name.to_owned());
-        assert_eq!(plain_keys("$.a_1['b-c'][20]"), Some(vec![member("a_1"), member("b-c"), Key::Item(20)]));
-        for path in
-            ["$", "$..a", "$.*", "$[-1]", "$[01]", "$[+1]", "$[1:2]", "$['a\\n']", "$[\"a\"]", "$[?@.a]", "a", "$['a','b']"]
-        {
-            assert_eq!(plain_keys(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_that_lie_in_one_another_are_left_to_the_library() {
-        let mut picks = Picks::default();
-        let mut add = |path: &str| picks.add(&plain_keys(path).unwrap());
-        assert_eq!([add("$.a.b"), add("$.a.c"), add("$.a.b")], [Some(0), Some(1), Some(0)]);
-        assert_eq!([add("$.a"), add("$.a.b.c")], [None, None]);
-    }
-
-    #[test]
-    fn what_the_library_reads_in_its_own_way_is_left_to_it() {
-        for body in [
-            "", "{", "{}x", "[1,]", r#"{"a": 1e999}"#, "{\"b\": \"\\ud800\", \"a\": 1}", "{\"a\": 1, \"b\": \"\u{1}\"}",
-            r#"{"$serde_json::private::RawValue": "[1]"}"#,
-        ] {
-            assert_eq!(picked(body.as_bytes(), &["$.a".to_owned()]), None, "{body}");
-        }
-        assert_eq!(picked(b"{\"a\": \"\xff\"}", &["$.b".to_owned()]), None);
-        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        for depth in [127, 128, 129] {
-            let body = deep(depth);
-            let paths = ["$[1]".to_owned()];
-            assert_eq!(picked(body.as_bytes(), &paths), by_library(body.as_bytes(), &paths), "{depth}");
-        }
-    }
-
-    /// JSON as text, so that members come twice and strings have escapes.
-    fn text() -> impl Strategy<Value = String> {
-        let string = r#"[a-c]|\\n|\\u00e4|\\ud83d\\ude00|\\ud800|é|"#;
-        let leaf = prop_oneof![
-            Just("null".to_owned()),
-            "true|false|-?[0-9]{1,3}|[1-9][0-9]{17,21}|[0-9]\\.[0-9]{1,20}|1e-?[0-9]{1,3}",
-            string.prop_map(|text| format!("\"{text}\"")),
-        ];
-        leaf.prop_recursive(4, 40, 5, |inner| {
-            let member = ("[a-c]|\\\\u0061", inner.clone()).prop_map(|(name, value)| format!("\"{name}\" : {value}"));
-            prop_oneof![
-                prop::collection::vec(inner, 0..5).prop_map(|items| format!("[{}]", items.join(", "))),
-                prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(","))),
-            ]
-        })
-    }
-
-    /// Paths of which none lies in another: all as long as the first, and different in kind only by their last key.
-    fn paths() -> impl Strategy<Value = Vec<String>> {
-        let key = "\\.[a-c]|\\['[a-c]'\\]|\\[[0-3]\\]";
-        prop::collection::vec(prop::collection::vec(key, 2), 1..4)
-            .prop_map(|paths| paths.into_iter().map(|keys| format!("${}", keys.concat())).collect())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        #[test]
-        fn a_pass_says_what_the_library_says(body in text(), paths in paths()) {
-            let told = by_library(body.as_bytes(), &paths);
-            prop_assert_eq!(picked(body.as_bytes(), &paths), told);
-        }
-
-        #[test]
-        fn one_path_of_any_length_too(body in text(), keys in prop::collection::vec("\\.[a-c]|\\[[0-3]\\]", 1..5)) {
-            let paths = [format!("${}", keys.concat())];
-            prop_assert_eq!(picked(body.as_bytes(), &paths), by_library(body.as_bytes(), &paths));
-        }
-
-        #[test]
-        fn what_is_damaged_is_told_or_read_alike(
-            body in text(), at in any::<prop::sample::Index>(), byte in any::<u8>(), paths in paths(),
-        ) {
-            let mut body = body.into_bytes();
-            let at = at.index(body.len());
-            body[at] = byte;
-            prop_assert_eq!(picked(&body, &paths), by_library(&body, &paths));
-        }
-    }
-}
+mod tests;

@@ -78,7 +78,12 @@ impl Head {
         let framing = facts.framing(status, asked)?;
         // After 101 the connection speaks something else.
         let keep_alive = facts.keep_alive && status != 101 && framing != Framing::Close;
-        Ok(Taken::Final(Self { status, fields: RawFields { raw: input.split_to(length).freeze(), noted: facts.noted }, keep_alive, framing }))
+        Ok(Taken::Final(Self {
+            status,
+            fields: RawFields { raw: input.split_to(length).freeze(), noted: facts.noted },
+            keep_alive,
+            framing,
+        }))
     }
 
     /// Lets go of memory that is shared with others: called before a wait.
@@ -143,7 +148,7 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     let mut at = 0;
     let mut line = move || {
         let start = at;
-        let end = start + raw.get(start..)?.iter().position(|byte| *byte == b'\n')?;
+        let end = start + memchr::memchr(b'\n', raw.get(start..)?)?;
         at = end + 1;
         Some((start, end))
     };
@@ -155,7 +160,7 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     }
     std::iter::from_fn(move || {
         let (start, end) = line()?;
-        let colon = start + raw[start..end].iter().position(|byte| *byte == b':')?;
+        let colon = start + memchr::memchr(b':', &raw[start..end])?;
         let value = &raw[colon + 1..end];
         let before = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let after = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
