@@ -14,6 +14,7 @@ mod detail;
 #[cfg(any(test, fuzzing))]
 mod differential;
 mod drive;
+mod durations;
 mod exchange;
 mod headers;
 mod health;
