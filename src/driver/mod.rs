@@ -42,6 +42,7 @@ mod target_options;
 mod timer;
 mod tls;
 mod trace;
+mod user_token;
 mod window;
 mod wire;
 
