@@ -62,7 +62,7 @@ impl Connector {
     }
 
     /// Whether connections lead to a test in this process.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(super) fn is_in_memory(&self) -> bool {
         matches!(self.route, Route::Memory(_))
     }
