@@ -236,7 +236,7 @@ fn write_privately(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// One fresh database for the study, migrated before the first instance starts.
 async fn prepare_database(tidegate: &Path, dir: &Path, env: &mut BTreeMap<String, String>) -> Result<(), CommandError> {
-    if env.contains_key("DATABASE_URL") {
+    if ["DATABASE_URL", "DATABASE_URL_FILE"].iter().any(|name| env.contains_key(*name)) {
         return Ok(());
     }
     for leftover in ["shop.db", "shop.db-wal", "shop.db-shm"] {

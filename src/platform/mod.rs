@@ -5,6 +5,7 @@ mod admin;
 mod clock;
 #[cfg(test)]
 mod conformance;
+mod connection;
 mod cores;
 mod ending;
 mod family;
