@@ -140,12 +140,8 @@ impl Fleet {
         std::fs::create_dir_all(&logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.clone(), source })?;
         let spawner = Spawner::start().map_err(FleetError::Spawner)?;
         let launcher = (options.launcher.as_deref(), &spawner);
-        let (limiter, mut limiter_report) =
+        let (limiter, limiter_report) =
             Limiter::probe(options.limiter, launcher, options.host_cores_per_vcpu, &unique).await?;
-        limiter_report.note += match options.cpu_idle {
-            CpuIdle::Frozen => "; billed by request, they stand still between requests",
-            CpuIdle::Full => "; billed by request, they keep their CPU between requests",
-        };
         let host = Host {
             spawner,
             launcher: options.launcher,

@@ -158,6 +158,10 @@ pub struct Limiter {
     pub self_test_set_cores: Option<f64>,
     /// CPU share (cores) that the self-test's spinner got.
     pub self_test_measured_cores: Option<f64>,
+    /// What became of the CPU of instances billed by request between their requests: `frozen` or `full`. Records of before
+    /// there was a choice have none: it was `full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_idle: Option<String>,
 }
 
 /// The machine that drove a study.

@@ -266,7 +266,6 @@ async fn billed_by_instance_or_told_so_it_never_stands_still() {
         logs_dir: None,
     };
     let second = Fleet::start(options).await.unwrap();
-    assert!(second.limiter_report().note.contains("keep their CPU between requests"));
     second.create_revision(RevisionSpec { billing: Billing::Request, ..by_instance }).await.unwrap();
     let other = second.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
     for url in [url, other] {
