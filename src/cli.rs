@@ -4,6 +4,7 @@ mod connection;
 mod display;
 mod doctor;
 mod exports;
+mod outside;
 mod schedule;
 
 use crate::commands::{
@@ -15,6 +16,7 @@ use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
+use outside::OutsideArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -210,6 +212,8 @@ struct PlatformArgs {
     /// Announce the endpoint as one JSON line, and end when standard input does
     #[arg(long, hide = true)]
     announce: bool,
+    #[command(flatten)]
+    outside: OutsideArgs,
 }
 
 /// A factor that divides times: 1 leaves them as they are.
@@ -314,10 +318,11 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
+        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce, outside } = arguments;
         // The parser has accepted these names only.
         let limiter = LimiterChoice::from_name(&limiter).unwrap_or_default();
-        Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce }
+        let outside = outside.into();
+        Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce, outside }
     }
 }
 

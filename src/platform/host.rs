@@ -2,6 +2,7 @@
 //! environment but the basics, and waits until it listens.
 
 use super::instance::{Gauge, Instance, Process, describe_exit, terminate};
+use super::journal::Journal;
 use super::limiter::{Group, Limiter};
 use super::revision::lock;
 use super::spawner::Spawner;
@@ -32,6 +33,8 @@ pub(super) struct Host {
     pub(super) logs_dir: PathBuf,
     /// What one vCPU stands for.
     pub(super) cores_per_vcpu: f64,
+    /// Is told when instances come and go.
+    pub(super) journal: Journal,
     /// Ports given to instances that may still use them.
     pub(super) ports: Mutex<BTreeSet<u16>>,
 }

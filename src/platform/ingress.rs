@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,9 +38,9 @@ struct Shared {
 type Split = Vec<(u32, Arc<Revision>)>;
 
 impl Entry {
-    /// Opens a port on the loopback address.
-    pub(super) async fn open() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// Opens a port on this address.
+    pub(super) async fn open(listen: IpAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((listen, 0)).await?;
         let address = listener.local_addr()?;
         let opened = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         let trace_high = opened.rotate_left(16) ^ u64::from(address.port());
@@ -55,9 +55,14 @@ impl Entry {
         *lock(&self.shared.split) = Arc::new(split);
     }
 
-    /// The address, `http://127.0.0.1:PORT`.
+    /// The address, `http://127.0.0.1:PORT`; a port on every address is named by the loopback one.
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let loopback = match self.address.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        let ip = if self.address.ip().is_unspecified() { loopback } else { self.address.ip() };
+        format!("http://{}", SocketAddr::new(ip, self.address.port()))
     }
 }
 

@@ -3,15 +3,16 @@
 use super::admin::Admin;
 use super::clock::Clock;
 use super::connection;
+use super::journal::Journal;
 use super::monitoring::{Monitoring, unimplemented};
+use super::page::Overview;
 use super::spec::Operate;
 use super::status::{Code, Status};
+use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use serde_json::{Value, json};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -25,6 +26,16 @@ pub struct ServeOptions {
     pub time_factor: f64,
     /// Tells the time of points and of changes.
     pub clock: Clock,
+    /// Is told of every change of a service.
+    pub journal: Journal,
+}
+
+impl ServeOptions {
+    /// Nobody is told.
+    #[must_use]
+    pub fn new(time_factor: f64, clock: Clock) -> Self {
+        Self { time_factor, clock, journal: Journal::default() }
+    }
 }
 
 /// Why the endpoints cannot be served.
@@ -54,18 +65,31 @@ pub async fn serve<O: Operate>(
     if !(1.0..=1000.0).contains(&options.time_factor) {
         return Err(ServeError::TimeFactor(options.time_factor));
     }
-    let admin = Admin::new(Arc::clone(&operate), options.clock.clone());
+    let admin = Admin::new(Arc::clone(&operate), options.clock.clone(), options.journal);
     let monitoring = Monitoring::new(options.clock, options.time_factor);
+    let router = router(&operate, &admin, &monitoring);
     tokio::select! {
-        served = connection::serve(listener, router(&admin, &monitoring), shutdown) => served.map_err(ServeError::Listener),
+        served = connection::serve(listener, router, shutdown) => served.map_err(ServeError::Listener),
         () = sample(operate.as_ref(), &admin, &monitoring) => Ok(()),
     }
 }
 
 /// Every path of the platform.
-pub(super) fn router<O: Operate>(admin: &Arc<Admin<O>>, monitoring: &Arc<Monitoring>) -> Router {
+pub(super) fn router<O: Operate>(operate: &Arc<O>, admin: &Arc<Admin<O>>, monitoring: &Arc<Monitoring>) -> Router {
+    let parts = (Arc::clone(operate), Arc::clone(admin), Arc::clone(monitoring));
+    let look = move || {
+        let (operate, admin, monitoring) = &parts;
+        Overview {
+            services: admin.overview(),
+            revisions: operate.glance(),
+            billed: monitoring.billed(),
+            time_factor: monitoring.time_factor(),
+        }
+    };
+    let same = look.clone();
     Router::new()
-        .route("/", get(describe))
+        .route("/", get(async move || look().to_page()))
+        .route("/status", get(async move || same().to_json()))
         .merge(Arc::clone(admin).router())
         .merge(Arc::clone(monitoring).router())
         .fallback(unknown_path)
@@ -83,14 +107,6 @@ async fn sample<O: Operate>(operate: &O, admin: &Admin<O>, monitoring: &Monitori
         let placed = samples.into_iter().filter_map(|sample| Some((admin.place_of(&sample.service)?, sample)));
         monitoring.record(placed.collect());
     }
-}
-
-async fn describe() -> Json<Value> {
-    Json(json!({
-        "service": "tidegate local platform",
-        "version": env!("CARGO_PKG_VERSION"),
-        "apis": ["run.googleapis.com/v2", "monitoring.googleapis.com/v3"],
-    }))
 }
 
 async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
@@ -149,7 +165,7 @@ mod tests {
     async fn it_samples_once_per_period_until_it_is_told_to_stop() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operate = Arc::new(Idle::default());
-        let options = ServeOptions { time_factor: 12.0, clock: paused_clock() };
+        let options = ServeOptions::new(12.0, paused_clock());
         let minute = tokio::time::sleep(Duration::from_millis(60_001));
         serve(listener, Arc::clone(&operate), options, minute).await.unwrap();
         assert_eq!(operate.samples.load(Ordering::Relaxed), 12, "every 5 s");
@@ -159,7 +175,7 @@ mod tests {
     async fn a_time_factor_below_one_is_refused() {
         for time_factor in [0.0, -1.0, 0.99, f64::NAN, f64::INFINITY] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let options = ServeOptions { time_factor, clock: paused_clock() };
+            let options = ServeOptions::new(time_factor, paused_clock());
             let refused = serve(listener, Arc::new(Idle::default()), options, async {}).await;
             let refused = refused.unwrap_err();
             assert!(matches!(refused, ServeError::TimeFactor(_)));
