@@ -96,6 +96,8 @@ impl Gcloud {
             .current_dir(&self.dir)
             .env("CLOUDSDK_CONFIG", self.dir.join("config"))
             .env("CLOUDSDK_CORE_DISABLE_USAGE_REPORTING", "true")
+            // Which APIs a project has enabled is asked of another service.
+            .env("CLOUDSDK_CORE_SHOULD_PROMPT_TO_ENABLE_API", "false")
             .env("CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK", "true")
             .env("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", "http://run.googleapis.com/")
             .env("http_proxy", &self.endpoint)
@@ -132,7 +134,7 @@ fn service_yaml(concurrency: u32) -> String {
 }
 
 #[test]
-fn gcloud_replaces_describes_updates_lists_and_deletes() {
+fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
     let Some(program) = found("gcloud") else {
         // No package manager has it: where it is not installed it is not required either.
         let _ = writeln!(std::io::stderr(), "skipped: gcloud is not installed");
@@ -161,6 +163,18 @@ fn gcloud_replaces_describes_updates_lists_and_deletes() {
     let missing = gcloud.command(&at(&["run", "services", "describe", "stall"])).output().unwrap();
     let (code, _, error) = told(&missing);
     assert!(code != Some(0) && error.contains("Cannot find service [stall]"), "{error}");
+    let program = env!("CARGO_BIN_EXE_tidegate");
+    let image = ["--image", "tidegate/command", "--command", program, "--args", "target-service,shop"];
+    let deploy = |more: &[&'static str]| gcloud.run(&[&at(&["run", "deploy", "stall"])[..], &image, more].concat());
+    deploy(&["--allow-unauthenticated", "--max-instances", "2"]);
+    deploy(&["--no-traffic", "--tag", "next", "--concurrency", "3"]);
+    gcloud.run(&at(&["run", "services", "update-traffic", "stall", "--to-tags", "next=20"]));
+    let split = gcloud.json(&at(&["run", "services", "describe", "stall"]));
+    let targets = split["status"]["traffic"].as_array().unwrap();
+    let percents: Vec<_> = targets.iter().filter_map(|target| target["percent"].as_u64()).collect();
+    assert_eq!(percents, [80, 20], "{split}");
+    assert!(targets.iter().any(|target| target["tag"] == "next" && target["url"].is_string()), "{split}");
+    gcloud.run(&at(&["run", "services", "delete", "stall"]));
     gcloud.run(&at(&["run", "services", "delete", "shop"]));
     assert_eq!(gcloud.json(&["run", "services", "list"]), serde_json::json!([]));
 }

@@ -73,7 +73,7 @@ async fn serve_connection(stream: TcpStream, router: Router, watcher: Watcher) {
         let _ = watcher.watch(builder.serve_connection(io, service)).await;
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MOST).max_buf_size(HEAD_BYTES_MOST);
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MOST).max_header_size(HEAD_BYTES_MOST);
         let _ = watcher.watch(builder.serve_connection(io, service)).await;
     }
 }

@@ -111,6 +111,13 @@ def read_revisions(endpoint, services, third):
     assert listed[0].max_instance_request_concurrency == 4
     busy = refused(exceptions.BadRequest, revisions.delete_revision, name=listed[1].name)
     assert "traffic" in str(busy)
+    whole = run_v2.Service(name=NAME, traffic=[run_v2.TrafficTarget(type_=LATEST, percent=100)])
+    services.update_service(
+        run_v2.UpdateServiceRequest(service=whole, update_mask=mask("traffic"))
+    ).result(timeout=60)
+    gone = revisions.delete_revision(name=listed[1].name).result(timeout=60)
+    assert gone.name == listed[1].name, gone
+    assert len(list(revisions.list_revisions(parent=NAME))) == 1
     refused(exceptions.NotFound, revisions.get_revision, name=f"{NAME}/revisions/none")
     assert [one.name for one in services.list_services(request={"parent": PARENT, "page_size": 1})] == [NAME]
 
@@ -198,8 +205,8 @@ def main(endpoint, program):
     third, before = change(services, made)
     use(third.uri, 20)
     use(before, 5)
-    read_revisions(endpoint, services, third)
     read_metrics(endpoint, third.latest_ready_revision.rsplit("/", 1)[1], 35)
+    read_revisions(endpoint, services, third)
     services.delete_service(name=NAME).result(timeout=60)
     refused(exceptions.NotFound, services.get_service, name=NAME)
     print("run_v2 over REST and monitoring_v3 over gRPC: as on Cloud Run")
