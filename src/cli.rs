@@ -4,18 +4,19 @@ mod connection;
 mod display;
 mod doctor;
 mod exports;
+mod limits;
 mod outside;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, Export, LimiterChoice, MergeOptions, PlatformOptions, RunOptions,
-    TuneOptions,
+    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
 use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
+use limits::LimitArgs;
 use outside::OutsideArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -31,7 +32,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, every promise kept; 1 tidegate or its environment failed; 2 wrong usage or \
-an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 130, 143 interrupted, \
+an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 129, 130, 143 interrupted, \
 what was measured is saved and what was changed is put back";
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +53,8 @@ enum Command {
         /// The study's folder
         dir: PathBuf,
     },
+    /// Print the built-in price file: its day, its sources, its regions. A copy of it, changed, is what --prices takes
+    Prices,
     /// Check scenario files, or print their JSON Schema
     #[command(subcommand)]
     Scenario(ScenarioCommand),
@@ -100,9 +103,8 @@ struct TuneArgs {
     /// Price file to use instead of the embedded one
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
-    /// How instances are limited on the local platform
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
-    limiter: String,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     cloud: CloudArgs,
     #[command(flatten)]
@@ -197,9 +199,8 @@ struct PlatformArgs {
     /// Port of the Admin and Monitoring APIs; 0 for any free one
     #[arg(long, default_value_t = 8900)]
     port: u16,
-    /// How instances are limited
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
-    limiter: String,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Divide the platform's windows, ticks and sampling periods by this, never service or start-up times
     #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
@@ -234,6 +235,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => block_on(commands::doctor(arguments.into())),
         Command::DoctorServer => commands::doctor_server(),
         Command::Report { dir } => commands::render(&dir),
+        Command::Prices => commands::prices(),
         Command::Scenario(ScenarioCommand::Check { files }) => commands::check(&files),
         Command::Scenario(ScenarioCommand::Schema) => commands::schema(),
         Command::Merge(arguments) => commands::merge(&arguments.into()),
@@ -285,7 +287,7 @@ impl From<TuneArgs> for TuneOptions {
             out: arguments.out,
             resume: arguments.resume,
             prices: arguments.prices,
-            limiter: arguments.limiter,
+            limits: arguments.limits.into(),
             cloud: target,
             connection: arguments.connection.into(),
             command: typed(),
@@ -318,11 +320,9 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce, outside } = arguments;
-        // The parser has accepted these names only.
-        let limiter = LimiterChoice::from_name(&limiter).unwrap_or_default();
-        let outside = outside.into();
-        Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce, outside }
+        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, logs, announce, outside } = arguments;
+        let (limits, outside) = (limits.into(), outside.into());
+        Self { port, limits, time_factor, host_cores_per_vcpu, logs, announce, outside }
     }
 }
 

@@ -7,7 +7,8 @@ use super::local::Ready;
 use super::platform_log::{LogFormat, OutsideOptions, journal};
 use crate::autoscaler::Policy;
 use crate::platform::{
-    Clock, Event, Fleet, FleetOptions, Journal, LimiterChoice, LimiterReport, Outside, ServeOptions, Severity, serve,
+    Clock, CpuIdle, Event, Fleet, FleetOptions, Journal, Leftovers, LimiterChoice, LimiterReport, Outside,
+    ServeOptions, Severity, serve,
 };
 use crate::trial::Limiter;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +23,7 @@ pub struct PlatformOptions {
     /// Port of the APIs; 0 for any free one.
     pub port: u16,
     /// How instances are limited.
-    pub limiter: LimiterChoice,
+    pub limits: LimitOptions,
     /// Divides platform times.
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
@@ -33,6 +34,15 @@ pub struct PlatformOptions {
     pub announce: bool,
     /// Where it listens, and what it logs.
     pub outside: OutsideOptions,
+}
+
+/// How instances of the local platform are limited.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitOptions {
+    /// By what.
+    pub limiter: LimiterChoice,
+    /// What CPU they have between requests under request-based billing.
+    pub cpu_idle: CpuIdle,
 }
 
 /// Serves the platform until Ctrl-C, SIGTERM or, when it was started by a study, the end of standard input. Leaves no
@@ -57,7 +67,8 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
             time_factor: options.time_factor,
             host_cores_per_vcpu: options.host_cores_per_vcpu,
             launcher: Some(launcher),
-            limiter: options.limiter,
+            limiter: options.limits.limiter,
+            cpu_idle: options.limits.cpu_idle,
             logs_dir: options.logs.clone(),
         },
     )
@@ -76,18 +87,14 @@ async fn serve_until_told(
 ) -> Result<(), CommandError> {
     let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
     let ready = Ready { endpoint: format!("http://{address}"), limiter: record_of(fleet.limiter_report()) };
-    if !address.ip().is_loopback() {
-        let warning = format!(
-            "{address} can be reached from other machines, and whoever reaches it can run programs on this one; \
-             without --listen only this machine can"
-        );
+    if let Some(warning) = exposure(address) {
         journal.tell(|| Event::new(Severity::Warning, warning));
     }
     if options.announce {
         let line = serde_json::to_string(&ready).expect("an address and a few texts are always JSON");
         super::print(&format!("{line}\n"))?;
     } else {
-        super::print(&format!("{}\n{}", ready.describe(), hint(&ready.endpoint)))?;
+        super::print(&format!("{}{}\n{}", cleared(fleet.leftovers()), ready.describe(), hint(&ready.endpoint)))?;
     }
     let told = {
         let (interrupt, announce) = (interrupt.clone(), options.announce);
@@ -119,6 +126,16 @@ async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, CommandError> {
     })
 }
 
+/// What whoever chose such an address should know.
+fn exposure(address: SocketAddr) -> Option<String> {
+    (!address.ip().is_loopback()).then(|| {
+        format!(
+            "{address} can be reached from other machines, and whoever reaches it can run programs on this one; \
+             without --listen only this machine can"
+        )
+    })
+}
+
 /// The limiter as a study records it.
 fn record_of(report: &LimiterReport) -> Limiter {
     Limiter {
@@ -127,6 +144,17 @@ fn record_of(report: &LimiterReport) -> Limiter {
         self_test_set_cores: report.measured_cores.map(|_| report.set_cores),
         self_test_measured_cores: report.measured_cores,
     }
+}
+
+/// What was found of platforms that were killed; nothing if there was nothing.
+fn cleared(Leftovers { processes, groups, folders }: Leftovers) -> String {
+    if processes + groups + folders == 0 {
+        return String::new();
+    }
+    format!(
+        "cleared up after a platform that was killed: {processes} processes ended, {groups} cgroups and {folders} folders \
+         removed\n"
+    )
 }
 
 fn hint(endpoint: &str) -> String {
@@ -141,4 +169,20 @@ async fn end_of_input() {
     let mut input = tokio::io::stdin();
     let mut bytes = [0; 64];
     while matches!(input.read(&mut bytes).await, Ok(read) if read > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_reach_is_warned_of() {
+        for loopback in ["127.0.0.1:8900", "127.0.0.2:1", "[::1]:8900"] {
+            assert_eq!(exposure(loopback.parse().unwrap()), None, "{loopback}");
+        }
+        for open in ["0.0.0.0:8900", "192.168.0.7:8900", "[::]:8900"] {
+            let warning = exposure(open.parse().unwrap()).unwrap();
+            assert!(warning.starts_with(open) && warning.contains("--listen"), "{warning}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::phases::Phases;
 use super::recorder::{Flight, JourneyEnd};
 use super::trace::Trace;
 use crate::scenario::{Occasion, Session, Turn};
+use crate::trial::StatusClass;
 use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -113,6 +114,8 @@ struct Passage {
     /// When the step that was sent last was due.
     last_due: Duration,
     last_done: Duration,
+    /// Class of the answer that came last; none before the first.
+    last_class: StatusClass,
     steps: usize,
     /// The step that has not been settled yet.
     next: usize,
@@ -134,6 +137,7 @@ impl Passage {
             began,
             last_due: began,
             last_done: began,
+            last_class: StatusClass::NoAnswer,
             steps: load.plan.scenario().journeys[journey].steps.len(),
             next: 0,
             under_way: false,
@@ -232,6 +236,7 @@ impl Passage {
     fn settle(&mut self, done: Instant, outcome: Outcome, failure: Option<&str>) {
         let Some(flight) = self.flight.take() else { return };
         self.last_done = self.load.since_start(done);
+        self.last_class = StatusClass::of(outcome.status());
         self.next += 1;
         self.failed |= failure.is_some();
         let done = self.last_done;
@@ -252,9 +257,9 @@ impl Drop for Passage {
             self.settle(Instant::now(), Outcome::TimedOut, Some("no whole answer before the end of the run"));
         }
         let end = if self.failed {
-            JourneyEnd::Failed
+            JourneyEnd::Failed(self.last_done, self.last_class)
         } else if self.next == self.steps {
-            JourneyEnd::Completed(self.last_done)
+            JourneyEnd::Completed(self.last_done, self.last_class)
         } else {
             JourneyEnd::Dropped
         };

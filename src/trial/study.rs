@@ -6,13 +6,30 @@ use crate::scenario::{Candidate, Scenario};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Version of the saved form; a reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the saved form; a reader refuses any other. Version 2 has the classes, phases and exemplars of steps, the classes of
+/// journeys, and scenarios with scripted journeys.
+pub const SCHEMA_VERSION: u32 = 2;
 /// What stands in a saved study for a value that may be a secret.
 const NOT_SAVED: &str = "(not saved)";
 /// The knobs of the bundled shop: what they are set to is part of the question and never a secret.
-const SAVED_VARIABLES: [&str; 6] =
-    ["CPU_WORK_US", "DATABASE_POOL_SIZE", "EXECUTOR_THREADS", "LOG_REQUESTS", "STARTUP_DELAY_MS", "WAIT_MS"];
+const SAVED_VARIABLES: [&str; 16] = [
+    "BACKGROUND_WORK_MS",
+    "CPU_WORK_US",
+    "CRASH_AFTER_REQUESTS",
+    "CRASH_PROBABILITY",
+    "CRASH_SEED",
+    "DATABASE_POOL_SIZE",
+    "EXECUTOR_THREADS",
+    "FIRST_REQUEST_WORK_MS",
+    "LOG_REQUESTS",
+    "MEMORY_PER_REQUEST_KIB",
+    "MUTEX_HOLD_MS",
+    "STARTUP_DELAY_MS",
+    "STOCK_UPDATES",
+    "TEMP_FILE_KIB",
+    "WAIT_MS",
+    "WORKERS",
+];
 
 /// A study: what was asked, where, and all that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

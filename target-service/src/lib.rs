@@ -4,6 +4,7 @@
 //! stdout, and SIGTERM to stop. README.md lists the settings and the routes.
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod afterwards;
 mod cart;
 mod checkout;
 mod cli;
@@ -11,9 +12,12 @@ mod cors;
 mod csrf;
 mod drf;
 mod health;
+mod knobs;
+mod load;
 mod log;
 mod products;
 mod route;
+mod secret;
 mod serve;
 mod settings;
 mod shop;
@@ -33,4 +37,12 @@ use std::process::ExitCode;
 /// The code is 0 after a clean end, 1 when the service or its surroundings failed, 2 for wrong usage or settings.
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     cli::run(args)
+}
+
+/// Why the service would not start with this variable in its environment, what is wrong first and the mend after it; nothing
+/// when it would.
+#[must_use]
+pub fn refused_setting(name: &str, value: &str) -> Option<String> {
+    let lookup = |asked: &str| (asked == name).then(|| OsString::from(value));
+    settings::Settings::read(lookup).err().map(|error| error.to_string())
 }

@@ -173,7 +173,8 @@ def read_metrics(endpoint, revision, times):
     headers = series("container/instance_count", view="HEADERS")
     assert {one.metric.labels["state"] for one in headers} == {"active", "idle"}, headers
     assert all(not one.points for one in headers)
-    refused(exceptions.InvalidArgument, series, metric="request_latencies", aggregation=mean())
+    unfit = refused(exceptions.InvalidArgument, series, metric="request_latencies", aggregation=mean())
+    assert unfit.details[0].field_violations[0].field == "aggregation.perSeriesAligner", unfit.details
     refused(exceptions.NotFound, series, metric="nothing")
     descriptors = list(metrics.list_metric_descriptors(request={"name": name, "page_size": 4}))
     kinds = {one.type: one for one in descriptors}

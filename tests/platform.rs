@@ -1,4 +1,4 @@
-//! The platform under Google's own clients, as programs of their own: Python's `google-cloud-run` over REST and
+//! The platform as a program of its own: what it logs, and how it does under Google's own clients, programs too: Python's `google-cloud-run` over REST and
 //! `google-cloud-monitoring` over gRPC, and `gcloud run`. Each is skipped where it is not installed; the first is not if
 //! the environment says that everything real must be here. Nothing leaves the machine: there are no credentials, and every
 //! call goes to the loopback address.
@@ -9,7 +9,8 @@ mod tidegate;
 
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use tidegate::{repository, told};
@@ -24,11 +25,13 @@ struct Platform {
 }
 
 impl Platform {
-    fn start(dir: &Path) -> Self {
+    fn start(dir: &Path, more: &[&str], log: Stdio) -> Self {
         let mut child = tidegate::tidegate(dir)
             .args(["platform", "--announce", "--port", "0", "--limiter", "none", "--time-factor", "60"])
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -59,6 +62,28 @@ fn succeeded(output: &Output) -> String {
 }
 
 #[test]
+fn it_listens_where_it_is_told_to_and_logs_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["--listen", "127.0.0.2", "--log-format", "json"];
+    let mut platform = Platform::start(dir.path(), &arguments, Stdio::piped());
+    let address = platform.endpoint.strip_prefix("http://").unwrap().to_owned();
+    assert!(address.starts_with("127.0.0.2:"), "{address}");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(status["services"], serde_json::json!([]), "{answer}");
+    let log = platform.child.stderr.take().unwrap();
+    drop(platform);
+    let lines: Vec<String> = BufReader::new(log).lines().map(Result::unwrap).collect();
+    let entries: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages: Vec<_> = entries.iter().map(|entry| entry["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, [&format!("the platform serves at http://{address}"), "the platform stops its instances"]);
+    assert!(entries.iter().all(|entry| entry["severity"] == "INFO" && entry["time"].is_string()), "{lines:?}");
+}
+
+#[test]
 fn pythons_clients_deploy_change_and_measure() {
     let python = std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into());
     let imports = "import google.cloud.run_v2, google.cloud.monitoring_v3";
@@ -67,7 +92,7 @@ fn pythons_clients_deploy_change_and_measure() {
         return skip(&format!("a Python ({PYTHON}) with the packages of tests/conformance/requirements.txt"));
     }
     let dir = tempfile::tempdir().unwrap();
-    let platform = Platform::start(dir.path());
+    let platform = Platform::start(dir.path(), &[], Stdio::inherit());
     let output = Command::new(&python)
         .arg(repository("tests/conformance/clients.py"))
         .args([&platform.endpoint, env!("CARGO_BIN_EXE_tidegate")])
@@ -141,7 +166,7 @@ fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let platform = Platform::start(dir.path());
+    let platform = Platform::start(dir.path(), &[], Stdio::inherit());
     let gcloud = Gcloud { program, dir: dir.path().to_owned(), endpoint: platform.endpoint.clone() };
     let region = ["--region", "europe-west1"];
     let at = |arguments: &[&'static str]| [arguments, &region].concat();
