@@ -9,9 +9,11 @@ use super::page::Overview;
 use super::spec::Operate;
 use super::status::{Code, Status};
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use std::future::Future;
 use std::io;
@@ -94,6 +96,7 @@ pub(super) fn router<O: Operate>(operate: &Arc<O>, admin: &Arc<Admin<O>>, monito
         .merge(Arc::clone(monitoring).router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(refuse_pages))
 }
 
 /// Samples for ever. A service that is not in the books has nothing to be charged to and is left out.
@@ -106,6 +109,18 @@ async fn sample<O: Operate>(operate: &O, admin: &Admin<O>, monitoring: &Monitori
         let samples = operate.sample().await;
         let placed = samples.into_iter().filter_map(|sample| Some((admin.place_of(&sample.service)?, sample)));
         monitoring.record(placed.collect());
+    }
+}
+
+/// A page that a browser on this machine has open could call the platform too, and whoever calls it runs programs. Google's
+/// clients are no pages: they send no `Origin`.
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    match request.headers().get(ORIGIN) {
+        Some(origin) if !request.method().is_safe() => {
+            let message = format!("{origin:?} is a web page, and the local platform takes changes from programs only");
+            Status::new(Code::PermissionDenied, message).into_response()
+        }
+        _ => next.run(request).await,
     }
 }
 

@@ -170,6 +170,11 @@ def read_metrics(endpoint, revision, times):
     distribution = latencies[0].points[0].value.distribution_value
     assert distribution.count > 0 and sum(distribution.bucket_counts) == distribution.count, distribution
     assert distribution.bucket_options.exponential_buckets.growth_factor > 1
+    for metric in ("container/cpu/allocation_time", "container/memory/allocation_time"):
+        assert series(metric, total_of()), metric
+    assert series("request_latency/e2e_latencies", total)
+    assert {one.metric.labels["driver"] for one in series("scaling/recommended_instances")} == {"cpu", "concurrency"}
+    assert {one.metric.labels["container_name"] for one in series("container/containers")} == {"shop-1"}
     headers = series("container/instance_count", view="HEADERS")
     assert {one.metric.labels["state"] for one in headers} == {"active", "idle"}, headers
     assert all(not one.points for one in headers)
