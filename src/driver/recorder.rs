@@ -240,8 +240,7 @@ impl Recorder {
         }
         let Some(stage) = self.shape.measured_stage(flight.due) else { return };
         self.details[flight.step].settle(class, response_time, service_time, failed);
-        let Recording { steps, stages, .. } = &mut self.recording;
-        for times in [&mut steps[flight.step].times, &mut stages[stage].times] {
+        for times in places(&mut self.recording, flight.step, stage) {
             times.response_time.record(response_time);
             times.service_time.record(service_time);
             times.failed += u64::from(failed);
@@ -348,6 +347,9 @@ impl Recorder {
     /// Gives the recording out; what is told afterwards is lost.
     pub fn conclude(&mut self, interrupted: bool) -> Recording {
         let mut recording = std::mem::take(&mut self.recording);
+        if let [only] = recording.stages.as_mut_slice() {
+            recording.steps.iter().for_each(|step| only.times.merge(&step.times));
+        }
         for stage in &recording.stages {
             recording.overall.merge(&stage.times);
         }
@@ -400,10 +402,17 @@ impl Recorder {
     /// Where a request of `step` that was due at `due` is measured: with its step and its stage, or nowhere.
     fn measured(&mut self, step: usize, due: Duration) -> impl Iterator<Item = &mut Times> {
         let stage = self.shape.measured_stage(due);
-        let Recording { steps, stages, .. } = &mut self.recording;
-        let places = stage.map(|stage| [&mut steps[step].times, &mut stages[stage].times]);
-        places.into_iter().flatten()
+        stage.map(|stage| places(&mut self.recording, step, stage)).into_iter().flatten()
     }
+}
+
+/// Where a measured request of `step` is entered: with its step, and with its `stage` unless that is the only one, which in
+/// the end holds what its steps hold.
+fn places(recording: &mut Recording, step: usize, stage: usize) -> impl Iterator<Item = &mut Times> {
+    let Recording { steps, stages, .. } = recording;
+    let several = stages.len() > 1;
+    let stage = stages.get_mut(stage).filter(|_| several).map(|stage| &mut stage.times);
+    std::iter::once(&mut steps[step].times).chain(stage)
 }
 
 #[cfg(test)]
