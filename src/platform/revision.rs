@@ -2,8 +2,10 @@
 //! the slots its requests hold.
 
 use super::ending::Ending;
+use super::glance::RevisionGlance;
 use super::host::{Host, StartError};
 use super::instance::{Gauge, Instance};
+use super::journal::{Event, Severity};
 use super::sample::RevisionSample;
 use super::spec::RevisionSpec;
 use super::state::State;
@@ -171,9 +173,28 @@ impl Revision {
                 sample.memory_utilizations.record(used as f64 / memory);
             }
         }
+        sample.cpu_allocation_vcpu_s = sample.billable_instance_time_s * self.spec.vcpu.0;
+        sample.memory_allocation_gib_s = sample.billable_instance_time_s * self.spec.memory.0;
         sample.service.clone_from(&self.spec.service);
         sample.revision.clone_from(&self.spec.revision);
         Some(sample)
+    }
+
+    /// What its instances are doing; `None` if it has none and nobody waits for one.
+    pub(super) fn glance(&self) -> Option<RevisionGlance> {
+        let glance = lock(&self.state).glance(self.now());
+        if glance.instances.is_empty() && glance.pending == 0 {
+            return None;
+        }
+        Some(RevisionGlance { service: self.spec.service.clone(), revision: self.spec.revision.clone(), ..glance })
+    }
+
+    /// Tells the journal of one of its instances.
+    fn tell(&self, id: InstanceId, severity: Severity, message: impl Into<String>) {
+        self.host.journal.tell(|| {
+            let event = Event::new(severity, message);
+            event.of_service(&self.spec.service).of_revision(&self.spec.revision).of_instance(id)
+        });
     }
 
     fn now(&self) -> Micros {
@@ -213,6 +234,7 @@ impl Revision {
                 lock(&self.gauges).insert(id, Arc::clone(&process.gauge));
                 let instance = Arc::clone(&process.instance);
                 self.change(|state, now, actions| state.ready(now, id, instance, actions));
+                self.tell(id, Severity::Info, "the instance listens");
                 self.tell_first(Ok(()));
                 let attend = |begins| self.change(|state, now, _| state.attend(now, id, begins));
                 let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), attend).await;
@@ -222,11 +244,14 @@ impl Revision {
                 }
                 lock(&self.gauges).remove(&id);
                 self.host.bury(process).await;
+                let severity = if ending == Ending::Stopped { Severity::Info } else { Severity::Error };
+                self.tell(id, severity, format!("the instance has ended: {ending}"));
             }
             Err(StartError::Stopped) => self.count(Ending::Stopped),
             Err(StartError::Failed(cause)) => {
                 self.count(Ending::NeverReady);
                 self.host.report(&self.spec, id, &cause);
+                self.tell(id, Severity::Error, format!("the instance did not become ready: {cause}"));
                 self.tell_first(Err(cause));
             }
         }
