@@ -161,21 +161,6 @@ impl<T: World> State<T> {
         self.admit_pending(now, actions);
     }
 
-    /// A liveness probe of an instance begins or ends: while it lasts the instance has its CPU, and is billed.
-    pub(super) fn attend(&mut self, now: Micros, id: InstanceId, begins: bool) {
-        self.advance(now);
-        match self.roster.find(id) {
-            Some(member) if begins => member.meter.begin(now),
-            Some(member) => member.meter.end(now),
-            None => {}
-        }
-    }
-
-    /// Whether any route leads here.
-    pub(super) fn is_routed(&self) -> bool {
-        self.routed
-    }
-
     /// An instance's process has ended, for whatever reason.
     pub(super) fn gone(&mut self, now: Micros, id: InstanceId, actions: &mut Vec<Action<T>>) {
         self.advance(now);
@@ -296,11 +281,6 @@ impl<T: World> State<T> {
         self.roster.members.is_empty()
     }
 
-    /// Whether nothing happens to it until it is routed or an instance is started.
-    pub(super) fn is_dormant(&self) -> bool {
-        self.roster.members.is_empty() && self.queue.is_empty() && !self.routed
-    }
-
     fn tick(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
         let decision = self.autoscaler.tick(now, &self.snapshot(now));
         self.recommended = Some(Recommended { by_cpu: decision.by_cpu, by_concurrency: decision.by_concurrency });
@@ -400,5 +380,6 @@ impl<T: World> State<T> {
 }
 
 mod glance;
+mod standing;
 #[cfg(test)]
 mod tests;
