@@ -24,6 +24,7 @@ mod shop;
 mod site_config;
 mod store;
 mod testimonials;
+mod traces;
 mod validate;
 mod wire;
 mod work;
