@@ -3,6 +3,8 @@
 
 mod api;
 mod checkout;
+mod container;
+mod deploy;
 mod knobs;
 mod lifecycle;
 mod page;
