@@ -7,6 +7,7 @@ use super::exit::ExitStatus;
 use super::folder;
 use super::host;
 use super::interrupt::Interrupt;
+use super::platform::LimitOptions;
 use super::progress::Progress;
 use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
@@ -35,8 +36,8 @@ pub struct TuneOptions {
     pub resume: bool,
     /// Price file instead of the embedded one.
     pub prices: Option<PathBuf>,
-    /// `auto`, `cgroup2`, `cgroup1` or `none`.
-    pub limiter: String,
+    /// How instances of the local platform are limited.
+    pub limits: LimitOptions,
     /// A service on Cloud Run instead of the local platform.
     pub cloud: Option<CloudTarget>,
     /// How candidates are reached.
@@ -89,7 +90,7 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let mut tuning =
         Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
     let ran = match &options.cloud {
-        None => tuning.locally(&options.limiter).await,
+        None => tuning.locally(options.limits).await,
         Some(target) => tuning.in_cloud(target).await,
     };
     progress.clear();
@@ -161,6 +162,9 @@ fn new_study(
 ) -> Result<Study, CommandError> {
     let tune = scenario.tune.clone().ok_or_else(|| missing(&options.scenario, "tune"))?;
     let book = options.prices.as_deref().map_or_else(|| Ok(PriceBook::embedded()), PriceBook::load)?;
+    if options.cloud.is_none() {
+        super::service::check(&options.scenario, service, &book)?;
+    }
     let region = options.cloud.as_ref().map_or(&service.region, |target| &target.region);
     let place = match &options.cloud {
         Some(target) => Place::CloudRun {

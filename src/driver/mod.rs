@@ -7,6 +7,7 @@
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
 mod abort;
+mod alarm;
 mod authorization;
 mod closed;
 mod connection;
@@ -14,10 +15,12 @@ mod detail;
 #[cfg(any(test, fuzzing))]
 mod differential;
 mod drive;
+mod durations;
 mod exchange;
 mod headers;
 mod health;
 mod host;
+mod http1;
 mod http2;
 mod journey;
 mod limits;
@@ -41,6 +44,7 @@ mod target_options;
 mod timer;
 mod tls;
 mod trace;
+mod user_token;
 mod window;
 mod wire;
 
