@@ -24,6 +24,7 @@ mod shop;
 mod site_config;
 mod store;
 mod testimonials;
+mod traces;
 mod validate;
 mod wire;
 mod work;
@@ -43,6 +44,26 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// when it would.
 #[must_use]
 pub fn refused_setting(name: &str, value: &str) -> Option<String> {
-    let lookup = |asked: &str| (asked == name).then(|| OsString::from(value));
+    // A password is of use to a server only; alone it would be refused beside the default file.
+    let is_password = name.starts_with("DATABASE_PASSWORD");
+    let lookup = |asked: &str| match asked {
+        _ if asked == name => Some(OsString::from(value)),
+        "DATABASE_URL" if is_password => Some(OsString::from("postgres://localhost/shop")),
+        _ => None,
+    };
     settings::Settings::read(lookup).err().map(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused_setting;
+
+    #[test]
+    fn a_setting_is_judged_by_itself() {
+        assert_eq!(refused_setting("DATABASE_PASSWORD", "hunter2"), None);
+        assert_eq!(refused_setting("STOCK_UPDATES", "racy"), None);
+        assert_eq!(refused_setting("SOMETHING_ELSE", "x"), None);
+        assert!(refused_setting("WORKERS", "many").is_some_and(|refusal| refusal.starts_with("WORKERS")));
+        assert!(refused_setting("DATABASE_URL", "mysql://x:hunter2@db").is_some_and(|text| !text.contains("hunter2")));
+    }
 }

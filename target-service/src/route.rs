@@ -43,6 +43,25 @@ impl Route {
         }
     }
 
+    /// The path with names in the place of keys.
+    pub(crate) fn template(&self) -> &'static str {
+        match self {
+            Self::Home => "/",
+            Self::ApiRoot => "/api/",
+            Self::Products => "/api/products/",
+            Self::Product(_) => "/api/products/{id}/",
+            Self::Purchase(_) => "/api/products/{id}/purchase/",
+            Self::ActiveProduct => "/api/active/product/",
+            Self::Testimonials => "/api/testimonials/",
+            Self::Testimonial(_) => "/api/testimonials/{id}/",
+            Self::SiteConfigs => "/api/site_config/",
+            Self::SiteConfig(_) => "/api/site_config/{id}/",
+            Self::ActiveSiteConfig => "/api/active/site_config/",
+            Self::CsrfToken => "/api/csrf_token",
+            Self::Checkout => "/api/checkout",
+        }
+    }
+
     /// Whether the path names no route but would with a slash behind it.
     pub(crate) fn lacks_slash(path: &str) -> bool {
         !path.ends_with('/') && Self::of(path).is_none() && Self::of(&format!("{path}/")).is_some()
@@ -57,6 +76,15 @@ fn key_of(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_names_its_own_route() {
+        for path in ["/", "/api/", "/api/products/7/purchase/", "/api/site_config/7/", "/api/checkout"] {
+            let route = Route::of(path).unwrap();
+            let again = Route::of(&route.template().replace("{id}", "7"));
+            assert_eq!(again, Some(route), "{path}");
+        }
+    }
 
     #[test]
     fn slashes_decide() {

@@ -22,9 +22,15 @@ use crate::log::{Log, ProcessLine, Severity};
 use crate::settings::Settings;
 use crate::shop::{self, Shop, Totals, millis, stamp};
 use crate::store::{Store, StoreError};
+use crate::traces::Traces;
 
 /// How long requests in flight may take after the signal. The platform kills after ten seconds.
 const DRAIN: Duration = Duration::from_millis(9_500);
+
+/// When the process must have ended after the signal, with some time to spare.
+const KILL: Duration = Duration::from_millis(9_800);
+/// How long the last spans may take to send.
+const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// Why the service did not serve.
 #[derive(Debug, Error)]
@@ -33,6 +39,8 @@ pub(crate) enum ServeError {
     Store(#[from] StoreError),
     #[error("failed to listen on {address}: {source}; choose another PORT or HOST")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("failed to prepare the sending of traces: {0}; unset OTEL_EXPORTER_OTLP_ENDPOINT to do without")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("failed to start: {0}")]
     Start(#[from] std::io::Error),
 }
@@ -45,7 +53,8 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         () = sleep(settings.startup_delay) => {}
         () = ending.wait() => return Ok(()),
     }
-    let store = Store::open(&settings.database, settings.sales).await?;
+    let traces = settings.collector.as_ref().map(Traces::start).transpose()?;
+    let store = Store::open(&settings.database, settings.sales, traces.clone()).await?;
     let address = SocketAddr::new(settings.host, settings.port);
     let listen = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -53,7 +62,15 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
     let rng = Mutex::new(StdRng::from_os_rng());
     let revision = settings.revision.clone();
     let load = Load::new(settings.knobs);
-    let shop = Arc::new(Shop { settings, store, load, log: log.clone(), rng, totals: Totals::default() });
+    let shop = Arc::new(Shop {
+        settings,
+        store,
+        load,
+        traces: traces.clone(),
+        log: log.clone(),
+        rng,
+        totals: Totals::default(),
+    });
     log.write(&ProcessLine {
         severity: Severity::Info,
         message: "ready",
@@ -64,7 +81,15 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
             "revision": revision,
         }),
     });
-    let drained = serve(listener, Arc::clone(&shop), ending).await;
+    let (drained, draining) = serve(listener, Arc::clone(&shop), ending).await;
+    let spans_lost = match traces {
+        // The sending blocks. Its time is what the platform still gives, and not for ever.
+        Some(traces) => {
+            let time = KILL.saturating_sub(draining).min(FLUSH_MAX);
+            tokio::task::spawn_blocking(move || traces.finish(time)).await.unwrap_or_default()
+        }
+        None => 0,
+    };
     log.write(&ProcessLine {
         severity: if drained { Severity::Info } else { Severity::Warning },
         message: if drained { "stopped" } else { "stopped with requests in flight" },
@@ -73,6 +98,7 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
             "requests": shop.totals.requests.load(Ordering::Relaxed),
             "lock_wait_ms": millis(shop.totals.lock_wait.total()),
             "connection_limit": shop.totals.connection_limit.load(Ordering::Relaxed),
+            "spans_lost": spans_lost,
             "log_lines_dropped": log.dropped(),
             "uptime_ms": millis(started.elapsed()),
         }),
@@ -84,8 +110,8 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
     Ok(())
 }
 
-/// Whether everything in flight was answered in time.
-async fn serve(listener: TcpListener, shop: Arc<Shop>, mut ending: Ending) -> bool {
+/// Whether everything in flight was answered in time, and how long that took after the signal.
+async fn serve(listener: TcpListener, shop: Arc<Shop>, mut ending: Ending) -> (bool, Duration) {
     // Small answers must not wait for an acknowledgement of the one before.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
@@ -98,11 +124,13 @@ async fn serve(listener: TcpListener, shop: Arc<Shop>, mut ending: Ending) -> bo
     let mut server = tokio::spawn(async move { server.await });
     tokio::select! {
         // Serving ends only after the signal.
-        _ = &mut server => return true,
+        _ = &mut server => return (true, Duration::ZERO),
         () = ending.wait() => {}
     }
+    let signalled = Instant::now();
     stopping.notify_one();
-    timeout(DRAIN, server).await.is_ok()
+    let drained = timeout(DRAIN, server).await.is_ok();
+    (drained, signalled.elapsed())
 }
 
 /// The signals that end the process.

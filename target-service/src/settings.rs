@@ -2,13 +2,16 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 
 use crate::knobs::{Crash, Knobs};
 use crate::secret::{self, SecretError};
 use crate::store::{Database, DatabaseUrlError, Sales};
+use crate::traces::Collector;
 
 /// The part of `--help` that lists the environment.
 pub(crate) const HELP: &str = "\
@@ -35,8 +38,13 @@ Environment:
   LOG_REQUESTS        one log line per request: true or false [true]
   K_REVISION          revision named in the first log line; a platform sets it [none]
   GOOGLE_CLOUD_PROJECT  project in the trace field of the log lines [none: the bare trace id]
+  K_SERVICE           service named in traces, unless OTEL_SERVICE_NAME is set [target-service]
+  OTEL_EXPORTER_OTLP_ENDPOINT  collector that traces are sent to, such as http://localhost:4318 [none: no traces]
+  OTEL_EXPORTER_OTLP_HEADERS   headers of each sending, such as authorization=x,tenant=y [none]
+  OTEL_TRACES_SAMPLER  what is sampled, as OpenTelemetry defines it [parentbased_always_on]
 
-DATABASE_URL and DATABASE_PASSWORD can come from a file: set DATABASE_URL_FILE or DATABASE_PASSWORD_FILE to its path.
+DATABASE_URL, DATABASE_PASSWORD and OTEL_EXPORTER_OTLP_HEADERS can come from a file: set the name with _FILE behind it,
+such as DATABASE_URL_FILE, to the file's path.
 
 Exit codes: 0 ended cleanly, 1 the service or its surroundings failed, 2 wrong usage or settings";
 
@@ -48,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) database: Database,
     pub(crate) sales: Sales,
     pub(crate) knobs: Knobs,
+    pub(crate) collector: Option<Collector>,
     pub(crate) executor_threads: usize,
     pub(crate) startup_delay: Duration,
     pub(crate) log_requests: bool,
@@ -63,6 +72,12 @@ pub(crate) enum SettingsError {
     Invalid { name: &'static str, value: String, expected: String },
     #[error("DATABASE_URL cannot be used: {0}")]
     Database(#[from] DatabaseUrlError),
+    #[error(
+        "OTEL_EXPORTER_OTLP_ENDPOINT is no address such as http://localhost:4318; traces go to a collector beside the service, without TLS or a password"
+    )]
+    Collector,
+    #[error("OTEL_EXPORTER_OTLP_HEADERS holds something that is no header; write name=value,name=value")]
+    Headers,
     #[error(transparent)]
     Secret(#[from] SecretError),
 }
@@ -96,6 +111,7 @@ impl Settings {
             database: Database::parse(&url, password.as_deref(), connections)?,
             sales,
             knobs: knobs(&lookup)?,
+            collector: collector(&lookup)?,
             executor_threads: usize::try_from(integer("EXECUTOR_THREADS", 1, (1, 256))?)
                 .expect("the range ends at 256"),
             startup_delay: Duration::from_millis(integer("STARTUP_DELAY_MS", 0, (0, 600_000))?),
@@ -104,6 +120,34 @@ impl Settings {
             revision: text("K_REVISION")?,
         })
     }
+}
+
+/// Where traces go, from OpenTelemetry's own variables.
+fn collector(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Option<Collector>, SettingsError> {
+    const NAME: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let text = |name| text(lookup, name);
+    let Some(endpoint) = text(NAME)? else { return Ok(None) };
+    let address = endpoint.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http"));
+    let Some(authority) =
+        address.as_ref().and_then(Uri::authority).filter(|authority| !authority.as_str().contains('@'))
+    else {
+        // It may hold a password, so it is not shown.
+        return Err(SettingsError::Collector);
+    };
+    let path = address.as_ref().map_or("", Uri::path).trim_end_matches('/');
+    let headers = secret::read(lookup, "OTEL_EXPORTER_OTLP_HEADERS")?.unwrap_or_default();
+    let headers = headers.split(',').map(str::trim).filter(|header| !header.is_empty()).map(|header| {
+        let (name, value) = header.split_once('=').ok_or(SettingsError::Headers)?;
+        let is_good = HeaderName::from_str(name.trim()).is_ok() && HeaderValue::from_str(value.trim()).is_ok();
+        if is_good { Ok((name.trim().to_owned(), value.trim().to_owned())) } else { Err(SettingsError::Headers) }
+    });
+    let service = text("OTEL_SERVICE_NAME")?.or(text("K_SERVICE")?);
+    Ok(Some(Collector {
+        endpoint: format!("http://{authority}{path}/v1/traces"),
+        headers: headers.collect::<Result<_, _>>()?,
+        service: service.unwrap_or_else(|| "target-service".to_owned()),
+        revision: text("K_REVISION")?,
+    }))
 }
 
 fn knobs(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Knobs, SettingsError> {
@@ -201,6 +245,24 @@ mod tests {
         assert_eq!(settings.knobs.cpu_work, Duration::from_micros(1500));
         assert_eq!(settings.knobs.wait, Duration::from_millis(90));
         assert_eq!(settings.startup_delay, Duration::from_millis(300));
+    }
+
+    #[test]
+    fn traces_go_to_the_collector_if_there_is_one() {
+        let collector = |pairs: &[(&str, &str)]| read(pairs).map(|settings| settings.collector);
+        assert!(collector(&[]).unwrap().is_none());
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318/");
+        let found = collector(&[endpoint, ("OTEL_EXPORTER_OTLP_HEADERS", "a=b, c=d=e"), ("K_SERVICE", "shop")]);
+        let found = found.unwrap().unwrap();
+        assert_eq!(found.endpoint, "http://localhost:4318/v1/traces");
+        assert_eq!(found.headers, [("a", "b"), ("c", "d=e")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(found.service, "shop");
+        for wrong in ["localhost:4318", "https://collector", "http://user:hunter2@collector", "hunter2"] {
+            let error = collector(&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]).unwrap_err().to_string();
+            assert!(error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT") && !error.contains("hunter2"), "{error}");
+        }
+        let error = collector(&[endpoint, ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2")]).unwrap_err().to_string();
+        assert!(error.starts_with("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, Version};
 use axum::response::Response;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt;
 use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -21,7 +23,8 @@ use crate::log::{FaultLine, HttpRequest, Log, RequestLine, Severity};
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::store::{LockWait, Store, StoreError};
-use crate::{afterwards, checkout, cors, csrf, drf, health, products, site_config, testimonials, wire};
+use crate::traces::Traces;
+use crate::{afterwards, checkout, cors, csrf, drf, health, products, site_config, testimonials, traces, wire};
 
 /// The largest body that is read, in bytes.
 const BODY_MAX: usize = 2_621_440;
@@ -34,6 +37,7 @@ pub(crate) struct Shop {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) load: Load,
+    pub(crate) traces: Option<Traces>,
     pub(crate) log: Log,
     /// Draws the secrets and masks of [`crate::csrf`].
     pub(crate) rng: Mutex<StdRng>,
@@ -96,7 +100,10 @@ pub(crate) async fn serve(
     let response = match axum::body::to_bytes(body, BODY_MAX).await {
         Ok(body) => {
             let call = Call { shop: Arc::clone(&shop), request, body, waits: entry.waits.clone() };
-            answer(&call).await
+            match &entry.span {
+                Some(span) => answer(&call).with_context(span.clone()).await,
+                None => answer(&call).await,
+            }
         }
         Err(_) => wire::page(StatusCode::BAD_REQUEST, "Bad Request (400)", "The body is too large or broke off."),
     };
@@ -185,10 +192,9 @@ async fn route(call: &Call) -> Result<Response, StoreError> {
     }
 }
 
+/// The page on which a person does what a scenario does. It asks for nothing but this shop's own routes.
 fn home() -> Response {
-    let body = "<!doctype html>\n<html lang=\"en\">\n<head><title>✨🥑✨</title></head>\n<body>\n<h1>✨🥑✨</h1>\n\
-                <a href=\"/api\">/api</a>\n<a href=\"/admin\">/admin</a>\n</body>\n</html>\n";
-    wire::html(StatusCode::OK, body.to_owned())
+    wire::html(StatusCode::OK, include_str!("page.html"))
 }
 
 fn api_root(call: &Call) -> Response {
@@ -212,6 +218,7 @@ struct Entry {
     remote_ip: String,
     request_size: Option<String>,
     trace: Option<(String, Option<String>)>,
+    span: Option<Context>,
     version: Version,
     start_time: Timestamp,
     start: Instant,
@@ -223,6 +230,9 @@ impl Entry {
     fn new(shop: &Arc<Shop>, request: &Parts, peer: SocketAddr) -> Self {
         let headers = &request.headers;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let traces = shop.traces.as_ref().filter(|_| !health::is_check(request.uri.path()));
+        let span = traces.map(|traces| traces.request(request, scheme(headers)));
+        let trace = span.as_ref().and_then(traces::ids);
         let path = request.uri.path_and_query().map_or("/", |path| path.as_str());
         Self {
             shop: Arc::clone(shop),
@@ -233,7 +243,8 @@ impl Entry {
                 .and_then(|chain| chain.split(',').next())
                 .map_or_else(|| peer.ip().to_string(), |first| first.trim().to_owned()),
             request_size: text(CONTENT_LENGTH.as_str()).map(str::to_owned),
-            trace: trace(text("traceparent"), text("x-cloud-trace-context")),
+            trace: trace.or_else(|| self::trace(text("traceparent"), text("x-cloud-trace-context"))),
+            span,
             version: request.version,
             start_time: Timestamp::now(),
             start: Instant::now(),
@@ -249,6 +260,9 @@ impl Entry {
     }
 
     fn write(&self, status: u16, response_size: Option<String>) {
+        if let Some(span) = &self.span {
+            traces::end_request(span, status);
+        }
         let totals = &self.shop.totals;
         totals.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let lock_wait = self.waits.total();

@@ -51,8 +51,8 @@ pub(crate) fn page(status: StatusCode, title: &str, text: &str) -> Response {
     html(status, body)
 }
 
-pub(crate) fn html(status: StatusCode, body: String) -> Response {
-    new(status, Body::from(body), HTML, VARY_ORIGIN)
+pub(crate) fn html(status: StatusCode, body: impl Into<Body>) -> Response {
+    new(status, body.into(), HTML, VARY_ORIGIN)
 }
 
 pub(crate) fn not_found_page() -> Response {

@@ -28,6 +28,7 @@ pub(crate) use record::{Product, Record, SiteConfig, Table, Testimonial, cents_t
 pub(crate) use sale::Line;
 pub(crate) use waits::LockWait;
 
+use crate::traces::{self, Traces};
 use pool::{Pool, Row};
 
 /// How long a statement tries to get its lock before the request fails.
@@ -83,6 +84,7 @@ impl StoreError {
 pub(crate) struct Store {
     pool: Pool,
     sales: Sales,
+    traces: Option<Traces>,
 }
 
 impl Store {
@@ -94,8 +96,8 @@ impl Store {
 
     /// Opens the store, setting it up first when the database is empty. One connection is opened now, others as
     /// they are needed.
-    pub(crate) async fn open(database: &Database, sales: Sales) -> Result<Self, StoreError> {
-        let store = Self { pool: Pool::new(database), sales };
+    pub(crate) async fn open(database: &Database, sales: Sales, traces: Option<Traces>) -> Result<Self, StoreError> {
+        let store = Self { pool: Pool::new(database), sales, traces };
         let waits = LockWait::default();
         match store.rows(&waits, schema::IS_SET_UP, Vec::new()).await {
             Ok(rows) if !rows.is_empty() => Ok(store),
@@ -202,7 +204,16 @@ impl Store {
     /// `sql` comes from this module alone and holds no outside text: values travel as parameters.
     async fn rows(&self, waits: &LockWait, sql: impl Into<String>, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let (store, waits, sql) = (self.clone(), waits.clone(), sql.into());
-        tokio::spawn(async move { store.rows_when_unlocked(&waits, sql, values).await }).await?
+        // Before the task begins, which knows nothing of the request.
+        let span = self.traces.as_ref().map(|traces| traces.statement(self.pool.system(), &sql));
+        let task = async move {
+            let result = store.rows_when_unlocked(&waits, sql, values).await;
+            if let Some(span) = span {
+                traces::end_statement(&span, result.as_ref().err().map(ToString::to_string));
+            }
+            result
+        };
+        tokio::spawn(task).await?
     }
 
     async fn rows_when_unlocked(

@@ -64,6 +64,14 @@ impl Pool {
         }
     }
 
+    /// The kind of database, in OpenTelemetry's words.
+    pub(super) fn system(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        }
+    }
+
     /// Runs one statement and adds the time until it had a connection to `waits`.
     pub(super) async fn rows(&self, waits: &LockWait, sql: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
         match self {

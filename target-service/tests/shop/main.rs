@@ -3,8 +3,13 @@
 
 mod api;
 mod checkout;
+mod container;
+mod deploy;
 mod knobs;
 mod lifecycle;
+mod page;
 mod place;
+mod secrets;
 mod service;
 mod stock;
+mod traces;

@@ -23,11 +23,14 @@ pub(crate) struct Service {
 impl Service {
     /// Starts `target-service shop` on `folder/shop.db` with further settings.
     pub(crate) fn start(folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = command("shop", folder)
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary is built with the tests");
+        let mut command = command("shop", folder);
+        command.envs(settings.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// Starts a command that becomes a shop, and waits until it is ready.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary is built with the tests");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -60,16 +63,26 @@ impl Service {
 
     /// CPU time the process has used, in clock ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process runs");
+        let stat = self.proc("stat");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields after the name").split_whitespace().collect();
         [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
     }
 
-    /// A line of the process's status that is in KiB.
-    pub(crate) fn status(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+    /// A file of the process's folder under `/proc`.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the process runs")
+    }
+
+    /// A line of the process's status.
+    pub(crate) fn status(&self, name: &str) -> String {
+        let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line of it");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        line.trim().to_owned()
+    }
+
+    /// A line of the process's status that is in KiB.
+    pub(crate) fn kib(&self, name: &str) -> u64 {
+        self.status(name).trim_end_matches(" kB").parse().expect("a number")
     }
 
     pub(crate) fn terminate(&self) {
