@@ -73,6 +73,8 @@ async fn measure() -> Result<(), Failure> {
         command: vec![std::env::current_exe()?.to_string_lossy().into_owned()],
         env: BTreeMap::from([(INSTANCE.to_owned(), "1".to_owned())]),
         request_timeout: Duration::from_mins(5),
+        scaling_targets: tidegate::autoscaler::Targets::default(),
+        session_affinity: false,
     };
     fleet.create_revision(spec).await?;
     let route = Route { revision: "bench-1".to_owned(), percent: 100, tag: None };

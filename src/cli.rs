@@ -4,6 +4,7 @@ mod connection;
 mod display;
 mod doctor;
 mod exports;
+mod scaling;
 mod schedule;
 
 use crate::commands::{
@@ -15,6 +16,7 @@ use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
+use scaling::ScalingArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -101,6 +103,8 @@ struct TuneArgs {
     /// How instances are limited on the local platform
     #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
     limiter: String,
+    #[command(flatten)]
+    scaling: ScalingArgs,
     #[command(flatten)]
     cloud: CloudArgs,
     #[command(flatten)]
@@ -204,6 +208,8 @@ struct PlatformArgs {
     /// Host cores that one vCPU stands for
     #[arg(long, default_value_t = 1.0)]
     host_cores_per_vcpu: f64,
+    #[command(flatten)]
+    scaling: ScalingArgs,
     /// Folder for what instances log
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
@@ -282,6 +288,7 @@ impl From<TuneArgs> for TuneOptions {
             resume: arguments.resume,
             prices: arguments.prices,
             limiter: arguments.limiter,
+            scaling: arguments.scaling.into(),
             cloud: target,
             connection: arguments.connection.into(),
             command: typed(),
@@ -314,10 +321,11 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
+        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, scaling, logs, announce } = arguments;
         // The parser has accepted these names only.
         let limiter = LimiterChoice::from_name(&limiter).unwrap_or_default();
-        Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce }
+        let scaling = scaling.into();
+        Self { port, limiter, time_factor, host_cores_per_vcpu, scaling, logs, announce }
     }
 }
 

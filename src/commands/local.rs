@@ -1,6 +1,7 @@
 //! The local platform as a child process of a study: it can be reached only through its endpoints.
 
 use super::error::CommandError;
+use super::scaling::ScalingOptions;
 use crate::trial::Limiter;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -40,6 +41,7 @@ pub(super) struct LocalOptions<'a> {
     pub(super) limiter: &'a str,
     pub(super) time_factor: f64,
     pub(super) host_cores_per_vcpu: f64,
+    pub(super) scaling: ScalingOptions,
     /// Where instances write what they log.
     pub(super) logs: &'a Path,
 }
@@ -63,6 +65,7 @@ impl LocalPlatform {
             .args(["platform", "--announce", "--port", "0", "--limiter", options.limiter])
             .args(["--time-factor", &options.time_factor.to_string()])
             .args(["--host-cores-per-vcpu", &options.host_cores_per_vcpu.to_string()])
+            .args(options.scaling.arguments())
             .arg("--logs")
             .arg(options.logs)
             .stdin(Stdio::piped())

@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
-use crate::autoscaler::Policy;
+use super::scaling::ScalingOptions;
 use crate::platform::{Clock, Fleet, FleetOptions, LimiterChoice, LimiterReport, ServeOptions, serve};
 use crate::trial::Limiter;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +24,8 @@ pub struct PlatformOptions {
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
     pub host_cores_per_vcpu: f64,
+    /// How it scales and routes.
+    pub scaling: ScalingOptions,
     /// Folder for what instances log.
     pub logs: Option<PathBuf>,
     /// One JSON line when it serves, and the end of standard input ends it.
@@ -42,7 +44,7 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
     let launcher = std::env::current_exe()
         .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
     let fleet = Fleet::start(FleetOptions {
-        policy: Policy::cloud_run(),
+        policy: options.scaling.policy()?,
         time_factor: options.time_factor,
         host_cores_per_vcpu: options.host_cores_per_vcpu,
         launcher: Some(launcher),

@@ -7,6 +7,7 @@ use super::interrupt::Interrupt;
 use super::local::{LocalOptions, LocalPlatform};
 use super::lock_wait;
 use super::progress::Progress;
+use super::scaling::ScalingOptions;
 use super::tune::CloudTarget;
 use crate::cloud::{self, Cloud, CloudError, Endpoint, Original, SteadyClock, Undone};
 use crate::cost::InstanceShape;
@@ -40,7 +41,7 @@ const LOCAL_PROJECT: &str = "local";
 
 impl Tuning<'_> {
     /// Runs the study on a local platform that is started for it and ended with it.
-    pub(super) async fn locally(&mut self, limiter: &str) -> Result<(), CommandError> {
+    pub(super) async fn locally(&mut self, limiter: &str, scaling: ScalingOptions) -> Result<(), CommandError> {
         let tidegate = std::env::current_exe()
             .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
         let mut env = self.service.env.clone();
@@ -51,6 +52,7 @@ impl Tuning<'_> {
             limiter,
             time_factor: self.service.time_factor,
             host_cores_per_vcpu: self.service.host_cores_per_vcpu,
+            scaling,
             logs: &self.dir.join("logs"),
         };
         let platform = LocalPlatform::start(&tidegate, &local).await?;

@@ -1,12 +1,13 @@
 //! The running platform: its services, their revisions and their ports.
 
+use super::allotment::{self, Allotment};
 use super::host::Host;
 use super::ingress::Entry;
 use super::limiter::{Limiter, LimiterChoice, LimiterError, LimiterReport};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;
 use super::spawner::Spawner;
-use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
+use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
 use crate::autoscaler::Policy;
 use std::collections::BTreeMap;
 use std::io;
@@ -80,6 +81,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Service {
+    scaling: ServiceScaling,
     main: Option<Entry>,
     tags: BTreeMap<String, Entry>,
 }
@@ -143,6 +145,13 @@ impl Fleet {
         }
     }
 
+    /// Refuses more instances by hand than the host's cores carry.
+    fn check_manual(&self, revision: &Revision, part: Allotment) -> Result<(), OperateError> {
+        let Some(manual) = part.manual else { return Ok(()) };
+        let by_hand = RevisionSpec { max_instances: manual, ..revision.spec.clone() };
+        self.shared.host.check_fits(&by_hand).map_err(OperateError::Host)
+    }
+
     /// A new revision without instances; `None` if there is one of this name.
     fn add(&self, spec: RevisionSpec) -> Option<Arc<Revision>> {
         let mut revisions = lock(&self.shared.revisions);
@@ -187,6 +196,11 @@ impl Operate for Fleet {
         }
         let mut services = self.shared.services.lock().await;
         let entries = services.entry(service.to_owned()).or_default();
+        let allotments = allotment::divide(entries.scaling, routes);
+        let part = |revision: &Revision| allotments.get(&revision.spec.revision).copied().unwrap_or_default();
+        for (_, revision) in &targets {
+            self.check_manual(revision, part(revision))?;
+        }
         let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on 127.0.0.1: {error}"));
         if entries.main.is_none() {
             entries.main = Some(Entry::open().await.map_err(no_port)?);
@@ -201,6 +215,7 @@ impl Operate for Fleet {
         // A revision is told that it is routed before the first request can come, and that it no longer is after the
         // last.
         for (_, revision) in &targets {
+            revision.set_allotment(part(revision));
             revision.set_routed(true);
         }
         let split = targets.iter().filter(|(route, _)| route.percent > 0);
@@ -218,6 +233,10 @@ impl Operate for Fleet {
         }
         let tags = entries.tags.iter().map(|(tag, entry)| (tag.clone(), entry.url())).collect();
         Ok(Addresses { service: main.url(), tags })
+    }
+
+    async fn scale(&self, service: &str, scaling: ServiceScaling) {
+        self.shared.services.lock().await.entry(service.to_owned()).or_default().scaling = scaling;
     }
 
     async fn delete_service(&self, service: &str) {

@@ -261,6 +261,8 @@ mod tests {
             command: Vec::new(),
             env: BTreeMap::new(),
             request_timeout: Duration::ZERO,
+            scaling_targets: crate::autoscaler::Targets::default(),
+            session_affinity: false,
         };
         assert_eq!(fits(&spec(30), 0.05, 2.0), Ok(()));
         let refusal = fits(&spec(31), 0.05, 2.0).unwrap_err();

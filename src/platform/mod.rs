@@ -2,6 +2,8 @@
 //! nothing outside it sees more than its endpoints.
 
 mod admin;
+mod affinity;
+mod allotment;
 mod clock;
 #[cfg(test)]
 mod conformance;
@@ -19,6 +21,7 @@ mod place;
 mod request;
 mod revision;
 mod roster;
+mod router;
 mod sample;
 mod server;
 mod spawner;
@@ -34,4 +37,4 @@ pub use fleet::{Fleet, FleetError, FleetOptions};
 pub use limiter::{LimiterChoice, LimiterError, LimiterKind, LimiterReport};
 pub use sample::{Distribution, RevisionSample};
 pub use server::{ServeError, ServeOptions, serve};
-pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
+pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};

@@ -4,7 +4,7 @@
 use super::Admin;
 use super::service::Draft;
 use super::traffic::Target;
-use crate::platform::spec::{Operate, OperateError, RevisionSpec};
+use crate::platform::spec::{Operate, OperateError, RevisionSpec, ServiceScaling};
 use crate::platform::status::{Code, Status};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -33,12 +33,13 @@ pub(super) struct Change {
     pub(super) operation: String,
     pub(super) spec: Option<RevisionSpec>,
     pub(super) targets: Vec<Target>,
+    pub(super) scaling: ServiceScaling,
 }
 
 impl Change {
     pub(super) fn new(draft: Draft, operation: String) -> Self {
-        let Draft { service, spec, targets } = draft;
-        Self { generation: service.generation(), service: service.name, operation, spec, targets }
+        let Draft { service, spec, targets, scaling } = draft;
+        Self { generation: service.generation(), service: service.name, operation, spec, targets, scaling }
     }
 }
 
@@ -69,6 +70,7 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
         Some(service) => service.routes(&change.targets),
         None => return Ok(()),
     };
+    admin.operate.scale(&change.service, change.scaling).await;
     let addresses = match routes {
         Ok(routes) => admin.operate.route(&change.service, &routes).await.map_err(|error| status_of(&error)),
         Err(status) => Err(status),

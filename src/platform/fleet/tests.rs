@@ -1,7 +1,11 @@
 //! The platform with real processes: the test binary itself plays the service and the launcher.
 
 mod actors;
+mod bursting;
 mod law;
+mod routing;
+mod scaling;
+mod scaling_laws;
 
 use super::*;
 use crate::scenario::Billing;
@@ -53,6 +57,8 @@ fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpe
         command: std::iter::once(program).chain(args.map(str::to_owned)).collect(),
         env: BTreeMap::new(),
         request_timeout: Duration::from_secs(20),
+        scaling_targets: crate::autoscaler::Targets::default(),
+        session_affinity: false,
     }
 }
 
