@@ -4,18 +4,19 @@ mod connection;
 mod display;
 mod doctor;
 mod exports;
+mod limits;
 mod scaling;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, Export, LimiterChoice, MergeOptions, PlatformOptions, RunOptions,
-    TuneOptions,
+    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
 use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
+use limits::LimitArgs;
 use scaling::ScalingArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -100,9 +101,8 @@ struct TuneArgs {
     /// Price file to use instead of the embedded one
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
-    /// How instances are limited on the local platform
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
-    limiter: String,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     scaling: ScalingArgs,
     #[command(flatten)]
@@ -199,9 +199,8 @@ struct PlatformArgs {
     /// Port of the Admin and Monitoring APIs; 0 for any free one
     #[arg(long, default_value_t = 8900)]
     port: u16,
-    /// How instances are limited
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
-    limiter: String,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Divide the platform's windows, ticks and sampling periods by this, never service or start-up times
     #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
@@ -287,7 +286,7 @@ impl From<TuneArgs> for TuneOptions {
             out: arguments.out,
             resume: arguments.resume,
             prices: arguments.prices,
-            limiter: arguments.limiter,
+            limits: arguments.limits.into(),
             scaling: arguments.scaling.into(),
             cloud: target,
             connection: arguments.connection.into(),
@@ -321,11 +320,9 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, scaling, logs, announce } = arguments;
-        // The parser has accepted these names only.
-        let limiter = LimiterChoice::from_name(&limiter).unwrap_or_default();
-        let scaling = scaling.into();
-        Self { port, limiter, time_factor, host_cores_per_vcpu, scaling, logs, announce }
+        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce } = arguments;
+        let (limits, scaling) = (limits.into(), scaling.into());
+        Self { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where requests go, with real processes: never more than the limit, and a session back to its instance.
 
-use super::{Fleet, FleetOptions, LimiterChoice, Operate, one_under, spec, to};
+use super::{Fleet, Operate, one_under, spec, to};
 use crate::autoscaler::{Policy, Routing};
 use crate::platform::spec::{RevisionSpec, ServiceScaling};
 use rand::{Rng, SeedableRng};
@@ -43,15 +43,7 @@ async fn no_real_instance_ever_holds_one_more() {
         [(Routing::LeastLoaded, 1), (Routing::RoundRobin, 2), (Routing::TwoChoices, 3), (Routing::FillFirst, 4)]
     {
         let policy = Policy { routing: Some(routing), pending_min: Duration::from_hours(1), ..Policy::cloud_run() };
-        let options = FleetOptions {
-            policy,
-            time_factor: 10.0,
-            host_cores_per_vcpu: 1.0,
-            limiter: LimiterChoice::None,
-            launcher: None,
-            logs_dir: None,
-        };
-        let fleet = Fleet::start(options).await.unwrap();
+        let fleet = super::fleet(policy, None).await;
         fleet.create_revision(RevisionSpec { session_affinity: true, ..spec("shop-1", LIMIT, 4) }).await.unwrap();
         let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
