@@ -15,13 +15,16 @@ fn of(ready: u32) -> Snapshot {
     Snapshot { ready, ..Snapshot::default() }
 }
 
-/// Drives the autoscaler with instances that are ready at once; returns the changes of what the windows ask for.
-fn drive(mut autoscaler: Autoscaler, load: impl Fn(u64) -> f64, until: u64) -> Vec<(u64, u32, u32, Reason)> {
+/// Drives the autoscaler with instances that are ready at once, in a world that runs `time_factor` times as fast; returns
+/// the changes of what the windows ask for, at the times of a world that does not.
+fn drive(time_factor: u32, load: impl Fn(u64) -> f64, until: u64) -> Vec<(u64, u32, u32, Reason)> {
+    let mut autoscaler = Autoscaler::new(Policy::knative().scaled(f64::from(time_factor)), bounds(10));
     let (mut ready, mut changes) = (0, Vec::new());
     for t in 0..=until {
         autoscaler.observe(t, load(t), 0.0);
         if t > 0 && t % 2 == 0 {
-            let decision = autoscaler.tick(second(t), &of(ready));
+            let now = Micros(second(t).0 / u64::from(time_factor));
+            let decision = autoscaler.tick(now, &of(ready));
             if decision.by_concurrency != ready {
                 changes.push((t, ready, decision.by_concurrency, decision.reason));
                 ready = decision.by_concurrency;
@@ -41,7 +44,7 @@ fn golden_load(t: u64) -> f64 {
 
 #[test]
 fn golden_vector_a_of_stable_and_panic_windows() {
-    let changes = drive(Autoscaler::new(Policy::knative(), bounds(10)), golden_load, 400);
+    let changes = drive(1, golden_load, 400);
     let golden = [
         (2, 0, 15),
         (122, 15, 14),
@@ -63,6 +66,7 @@ fn golden_vector_a_of_stable_and_panic_windows() {
     assert_eq!(changes.iter().map(|(t, from, to, _)| (*t, *from, *to)).collect::<Vec<_>>(), golden);
     assert_eq!(changes[0].3, Reason::Panic);
     assert_eq!(changes[1].3, Reason::Concurrency);
+    assert_eq!(drive(10, golden_load, 400), changes, "ten times as fast, the same decisions");
 }
 
 /// An autoscaler with a target of ten requests and rates of ten, as Knative's own unit tests have it.
