@@ -32,7 +32,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, every promise kept; 1 tidegate or its environment failed; 2 wrong usage or \
-an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 130, 143 interrupted, \
+an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 129, 130, 143 interrupted, \
 what was measured is saved and what was changed is put back";
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +53,8 @@ enum Command {
         /// The study's folder
         dir: PathBuf,
     },
+    /// Print the built-in price file: its day, its sources, its regions. A copy of it, changed, is what --prices takes
+    Prices,
     /// Check scenario files, or print their JSON Schema
     #[command(subcommand)]
     Scenario(ScenarioCommand),
@@ -235,6 +237,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => block_on(commands::doctor(arguments.into())),
         Command::DoctorServer => commands::doctor_server(),
         Command::Report { dir } => commands::render(&dir),
+        Command::Prices => commands::prices(),
         Command::Scenario(ScenarioCommand::Check { files }) => commands::check(&files),
         Command::Scenario(ScenarioCommand::Schema) => commands::schema(),
         Command::Merge(arguments) => commands::merge(&arguments.into()),

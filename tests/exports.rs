@@ -1,6 +1,9 @@
 //! A run that is interrupted: what was measured until then is in every export, and the collector gets the last metrics.
+//! And what is exported is read by the tools that it is for.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod java;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -97,4 +100,50 @@ async fn an_interrupted_run_is_whole_in_every_export_until_then() {
         last = Some(body);
     }
     assert_eq!(last.map(sent), Some(all), "the collector was sent the end of the run");
+}
+
+const TWO_STEPS: &str = "name: smoke
+journeys: [{name: look, steps: [{name: list, get: /}, {name: pay, get: /slow}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: steady, hold: 100, duration: 4s}]";
+
+/// Percentiles at which a rank of 400 values is whole, so that all ways of rounding it agree.
+const PERCENTILES: [f64; 5] = [50.0, 75.0, 95.0, 99.0, 100.0];
+
+#[tokio::test]
+async fn the_log_of_histograms_is_read_by_hdr_histograms_own_tools() {
+    if !java::found() {
+        return;
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let slow = async || tokio::time::sleep(Duration::from_millis(20)).await;
+    let router = Router::new().route("/", get(async || "{}")).route("/slow", get(slow));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("smoke.yaml"), TWO_STEPS).unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .current_dir(dir.path())
+        .args(["run", "smoke.yaml", "--target", &url, "--json", "run.json", "--export", "hlog=run.hlog"])
+        .output()
+        .await
+        .unwrap();
+    // A machine too busy to trust the figures (5) still writes the same figures everywhere.
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let recording = Recording::load(&path("run.json")).unwrap();
+    let started: jiff::Timestamp = recording.started_at.parse().unwrap();
+    let read = java::read(&path("run.hlog"), &PERCENTILES);
+    assert_eq!(read.iter().map(|told| told.tag.as_str()).collect::<Vec<_>>(), ["list", "pay"]);
+    for (told, step) in read.iter().zip(&recording.steps) {
+        let times = &step.times.response_time;
+        let quantiles = PERCENTILES.map(|p| u64::try_from(times.quantile(p / 100.0).as_micros()).unwrap());
+        assert_eq!((told.count, told.start_ms), (400, started.as_millisecond()), "{told:?}");
+        assert_eq!((told.count, told.percentiles.as_slice()), (times.count(), quantiles.as_slice()));
+        assert!(told.intervals >= 4, "{told:?}");
+        let spectrum = java::spectrum(&path("run.hlog"), &told.tag);
+        assert!(spectrum.contains("Total count    =          400]"), "{spectrum}");
+        assert!(spectrum.contains(&format!("#[Max     = {:>12.3},", quantiles[4] as f64 / 1e3)), "{spectrum}");
+    }
 }

@@ -321,3 +321,48 @@ fn a_log_with_bad_lines_is_refused_or_its_rest_is_used_as_the_scenario_says() {
     assert_eq!(code, Some(0), "{error}");
     assert!(text.contains("replays 2 arrivals of a.csv, 1 line left out"), "{text}");
 }
+
+#[test]
+fn a_service_that_could_not_be_priced_or_started_is_told_with_its_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(repository("scenarios/minimal.yaml")).unwrap();
+    let service = "service:\n  bundled: shop\n  region: us-centrl1\n  env:\n    WAIT_MS: ninety\n    ANOTHER: x\n    EXECUTOR_THREADS: \"0\"\n";
+    let begin = text.find("\nservice:").unwrap() + 1;
+    let end = text[begin + 1..].find("\n\n").map_or(text.len(), |at| begin + 2 + at);
+    let wrong = format!("{}{service}{}", &text[..begin], &text[end..]);
+    fs::write(dir.path().join("wrong.yaml"), &wrong).unwrap();
+    let line = |what: &str| wrong.lines().position(|line| line.contains(what)).unwrap() + 1;
+    let words = [
+        format!("wrong.yaml:{}:11: the price file (built in) has no region \"us-centrl1\"", line("us-centrl1")),
+        "hint: did you mean \"us-central1\"?".to_owned(),
+        format!("wrong.yaml:{}:14: WAIT_MS is \"ninety\", which is not a whole number", line("WAIT_MS")),
+        format!("wrong.yaml:{}:23: EXECUTOR_THREADS is \"0\"", line("EXECUTOR_THREADS")),
+    ];
+    for arguments in [&["scenario", "check", "wrong.yaml"][..], &["tune", "wrong.yaml", "--out", "study"][..]] {
+        let (code, error) = run(dir.path(), arguments);
+        assert_eq!(code, Some(2), "{error}");
+        for word in &words {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+        assert!(!error.contains("ANOTHER") && !dir.path().join("study").exists(), "{error}");
+    }
+}
+
+#[test]
+fn the_price_file_is_printed_and_a_copy_with_another_region_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, text, error) = told(&tidegate::tidegate(dir.path()).args(["prices"]).output().unwrap());
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let book: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(book["dated"].is_string() && book["sources"].as_array().is_some_and(|sources| !sources.is_empty()));
+    fs::write(dir.path().join("mine.json"), text.replacen("\"us-central1\"", "\"moon1\"", 1)).unwrap();
+    // A region that only the copy has: what is refused next is the candidate.
+    let scenario = fs::read_to_string(repository("scenarios/minimal.yaml")).unwrap();
+    let scenario = scenario.replacen("bundled: shop", "bundled: shop\n  region: moon1", 1);
+    fs::write(dir.path().join("moon.yaml"), scenario).unwrap();
+    let tune = |more: &[&str]| run(dir.path(), &[&["tune", "moon.yaml", "--candidates", "0"][..], more].concat());
+    let (_, error) = tune(&[]);
+    assert!(error.contains("no region \"moon1\"") && error.contains("`tidegate prices` prints"), "{error}");
+    let (_, error) = tune(&["--prices", "mine.json"]);
+    assert!(error.contains("--candidates: 0"), "{error}");
+}

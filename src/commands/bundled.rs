@@ -12,6 +12,11 @@ pub fn target_service(arguments: Vec<OsString>) -> ExitCode {
     target_service::main_with(std::iter::once(name).chain(arguments))
 }
 
+/// Why the bundled service would not start with this variable in its environment, if it would not.
+pub(super) fn refused_setting(name: &str, value: &str) -> Option<String> {
+    target_service::refused_setting(name, value)
+}
+
 /// The program and arguments that an instance of `source` runs.
 pub(super) fn command_of(source: &ServiceSource, tidegate: &Path) -> Vec<String> {
     match source {

@@ -112,7 +112,7 @@ mod tests {
     use super::super::exports::Format;
     use super::*;
     use crate::driver::{Flight, JourneyEnd, Outcome, Recorder, Shape};
-    use crate::trial::Shard;
+    use crate::trial::{Shard, StatusClass};
     use std::time::Duration;
 
     const SCENARIO: &str = "name: smoke
@@ -135,7 +135,7 @@ stages: [{name: steady, hold: 10, duration: 40s, warm_up: 20s}]";
             recorder.send(&flight);
             let done = due + Duration::from_millis(ms);
             recorder.settle(&flight, done, Outcome::Answered(200), None);
-            recorder.end_journey(0, due, JourneyEnd::Completed(done));
+            recorder.end_journey(0, due, JourneyEnd::Completed(done, StatusClass::Success));
         }
         let mut recording = recorder.conclude(false);
         recording.shard = Some(Shard { number, of: 2 });

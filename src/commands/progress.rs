@@ -4,7 +4,7 @@ use super::view::View;
 use crate::driver::Progress as Load;
 use crate::scenario::Scenario;
 use crate::study::{TrialProgress, Watch};
-use crate::trial::{Invalid, Place, Study, TrialResult, Validity};
+use crate::trial::{Invalid, Place, Recording, Study, TrialResult, Validity};
 use crate::tuner::Proposal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
@@ -42,6 +42,25 @@ struct Now {
     /// What a whole trial has taken so far, deployment and set-up included.
     trial_began: Option<tokio::time::Instant>,
     trial_took: Option<Duration>,
+    /// How long after the last load its usage can be read, about, and since when that is waited for.
+    tail: Duration,
+    tail_began: Option<tokio::time::Instant>,
+}
+
+impl Now {
+    /// Until the study ends, when `left` of the current trial's load is to come and a trial's load is so long.
+    fn to_go(&self, left: Duration, load: Duration) -> Duration {
+        left + self.trial_took.unwrap_or(load + OVERHEAD).mul_f64(self.later as f64) + self.tail
+    }
+
+    /// What is shown while the usage of the last trials is awaited.
+    fn reading(&self, pending: usize, waited: Duration) -> String {
+        let trials = if pending == 1 { "the last trial".to_owned() } else { format!("the last {pending} trials") };
+        let reading = format!("reading the billable time of {trials} from Monitoring");
+        let left = self.tail.saturating_sub(waited);
+        // Samples come when they come: nothing is promised that has not been kept already.
+        if left.is_zero() { reading } else { format!("{reading}, about {} to go", minutes(left)) }
+    }
 }
 
 impl Progress {
@@ -106,6 +125,7 @@ impl Progress {
             study.candidates.iter().map(|candidate| candidate.max_concurrency.to_string()).collect();
         let trials = study.candidates.len() * study.blocks as usize;
         let load = load_length(&study.scenario, study.stage_divisor());
+        self.lock().tail = usage_tail(factor);
         let all = load.mul_f64(trials as f64) + OVERHEAD.mul_f64(trials as f64) + usage_tail(factor);
         self.say(&format!(
             "study {}: max concurrency {} in {} block{} = {trials} trials of {:.0} s load, about {} in all\nrecord: {}",
@@ -144,7 +164,6 @@ impl Progress {
         }
         let now = self.lock();
         let left = load.total.saturating_sub(load.elapsed);
-        let later = now.trial_took.unwrap_or(load.total + OVERHEAD).mul_f64(now.later as f64);
         self.bar.set_message(format!(
             "{}  {:>3.0}/{:.0} s  offered {:.0}/s  achieved {:.0}/s  p99 {:.0} ms  in flight {}{}{}  {} to go",
             now.title,
@@ -156,7 +175,7 @@ impl Progress {
             load.in_flight,
             instances.map_or_else(String::new, |instances| format!("  instances {instances}")),
             if load.failed == 0 { String::new() } else { format!("  failed {}", load.failed) },
-            minutes(left + later),
+            minutes(now.to_go(left, load.total)),
         ));
     }
 }
@@ -174,6 +193,23 @@ fn usage_tail(factor: f64) -> Duration {
     Duration::from_mins(5).div_f64(factor)
 }
 
+/// What a trial measured. Of one that was interrupted most was never sent: rates of that would say nothing.
+fn driven(title: &str, recording: &Recording) -> String {
+    let (sent, seconds) = (recording.requests_sent(), recording.duration_s);
+    if recording.interrupted {
+        return format!("{title}: interrupted after {sent} requests in {seconds:.0} s; it is no evidence");
+    }
+    let times = &recording.overall.response_time;
+    let ms = |q: f64| times.quantile(q).as_secs_f64() * 1e3;
+    format!(
+        "{title}: {sent} requests in {seconds:.0} s, response time p50 {:.0} p95 {:.0} p99 {:.0} ms, errors {:.2} %",
+        ms(0.5),
+        ms(0.95),
+        ms(0.99),
+        recording.overall.error_rate() * 100.0,
+    )
+}
+
 /// `45 s` below two minutes, else `5 min`.
 fn minutes(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -188,6 +224,8 @@ impl Watch for Progress {
         now.title = format!("trial {number}/{last}  {}{again}", proposal.candidate);
         now.later = to_go.saturating_sub(1);
         now.trial_began = Some(tokio::time::Instant::now());
+        // A trial that is tried again comes after a wait for usage.
+        now.tail_began = None;
         if !self.bar.is_hidden() {
             self.bar.set_message(format!("{}  starting the revision", now.title));
         }
@@ -202,17 +240,7 @@ impl Watch for Progress {
         now.trial_took = now.trial_began.map(|began| began.elapsed());
         let title = now.title.clone();
         drop(now);
-        let times = &trial.recording.overall.response_time;
-        let ms = |q: f64| times.quantile(q).as_secs_f64() * 1e3;
-        let sent = trial.recording.requests_sent();
-        self.say(&format!(
-            "{title}: {sent} requests in {:.0} s, response time p50 {:.0} p95 {:.0} p99 {:.0} ms, errors {:.2} %",
-            trial.recording.duration_s,
-            ms(0.5),
-            ms(0.95),
-            ms(0.99),
-            trial.recording.overall.error_rate() * 100.0,
-        ));
+        self.say(&driven(&title, &trial.recording));
         for warning in &trial.recording.warnings {
             self.say(&format!("{title}: warning: {warning}"));
         }
@@ -234,7 +262,42 @@ impl Watch for Progress {
 
     fn reading_usage(&self, pending: usize) {
         if !self.bar.is_hidden() && pending > 0 {
-            self.bar.set_message(format!("reading the billable time of the last {pending} trials from Monitoring"));
+            let mut now = self.lock();
+            let began = *now.tail_began.get_or_insert_with(tokio::time::Instant::now);
+            self.bar.set_message(now.reading(pending, began.elapsed()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::Times;
+
+    #[test]
+    fn what_is_to_go_holds_the_wait_for_the_last_usage() {
+        let second = Duration::from_secs(1);
+        let mut now = Now { later: 2, tail: 25 * second, ..Now::default() };
+        assert_eq!(minutes(now.to_go(4 * second, 20 * second)), "73 s", "4 s, twice 22.2 s, and 25 s");
+        now.trial_took = Some(30 * second);
+        assert_eq!(minutes(now.to_go(4 * second, 20 * second)), "89 s");
+        now.later = 0;
+        assert_eq!(minutes(now.to_go(Duration::ZERO, 20 * second)), "25 s", "never 0 s while usage is awaited");
+        let reading = |pending, waited| now.reading(pending, waited * second);
+        assert!(reading(2, 5).ends_with("of the last 2 trials from Monitoring, about 20 s to go"));
+        assert!(reading(1, 60).ends_with("of the last trial from Monitoring"), "nothing that was not kept");
+    }
+
+    #[test]
+    fn an_interrupted_trial_is_told_without_rates_of_what_was_never_sent() {
+        let overall = Times { dropped: 900, ..Times::default() };
+        let mut recording = Recording { overall, duration_s: 3.0, ..Recording::default() };
+        recording.answers.insert("200".to_owned(), 12);
+        assert!(driven("trial 1/4", &recording).ends_with("errors 100.00 %"));
+        recording.interrupted = true;
+        assert_eq!(
+            driven("trial 1/4", &recording),
+            "trial 1/4: interrupted after 12 requests in 3 s; it is no evidence"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use super::error::CommandError;
 use super::exit::ExitStatus;
+use super::service;
+use crate::cost::PriceBook;
 use crate::scenario::{self, LoadModel, Scenario};
 use std::path::PathBuf;
 
@@ -12,6 +14,9 @@ use std::path::PathBuf;
 pub fn check(paths: &[PathBuf]) -> Result<ExitStatus, CommandError> {
     for path in paths {
         let scenario = Scenario::load(path)?;
+        if let Some(service) = &scenario.service {
+            service::check(path, service, &PriceBook::embedded())?;
+        }
         let steps: usize = scenario.journeys.iter().map(|journey| journey.steps.len()).sum();
         let seconds: f64 = scenario.stages.iter().map(|stage| stage.duration.as_secs_f64()).sum();
         super::print(&format!(

@@ -305,7 +305,8 @@ mod tests {
         assert_eq!(
             said,
             "the price file (built in) has no region \"europe-west-1\"; did you mean \"europe-west1\"? to price another \
-             region, copy the price file, add the region to the tier that it belongs to, and give the copy instead"
+             region, write the price file that `tidegate prices` prints to a file of your own, add the region to the tier \
+             that it belongs to, and give that file by --prices"
         );
         let said = PriceBook::embedded().prices("moon").unwrap_err().to_string();
         assert!(!said.contains("did you mean"), "{said}");

@@ -27,8 +27,8 @@ pub enum PriceError {
     },
     /// No tier holds the region.
     #[error(
-        "the price file ({file}) has no region {region:?}; {likely}to price another region, copy the price file, add the \
-         region to the tier that it belongs to, and give the copy instead"
+        "the price file ({file}) has no region {region:?}; {likely}to price another region, write the price file that \
+         `tidegate prices` prints to a file of your own, add the region to the tier that it belongs to, and give that file by --prices"
     )]
     NoRegion {
         /// The file.

@@ -3,6 +3,7 @@
 
 use super::DriveError;
 use super::target_options::{Authorization, Secret};
+use super::user_token;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use google_cloud_auth::credentials::idtoken;
@@ -190,24 +191,26 @@ fn from_file(path: &Path) -> Result<Token, String> {
 /// Asks Google anew, by Application Default Credentials: the client's own cache would hide that a refresh failed until the
 /// old token has ended.
 async fn google_id_token(audience: String) -> Result<Token, String> {
-    let credentials = idtoken::Builder::new(audience).build().map_err(|error| {
-        if error.is_not_supported() {
-            format!(
-                "{error}; ID tokens come from a service account: set GOOGLE_APPLICATION_CREDENTIALS to its key, run where \
-                 one is attached, or borrow one by `gcloud auth application-default login \
-                 --impersonate-service-account=EMAIL`"
-            )
-        } else {
-            because(&error)
+    let credentials = match (idtoken::Builder::new(audience).build(), user_token::credentials()) {
+        (Ok(credentials), _) => credentials,
+        (Err(error), Ok(Some(user))) if error.is_not_supported() => user,
+        (Err(error), Err(cause)) if error.is_not_supported() => return Err(cause),
+        (Err(error), Ok(None)) if error.is_not_supported() => {
+            return Err(format!(
+                "{error}; ID tokens come from a service account or a person: set GOOGLE_APPLICATION_CREDENTIALS to a \
+                 service account's key, run where one is attached, borrow one by `gcloud auth application-default login \
+                 --impersonate-service-account=EMAIL`, or log in by `gcloud auth application-default login`"
+            ));
         }
-    })?;
+        (Err(error), _) => return Err(because(&error)),
+    };
     let token = credentials.id_token().await.map_err(|error| because(&error))?;
     let lives = life_of(&token, jiff::Timestamp::now()).ok_or("the answer holds no token that says when it ends")?;
     Ok(Token { header: header("Bearer", &token)?, renew_in: renewal(lives) })
 }
 
 /// An error with the errors behind it, where the cause often is.
-fn because(error: &dyn std::error::Error) -> String {
+pub(super) fn because(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

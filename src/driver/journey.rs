@@ -7,8 +7,8 @@ use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
 use super::recorder::{Flight, JourneyEnd};
 use super::trace::Trace;
-use crate::scenario::{Occasion, Session, Turn};
-use rand_chacha::ChaCha8Rng;
+use crate::scenario::{Draws, Occasion, Session, Turn};
+use crate::trial::StatusClass;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,13 +43,13 @@ pub(super) struct Finished {
 }
 
 impl Prepared {
-    pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
+    pub(super) fn new(load: &Load, occasion: &Occasion, draws: Draws) -> Self {
         let mut trace = load.headers.trace(&draws);
         let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
         let mut skipped = Vec::new();
         let first = loop {
             match session.turn() {
-                Turn::Send(step) => break Some((step, load.prepare(session.request(step), trace.as_mut()))),
+                Turn::Send(step) => break Some((step, load.prepare(&session.render(step), trace.as_mut()))),
                 Turn::End => break None,
                 turn => skipped.push(turn),
             }
@@ -60,25 +60,28 @@ impl Prepared {
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
     /// waited `blocked` for room. A step that fails ends the journey.
     pub(super) async fn run(
-        self,
+        &mut self,
         load: &Arc<Load>,
         due: Instant,
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, trace, skipped, first } = self;
-        let mut passage = Passage::begin(load, journey, due);
-        passage.trace = trace;
-        for turn in &skipped {
+        let session = &mut self.session;
+        let mut passage = Passage::begin(load, self.journey, due);
+        passage.trace = self.trace;
+        for turn in &self.skipped {
             passage.turn(turn);
         }
-        let mut next = first;
+        let mut next = self.first.take();
         let (mut due, mut blocked) = (due, blocked);
         while let Some((index, request)) = next {
-            load.timer.sleep_until(due).await;
-            let sent = Instant::now();
+            let mut sent = Instant::now();
+            if sent < due {
+                load.timer.sleep_until(due).await;
+                sent = Instant::now();
+            }
             passage.send(due, sent, blocked);
-            let (outcome, failure) = passage.ask(&mut session, sent, (index, request), connection).await;
+            let (outcome, failure) = passage.ask(session, sent, (index, request), connection).await;
             let done = Instant::now();
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
@@ -94,7 +97,7 @@ impl Prepared {
                     break step;
                 }
             };
-            next = step.map(|step| (step, load.prepare(session.request(step), passage.trace.as_mut())));
+            next = step.map(|step| (step, load.prepare(&session.render(step), passage.trace.as_mut())));
         }
         if !passage.under_way {
             due = later(due.max(Instant::now()), NOTHING_SENT);
@@ -113,6 +116,8 @@ struct Passage {
     /// When the step that was sent last was due.
     last_due: Duration,
     last_done: Duration,
+    /// Class of the answer that came last; none before the first.
+    last_class: StatusClass,
     steps: usize,
     /// The step that has not been settled yet.
     next: usize,
@@ -122,6 +127,8 @@ struct Passage {
     failed: bool,
     /// The trace that the journey's requests belong to, if they carry one.
     trace: Option<Trace>,
+    /// Where the time of the answer went that came last, until it is settled.
+    phases: Option<Phases>,
 }
 
 impl Passage {
@@ -134,12 +141,14 @@ impl Passage {
             began,
             last_due: began,
             last_done: began,
+            last_class: StatusClass::NoAnswer,
             steps: load.plan.scenario().journeys[journey].steps.len(),
             next: 0,
             under_way: false,
             flight: None,
             failed: false,
             trace: None,
+            phases: None,
         }
     }
 
@@ -187,12 +196,18 @@ impl Passage {
                 Ok(answer) => answer,
                 Err(Unanswered { outcome, cause }) => return (outcome, Some(cause)),
             };
-            self.phases(&answer.phases);
+            self.phases = Some(answer.phases);
             let outcome = Outcome::Answered(answer.status);
             let verdict = match session.redirected(index, answer.status, &answer.headers) {
                 Ok(Some(further)) => {
-                    load.record(|recorder| recorder.redirect(recorder.step_of(self.journey, index), outcome));
-                    request = load.prepare(further, self.trace.as_mut());
+                    let (phases, flight) = (self.phases.take(), self.flight);
+                    load.record(|recorder| {
+                        recorder.redirect(recorder.step_of(self.journey, index), outcome);
+                        if let (Some(phases), Some(flight)) = (phases, flight) {
+                            recorder.phases(flight.step, flight.due, &phases);
+                        }
+                    });
+                    request = load.prepare(&further.rendered(), self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
@@ -223,21 +238,20 @@ impl Passage {
         }
     }
 
-    fn phases(&self, phases: &Phases) {
-        if let Some(flight) = &self.flight {
-            self.load.record(|recorder| recorder.phases(flight.step, flight.due, phases));
-        }
-    }
-
     fn settle(&mut self, done: Instant, outcome: Outcome, failure: Option<&str>) {
         let Some(flight) = self.flight.take() else { return };
         self.last_done = self.load.since_start(done);
+        self.last_class = StatusClass::of(outcome.status());
         self.next += 1;
         self.failed |= failure.is_some();
         let done = self.last_done;
         // A request that was refused came to nobody who could have kept its trace.
         let trace_id = self.trace.and_then(|trace| trace.carried()).filter(|_| outcome != Outcome::Refused);
+        let phases = self.phases.take();
         self.load.record(|recorder| {
+            if let Some(phases) = phases {
+                recorder.phases(flight.step, flight.due, &phases);
+            }
             recorder.settle(&flight, done, outcome, failure);
             if let Some(trace_id) = trace_id {
                 recorder.exemplar(flight.step, flight.due, done.saturating_sub(flight.due), trace_id);
@@ -252,9 +266,9 @@ impl Drop for Passage {
             self.settle(Instant::now(), Outcome::TimedOut, Some("no whole answer before the end of the run"));
         }
         let end = if self.failed {
-            JourneyEnd::Failed
+            JourneyEnd::Failed(self.last_done, self.last_class)
         } else if self.next == self.steps {
-            JourneyEnd::Completed(self.last_done)
+            JourneyEnd::Completed(self.last_done, self.last_class)
         } else {
             JourneyEnd::Dropped
         };

@@ -3,7 +3,7 @@
 
 use super::{Flight, JourneyEnd, Outcome, Phases, Recorder, Shape};
 use crate::scenario::PlannedStage;
-use crate::trial::{Part, Recording, Shard, merge};
+use crate::trial::{Part, Recording, Shard, StatusClass, merge};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -91,9 +91,10 @@ fn events(story: &Story) -> Vec<(Duration, Telling)> {
             recorder.settle(&flight, done, outcome, failure);
             if failure.is_some() {
                 recorder.drop_steps(journey, place + 1, due);
-                recorder.end_journey(journey, began, JourneyEnd::Failed);
+                let class = StatusClass::of(outcome.status());
+                recorder.end_journey(journey, began, JourneyEnd::Failed(done, class));
             } else if place + 1 == steps_of(journey) {
-                recorder.end_journey(journey, began, JourneyEnd::Completed(done));
+                recorder.end_journey(journey, began, JourneyEnd::Completed(done, StatusClass::Success));
             }
         };
         events.push((done, Box::new(settle)));
@@ -173,7 +174,7 @@ fn ten_hours_take_no_more_memory_than_one_with_classes_phases_and_exemplars() {
             let outcome = [Outcome::Answered(200), Outcome::Answered(503), Outcome::TimedOut]
                 [usize::from(index % 7 == 0) + usize::from(index % 35 == 0)];
             recorder.settle(&flight, due + service_time, outcome, (index % 7 == 0).then_some("no"));
-            recorder.end_journey(0, due, JourneyEnd::Failed);
+            recorder.end_journey(0, due, JourneyEnd::Failed(due + service_time, StatusClass::Success));
             // Nobody takes what is told for an hour at a time: that must not pile up either.
             if index % 18_000 == 0 {
                 told += recorder.take_live(due).map_or(0, |live| live.sent);

@@ -15,6 +15,7 @@ mod detail;
 #[cfg(any(test, fuzzing))]
 mod differential;
 mod drive;
+mod durations;
 mod exchange;
 mod headers;
 mod health;
@@ -43,6 +44,7 @@ mod target_options;
 mod timer;
 mod tls;
 mod trace;
+mod user_token;
 mod window;
 mod wire;
 

@@ -4,6 +4,7 @@
 
 use super::abort::{Guards, Reading};
 use super::detail::Detail;
+use super::durations::Durations;
 use super::live::Stretches;
 use super::outcome::Outcome;
 use super::phases::Phases;
@@ -35,10 +36,10 @@ pub struct Flight {
 /// How a journey ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JourneyEnd {
-    /// Every step was answered as expected, the last one at this time.
-    Completed(Duration),
-    /// A step failed.
-    Failed,
+    /// Every step was answered as expected, the last one at this time with this class.
+    Completed(Duration, StatusClass),
+    /// A step failed, at this time with an answer of this class.
+    Failed(Duration, StatusClass),
     /// It was never begun, or cut short between two steps.
     Dropped,
 }
@@ -68,6 +69,8 @@ pub struct Recorder {
     answers: Vec<BTreeMap<Outcome, u64>>,
     /// By step.
     details: Vec<Detail>,
+    /// By journey.
+    durations: Vec<Durations>,
     failures: BTreeMap<(usize, Option<u16>, String), u64>,
     /// By counter.
     counters: Vec<i64>,
@@ -105,6 +108,7 @@ impl Recorder {
             },
             answers: vec![BTreeMap::new(); shape.steps.len()],
             details: vec![Detail::default(); shape.steps.len()],
+            durations: vec![Durations::default(); shape.journeys.len()],
             failures: BTreeMap::new(),
             counters: vec![0; shape.counters.len()],
             series: Series::new(),
@@ -236,8 +240,7 @@ impl Recorder {
         }
         let Some(stage) = self.shape.measured_stage(flight.due) else { return };
         self.details[flight.step].settle(class, response_time, service_time, failed);
-        let Recording { steps, stages, .. } = &mut self.recording;
-        for times in [&mut steps[flight.step].times, &mut stages[stage].times] {
+        for times in places(&mut self.recording, flight.step, stage) {
             times.response_time.record(response_time);
             times.service_time.record(service_time);
             times.failed += u64::from(failed);
@@ -301,15 +304,22 @@ impl Recorder {
         let recording = &mut self.recording.journeys[journey];
         for books in [&mut self.recording.arrivals, &mut recording.books] {
             match end {
-                JourneyEnd::Completed(_) => books.completed += 1,
-                JourneyEnd::Failed => books.failed += 1,
+                JourneyEnd::Completed(..) => books.completed += 1,
+                JourneyEnd::Failed(..) => books.failed += 1,
                 JourneyEnd::Dropped => books.dropped += 1,
             }
         }
-        if let JourneyEnd::Completed(done) = end
-            && self.shape.measured_stage(due).is_some()
-        {
-            recording.duration.record(done.saturating_sub(due));
+        let (done, class, completed) = match end {
+            JourneyEnd::Completed(done, class) => (done, class, true),
+            JourneyEnd::Failed(done, class) => (done, class, false),
+            JourneyEnd::Dropped => return,
+        };
+        if self.shape.measured_stage(due).is_some() {
+            let duration = done.saturating_sub(due);
+            if completed {
+                recording.duration.record(duration);
+            }
+            self.durations[journey].end(class, duration, completed);
         }
     }
 
@@ -337,6 +347,9 @@ impl Recorder {
     /// Gives the recording out; what is told afterwards is lost.
     pub fn conclude(&mut self, interrupted: bool) -> Recording {
         let mut recording = std::mem::take(&mut self.recording);
+        if let [only] = recording.stages.as_mut_slice() {
+            recording.steps.iter().for_each(|step| only.times.merge(&step.times));
+        }
         for stage in &recording.stages {
             recording.overall.merge(&stage.times);
         }
@@ -348,6 +361,9 @@ impl Recorder {
         }
         for (step, detail) in recording.steps.iter_mut().zip(std::mem::take(&mut self.details)) {
             detail.enter(step);
+        }
+        for (journey, durations) in recording.journeys.iter_mut().zip(std::mem::take(&mut self.durations)) {
+            durations.enter(journey);
         }
         recording.counters = self.shape.counters.iter().cloned().zip(self.counters.iter().copied()).collect();
         recording.failures = std::mem::take(&mut self.failures)
@@ -386,10 +402,17 @@ impl Recorder {
     /// Where a request of `step` that was due at `due` is measured: with its step and its stage, or nowhere.
     fn measured(&mut self, step: usize, due: Duration) -> impl Iterator<Item = &mut Times> {
         let stage = self.shape.measured_stage(due);
-        let Recording { steps, stages, .. } = &mut self.recording;
-        let places = stage.map(|stage| [&mut steps[step].times, &mut stages[stage].times]);
-        places.into_iter().flatten()
+        stage.map(|stage| places(&mut self.recording, step, stage)).into_iter().flatten()
     }
+}
+
+/// Where a measured request of `step` is entered: with its step, and with its `stage` unless that is the only one, which in
+/// the end holds what its steps hold.
+fn places(recording: &mut Recording, step: usize, stage: usize) -> impl Iterator<Item = &mut Times> {
+    let Recording { steps, stages, .. } = recording;
+    let several = stages.len() > 1;
+    let stage = stages.get_mut(stage).filter(|_| several).map(|stage| &mut stage.times);
+    std::iter::once(&mut steps[step].times).chain(stage)
 }
 
 #[cfg(test)]
@@ -475,11 +498,12 @@ mod tests {
             recorder.settle(&flight, done, outcome, failure);
             if failure.is_some() {
                 recorder.drop_steps(story.journey, place + 1, due);
-                return recorder.end_journey(story.journey, began, JourneyEnd::Failed);
+                let end = JourneyEnd::Failed(done, StatusClass::of(outcome.status()));
+                return recorder.end_journey(story.journey, began, end);
             }
             (due, blocked) = (done, Duration::ZERO);
             if place + 1 == steps {
-                recorder.end_journey(story.journey, began, JourneyEnd::Completed(done));
+                recorder.end_journey(story.journey, began, JourneyEnd::Completed(done, StatusClass::Success));
             }
         }
     }
@@ -503,6 +527,17 @@ mod tests {
             let mut by_step = Times::default();
             recording.steps.iter().for_each(|step| by_step.merge(&step.times));
             prop_assert_eq!(&by_step, &recording.overall);
+
+            for journey in &recording.journeys {
+                let by_class = journey.by_class();
+                let (mut completed, mut all) = (0, 0);
+                for (_, times) in &by_class {
+                    completed += times.duration.count() - times.failed;
+                    all += times.duration.count();
+                }
+                prop_assert_eq!(completed, journey.duration.count());
+                prop_assert!(all <= journey.books.completed + journey.books.failed);
+            }
 
             let failed: u64 = recording.steps.iter().map(|step| step.books.failed).sum();
             let completed: u64 = recording.steps.iter().map(|step| step.books.completed).sum();
@@ -538,7 +573,7 @@ mod tests {
             let done =
                 if first_of_stall { stall_end } else { flight.sent + if index < 10_000 { MS } else { Duration::ZERO } };
             recorder.settle(&flight, done, Outcome::Answered(200), None);
-            recorder.end_journey(0, due, JourneyEnd::Completed(done));
+            recorder.end_journey(0, due, JourneyEnd::Completed(done, StatusClass::Success));
         }
         let recording = recorder.conclude(false);
         let near = |told: Duration, exact: f64| (told.as_secs_f64() - exact).abs() <= 0.01 * exact;
@@ -561,12 +596,14 @@ mod tests {
             let flight = flight(0, due * MS, due * MS, Duration::ZERO);
             recorder.send(&flight);
             recorder.settle(&flight, (due + 7) * MS, Outcome::Answered(404), Some("status 404, expected 200"));
-            recorder.end_journey(0, due * MS, JourneyEnd::Failed);
+            recorder.end_journey(0, due * MS, JourneyEnd::Failed((due + 7) * MS, StatusClass::ClientError));
         }
         let recording = recorder.conclude(false);
         assert_eq!(recording.arrivals, Books { planned: 8, failed: 8, ..Books::default() });
         assert_eq!(recording.stages.iter().map(|stage| stage.times.failed).collect::<Vec<_>>(), [2, 2]);
         assert_eq!(recording.overall.response_time.count(), 4);
+        assert_eq!(recording.journeys[0].duration.count(), 0);
+        assert_eq!(recording.journeys[0].classes[&StatusClass::ClientError].failed, 4, "only what is measured");
         assert_eq!(recording.stages[0].measured_s, 80.0);
         assert_eq!(recording.answers, BTreeMap::from([("404".to_owned(), 8)]));
         assert!((recording.service_time_sum_s - 0.056).abs() < 1e-9);

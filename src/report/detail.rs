@@ -1,6 +1,7 @@
 //! What a recording holds of its steps beside their times: phases, and the slowest requests with their traces.
 
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, seconds};
+use crate::stats::Histogram;
 use crate::trial::{Recording, StatusClass};
 use std::fmt::Write as _;
 
@@ -31,6 +32,31 @@ pub(super) fn phases(recording: &Recording) -> String {
     text
 }
 
+/// A line for each journey, and for each class of the answers that it ended with, when there was more than one.
+pub(super) fn journeys(recording: &Recording) -> String {
+    let mut text = String::new();
+    let times = |duration: &Histogram| {
+        let quantile = |q: f64| bare_milliseconds(in_milliseconds(duration.quantile(q)));
+        format!("p50 {} p95 {} p99 {} ms", quantile(0.5), quantile(0.95), quantile(0.99))
+    };
+    for journey in &recording.journeys {
+        if journey.duration.count() > 0 {
+            let completed = count(journey.duration.count());
+            let _ = writeln!(text, "journey {}: {completed} completed, {}", journey.name, times(&journey.duration));
+        }
+        for (class, of_class) in &journey.classes {
+            let failed = match of_class.failed {
+                0 => String::new(),
+                failed => format!(", {} of them failed", count(failed)),
+            };
+            let (ended, class) = (count(of_class.duration.count()), class_name(*class));
+            let times = times(&of_class.duration);
+            let _ = writeln!(text, "journey {}, ended with {class}: {ended}{failed}, {times}", journey.name);
+        }
+    }
+    text
+}
+
 /// A line for each step whose slowest request can be found in the service's traces.
 pub(super) fn slowest(recording: &Recording) -> String {
     let mut text = String::new();
@@ -53,7 +79,7 @@ pub(super) fn slowest(recording: &Recording) -> String {
 mod tests {
     use super::super::terminal::run_table;
     use crate::report::fixture;
-    use crate::trial::{Exemplar, PhaseTimes, StatusClass, Times};
+    use crate::trial::{Exemplar, JourneyTimes, PhaseTimes, StatusClass, Times};
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -75,6 +101,12 @@ mod tests {
         };
         let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
         step.exemplars = vec![Exemplar { due_s: 12.5, response_time_ms: 1204.2, trace_id }];
+        let journey = &mut recording.journeys[0];
+        let (completed, timed_out) = (journey.duration.clone(), quick.response_time.clone());
+        journey.set_classes(BTreeMap::from([
+            (StatusClass::Success, JourneyTimes { duration: completed, failed: 0 }),
+            (StatusClass::NoAnswer, JourneyTimes { duration: timed_out, failed: 3 }),
+        ]));
         insta::assert_snapshot!(run_table(&recording));
     }
 }

@@ -118,6 +118,7 @@ pub fn run_table(recording: &Recording) -> String {
     for failure in &recording.failures {
         let _ = writeln!(text, "failed: {} × {}: {}", count(failure.count), failure.step, failure.cause);
     }
+    text.push_str(&detail::journeys(recording));
     text.push_str(&detail::phases(recording));
     text.push_str(&detail::slowest(recording));
     text

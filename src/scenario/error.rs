@@ -44,7 +44,7 @@ pub struct Problem {
 
 impl Problem {
     /// What a file holds may not reach a terminal as it is: control characters are shown escaped.
-    fn new(at: Option<Location>, message: &str, hint: &str) -> Self {
+    pub(super) fn new(at: Option<Location>, message: &str, hint: &str) -> Self {
         let (line, column) = at.map_or((0, 0), |at| (at.line, at.column));
         Self { line, column, message: printable(message), hint: printable(hint) }
     }

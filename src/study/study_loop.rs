@@ -76,8 +76,16 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
     }
     if let Some(error) = failure {
         // The trials before the one that failed are whole: what they were billed is still read.
-        while let Some(read) = readings.join_next().await {
-            conclude_read(study, &mut search, context, read)?;
+        context.watch.reading_usage(readings.len());
+        let mut stop = context.stop.clone();
+        loop {
+            tokio::select! {
+                read = readings.join_next() => {
+                    let Some(read) = read else { break };
+                    conclude_read(study, &mut search, context, read)?;
+                }
+                Ok(_) = stop.wait_for(|stop| *stop) => break,
+            }
         }
         return Err(error);
     }
@@ -290,6 +298,27 @@ mod tests {
         assert_eq!(site.driven.lock().unwrap().len(), 1, "only what was missing is tried");
         assert_eq!(saved.trials.len(), 3);
         assert!(saved.decision.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_heard_while_usage_is_awaited_after_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of(&[1, 2, 4], 1);
+        let site = Arc::new(Fake { broken: Some(2), slow_to_read: Some(1), keeps_usage: true, ..Fake::default() });
+        let (sender, stop) = watch::channel(false);
+        let context = Context { dir: dir.path(), watch: &Silent, stop };
+        let stopping = async {
+            tokio::task::yield_now().await;
+            sender.send(true).unwrap();
+            std::future::pending::<()>().await;
+        };
+        let error = tokio::select! {
+            ran = run(Arc::clone(&site), &mut study, &context) => ran.unwrap_err(),
+            () = stopping => unreachable!("it waits for ever"),
+        };
+        assert!(matches!(error, StudyError::Drive(_)), "the failure is what is told: {error}");
+        let saved = Study::load(dir.path()).unwrap();
+        assert!(saved.trials.len() == 1 && conclude::unread(&saved.trials[0]));
     }
 
     #[tokio::test]

@@ -241,7 +241,7 @@ fn absorb(whole: &mut Recording, part: Recording) {
     }
     for (own, theirs) in whole.journeys.iter_mut().zip(&journeys) {
         add(&mut own.books, theirs.books);
-        own.duration.merge(&theirs.duration);
+        own.merge(theirs);
     }
     for (own, theirs) in whole.stages.iter_mut().zip(&stages) {
         own.times.merge(&theirs.times);

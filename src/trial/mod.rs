@@ -27,7 +27,8 @@ pub use live::{Live, LiveStep};
 pub use merge::{MergeError, Part, merge};
 pub use phase_times::PhaseTimes;
 pub use recording::{
-    Books, Failure, Interval, JourneyRecording, Observed, Recording, Shard, StageRecording, StepRecording, Times,
+    Books, Failure, Interval, JourneyRecording, JourneyTimes, Observed, Recording, Shard, StageRecording,
+    StepRecording, Times,
 };
 pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};

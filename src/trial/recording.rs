@@ -171,6 +171,24 @@ pub struct JourneyRecording {
     pub books: Books,
     /// Measured journeys that ran to their end: last answer − due time of the first step, think times included.
     pub duration: Histogram,
+    /// The class of the answer that all measured journeys ended with, when there was but one and none of them failed:
+    /// `duration` is then its duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_class: Option<StatusClass>,
+    /// Measured journeys by the class of the answer that they ended with, those that failed among them, up to the answer that
+    /// they failed with. So neither quick failures nor timeouts hide, and neither is mixed into `duration`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<StatusClass, JourneyTimes>,
+}
+
+/// Measured journeys that ended with an answer of one class.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JourneyTimes {
+    /// Last answer − due time of the first step, think times included.
+    pub duration: Histogram,
+    /// How many of them failed.
+    pub failed: u64,
 }
 
 /// One stage: what was due in it.
@@ -281,6 +299,44 @@ impl StepRecording {
         if self.classes.len() == 1 {
             self.only_class = self.classes.pop_first().map(|(class, _)| class);
         }
+    }
+}
+
+impl JourneyTimes {
+    /// Adds all that `other` holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.failed += other.failed;
+    }
+}
+
+impl JourneyRecording {
+    /// Measured journeys that ended, by the class of the answer that they ended with.
+    #[must_use]
+    pub fn by_class(&self) -> Vec<(StatusClass, JourneyTimes)> {
+        match self.only_class {
+            Some(class) => vec![(class, JourneyTimes { duration: self.duration.clone(), failed: 0 })],
+            None => self.classes.iter().map(|(class, times)| (*class, times.clone())).collect(),
+        }
+    }
+
+    /// Enters the classes, which are kept once when `duration` holds all there is of them.
+    pub fn set_classes(&mut self, classes: BTreeMap<StatusClass, JourneyTimes>) {
+        self.only_class = None;
+        self.classes = classes;
+        if self.classes.len() == 1 && self.classes.values().all(|times| times.failed == 0) {
+            self.only_class = self.classes.pop_first().map(|(class, _)| class);
+        }
+    }
+
+    /// Adds all that `theirs` holds, which is the same journey's.
+    pub(super) fn merge(&mut self, theirs: &Self) {
+        let mut classes: BTreeMap<StatusClass, JourneyTimes> = self.by_class().into_iter().collect();
+        for (class, times) in theirs.by_class() {
+            classes.entry(class).or_default().merge(&times);
+        }
+        self.duration.merge(&theirs.duration);
+        self.set_classes(classes);
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Version of the saved form; a reader refuses any other.
-const VERSION: u32 = 1;
+/// Version of the saved form; a reader refuses any other. Version 2 has the classes of journeys.
+const VERSION: u32 = 2;
 
 /// The version of a recording's form: there is but one that this tidegate reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -26,7 +26,8 @@ impl<'de> Deserialize<'de> for RecordingVersion {
         match u32::deserialize(deserializer)? {
             VERSION => Ok(Self(VERSION)),
             found => Err(serde::de::Error::custom(format!(
-                "it has schema version {found}, and this tidegate reads version {VERSION}"
+                "it has schema version {found}, and this tidegate reads version {VERSION}; use the tidegate that recorded it, \
+                 or record it again"
             ))),
         }
     }
@@ -118,9 +119,9 @@ mod tests {
         std::fs::write(&path, recording.to_json()).unwrap();
         assert_eq!(Recording::load(&path).unwrap(), recording);
 
-        std::fs::write(&path, recording.to_json().replace("\"schema_version\": 1", "\"schema_version\": 2")).unwrap();
+        std::fs::write(&path, recording.to_json().replace("\"schema_version\": 2", "\"schema_version\": 1")).unwrap();
         let told = Recording::load(&path).unwrap_err().to_string();
-        assert!(told.contains("run.json:2:") && told.contains("schema version 2"), "{told}");
+        assert!(told.contains("run.json:2:") && told.contains("schema version 1"), "{told}");
 
         std::fs::write(&path, &recording.to_json()[..200]).unwrap();
         let told = Recording::load(&path).unwrap_err().to_string();

@@ -42,15 +42,16 @@ pub enum StoreError {
     },
     /// It is a study of another version.
     #[error(
-        "{path} has schema version {found}, and this tidegate reads version {SCHEMA_VERSION}; use the tidegate that made \
-         it, or run the study again",
-        path = path.display()
+        "{path} has schema version {found}, and this tidegate ({own}) reads version {SCHEMA_VERSION}; {way}",
+        path = path.display(), own = env!("CARGO_PKG_VERSION"), way = version_hint(*found, made_by)
     )]
     Version {
         /// The study's file.
         path: PathBuf,
         /// Its version.
         found: u64,
+        /// Version of the tidegate that made it; empty when it does not say.
+        made_by: String,
     },
 }
 
@@ -63,6 +64,22 @@ fn save_hint(cause: &io::Error) -> &'static str {
             "make the folder writable, or give another one; what was saved before is untouched"
         }
         _ => "what was saved before is untouched",
+    }
+}
+
+/// What to do about a study of another version: which tidegate reads it, and that its report needs none.
+fn version_hint(found: u64, made_by: &str) -> String {
+    let made_by = if made_by.is_empty() {
+        "the tidegate that made it".to_owned()
+    } else {
+        format!("tidegate {made_by}, which made it")
+    };
+    if found > u64::from(SCHEMA_VERSION) {
+        format!("update to {made_by}")
+    } else {
+        format!(
+            "use {made_by}, as it was before this form changed, or run the study again; the report beside it stays as it is"
+        )
     }
 }
 
@@ -112,18 +129,22 @@ impl Study {
         };
         // The version is read on its own: a study of another version need not have the form of this one.
         match serde_json::from_str(&text) {
-            Ok(Versioned { schema_version }) if schema_version == u64::from(SCHEMA_VERSION) => {}
-            Ok(Versioned { schema_version: found }) => return Err(StoreError::Version { path, found }),
+            Ok(Versioned { schema_version, .. }) if schema_version == u64::from(SCHEMA_VERSION) => {}
+            Ok(Versioned { schema_version: found, tidegate_version: made_by }) => {
+                return Err(StoreError::Version { path, found, made_by });
+            }
             Err(error) => return Err(form(path, &error)),
         }
         serde_json::from_str(&text).map_err(|error| form(path, &error))
     }
 }
 
-/// The one field that every version has.
+/// What every version has: its number, and who made it.
 #[derive(Deserialize)]
 struct Versioned {
     schema_version: u64,
+    #[serde(default)]
+    tidegate_version: String,
 }
 
 fn form(path: PathBuf, error: &serde_json::Error) -> StoreError {
@@ -164,7 +185,7 @@ mod tests {
         assert_eq!(names_in(&deep), [STUDY_FILE]);
         // A person can read and diff it: one field a line, a newline at the end.
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("{\n  \"schema_version\": 1,\n  \"name\": \"shopping\",\n") && text.ends_with("}\n"));
+        assert!(text.starts_with("{\n  \"schema_version\": 2,\n  \"name\": \"shopping\",\n") && text.ends_with("}\n"));
     }
 
     #[test]
@@ -238,7 +259,11 @@ mod tests {
         let path = folder.path().join("old.json");
         fs::write(&path, "{\"schema_version\": 7, \"surprise\": {}}").unwrap();
         let said = Study::load(&path).unwrap_err().to_string();
-        assert!(said.contains("old.json has schema version 7, and this tidegate reads version 1; use the"), "{said}");
+        assert!(said.contains("old.json has schema version 7, and this tidegate ("), "{said}");
+        assert!(said.ends_with("reads version 2; update to the tidegate that made it"), "{said}");
+        fs::write(&path, "{\"schema_version\": 1, \"tidegate_version\": \"0.0.9\", \"surprise\": {}}").unwrap();
+        let said = Study::load(&path).unwrap_err().to_string();
+        assert!(said.contains("reads version 2; use tidegate 0.0.9, which made it"), "{said}");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use crate::scenario::{Candidate, Scenario};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Version of the saved form; a reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the saved form; a reader refuses any other. Version 2 has the classes, phases and exemplars of steps, the classes of
+/// journeys, and scenarios with scripted journeys.
+pub const SCHEMA_VERSION: u32 = 2;
 /// What stands in a saved study for a value that may be a secret.
 const NOT_SAVED: &str = "(not saved)";
 /// The knobs of the bundled shop: what they are set to is part of the question and never a secret.

@@ -38,3 +38,11 @@ use std::process::ExitCode;
 pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     cli::run(args)
 }
+
+/// Why the service would not start with this variable in its environment, what is wrong first and the mend after it; nothing
+/// when it would.
+#[must_use]
+pub fn refused_setting(name: &str, value: &str) -> Option<String> {
+    let lookup = |asked: &str| (asked == name).then(|| OsString::from(value));
+    settings::Settings::read(lookup).err().map(|error| error.to_string())
+}

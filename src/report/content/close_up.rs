@@ -1,5 +1,6 @@
 //! The chosen candidate at close range: its timeline, its stages and steps, and what failed.
 
+use super::journeys;
 use crate::report::document::{Block, Cell, Row, Table, Tone};
 use crate::report::facts;
 use crate::report::number::{bare_milliseconds, count, in_milliseconds, per_second, percent};
@@ -19,11 +20,15 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     if trials.iter().any(|trial| !trial.is_valid()) {
         blocks.push(Block::text("None of its trials is valid: what follows is not evidence."));
     }
+    blocks.extend(journeys::ended_early(&trials));
     blocks.extend(plot::figure(study, plot::Kind::Timeline));
     blocks.push(Block::part("By stage"));
     blocks.push(Block::Table(by_stage(study, &trials)));
     blocks.push(Block::part("By step"));
     blocks.push(Block::Table(by_step(&trials)));
+    blocks.extend(journeys::by_class(&trials).map(Block::Table));
+    blocks.push(Block::part("By journey"));
+    blocks.push(Block::Table(journeys::by_journey(&trials)));
     blocks.push(Block::part("The books"));
     blocks.push(Block::Table(books(&trials)));
     blocks.push(Block::part("What failed, and what was expected to"));
@@ -31,7 +36,7 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     blocks
 }
 
-const TIMES: [&str; 8] = [
+pub(super) const TIMES: [&str; 8] = [
     "#response p50 ms",
     "#response p95 ms",
     "#response p99 ms",
@@ -43,7 +48,7 @@ const TIMES: [&str; 8] = [
 ];
 
 /// Quantiles as means over trials, the longest as the longest of all.
-fn times(of_trials: &[&Times]) -> Vec<Cell> {
+pub(super) fn times(of_trials: &[&Times]) -> Vec<Cell> {
     let of = |histogram: fn(&Times) -> &Histogram| {
         let quantile = |q: f64| {
             facts::mean(
@@ -62,7 +67,7 @@ fn times(of_trials: &[&Times]) -> Vec<Cell> {
 }
 
 /// How many were measured and what share of them failed or was dropped.
-fn measured(of_trials: &[&Times]) -> [Cell; 2] {
+pub(super) fn measured(of_trials: &[&Times]) -> [Cell; 2] {
     let all: u64 = of_trials.iter().map(|times| times.response_time.count() + times.dropped).sum();
     let bad: u64 = of_trials.iter().map(|times| times.failed + times.dropped).sum();
     let rate = if all == 0 { 0.0 } else { bad as f64 / all as f64 };
@@ -118,34 +123,39 @@ fn by_step(trials: &[&TrialResult]) -> Table {
 
 fn books(trials: &[&TrialResult]) -> Table {
     let mut table = Table::new(
-        "Warm-up included. Nothing is hidden: planned = completed + failed + dropped.",
-        &["what", "#planned", "#completed", "#failed", "#dropped", "balance"],
+        "Warm-up included. Nothing is hidden: planned = completed + failed + dropped. A step whose condition did not hold is \
+         skipped: it left the plan.",
+        &["what", "#planned", "#completed", "#failed", "#dropped", "#skipped", "balance"],
     );
-    let mut totals: Vec<(String, Books)> = Vec::new();
-    let entries = |trial: &TrialResult| -> Vec<(String, Books)> {
+    // What is not a step has nothing that could be skipped.
+    let mut totals: Vec<(String, Books, Option<u64>)> = Vec::new();
+    let entries = |trial: &TrialResult| -> Vec<(String, Books, Option<u64>)> {
         let recording = &trial.recording;
-        let arrivals = ("arrivals".to_owned(), recording.arrivals);
-        let journeys = recording.journeys.iter().map(|journey| (format!("journey {}", journey.name), journey.books));
-        let steps = recording.steps.iter().map(|step| (format!("step {}", step.name), step.books));
+        let arrivals = ("arrivals".to_owned(), recording.arrivals, None);
+        let journeys =
+            recording.journeys.iter().map(|journey| (format!("journey {}", journey.name), journey.books, None));
+        let steps = recording.steps.iter().map(|step| (format!("step {}", step.name), step.books, Some(step.skipped)));
         std::iter::once(arrivals).chain(journeys).chain(steps).collect()
     };
     for trial in trials {
-        for (name, books) in entries(trial) {
-            match totals.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, total)) => {
+        for (name, books, skipped) in entries(trial) {
+            match totals.iter_mut().find(|(known, ..)| *known == name) {
+                Some((_, total, all)) => {
+                    *all = all.zip(skipped).map(|(all, skipped)| all + skipped);
                     total.planned += books.planned;
                     total.completed += books.completed;
                     total.failed += books.failed;
                     total.dropped += books.dropped;
                 }
-                None => totals.push((name, books)),
+                None => totals.push((name, books, skipped)),
             }
         }
     }
-    for (name, total) in totals {
+    for (name, total, skipped) in totals {
         let verdict = if total.balance() { Cell::verdict(true, "yes") } else { Cell::verdict(false, "no") };
         let numbers = [total.planned, total.completed, total.failed, total.dropped].map(|n| Cell::from(count(n)));
-        table.rows.push(Row::of(std::iter::once(name.into()).chain(numbers).chain([verdict])));
+        let skipped = Cell::from(skipped.map_or_else(String::new, count));
+        table.rows.push(Row::of(std::iter::once(name.into()).chain(numbers).chain([skipped, verdict])));
     }
     table
 }

@@ -3,6 +3,7 @@
 mod candidates;
 mod close_up;
 mod conditions;
+mod journeys;
 mod trust;
 
 use super::document::Block;

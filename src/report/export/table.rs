@@ -1,9 +1,9 @@
-//! A recording as a table: a row for all requests, for each step, each class of its answers, each of its phases, each stage and
-//! each journey. Times are milliseconds, warm-up left out; books hold the warm-up too.
+//! A recording as a table: a row for all requests, for each step, each class of its answers, each of its phases, each stage,
+//! each journey and each class of the answers that journeys ended with. Times are milliseconds, warm-up left out; books hold the warm-up too.
 
 use super::super::number::in_milliseconds;
 use crate::stats::Histogram;
-use crate::trial::{Books, Recording, Times};
+use crate::trial::{Books, JourneyTimes, Recording, Times};
 
 const COLUMNS: [&str; 27] = [
     "kind",
@@ -73,6 +73,12 @@ pub fn csv(recording: &Recording) -> Result<Vec<u8>, csv::Error> {
     }
     for journey in &recording.journeys {
         row(["journey", &journey.name, ""], Some(journey.books), None, [Some(&journey.duration), None])?;
+        for (class, JourneyTimes { duration, failed }) in journey.by_class() {
+            // Only what ended is in a class: none of it was dropped.
+            let times = Times { response_time: duration, failed, ..Times::default() };
+            let what = ["journey_class", &journey.name, class.name()];
+            row(what, None, Some(&times), [Some(&times.response_time), None])?;
+        }
     }
     writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))
 }
@@ -119,6 +125,10 @@ mod tests {
         ]));
         recording.steps[0].phases =
             PhaseTimes { first_byte: Some(Box::new(times.service_time.clone())), ..PhaseTimes::default() };
+        let duration = recording.journeys[0].duration.clone();
+        let failed = duration.count();
+        recording.journeys[0]
+            .set_classes(BTreeMap::from([(StatusClass::ServerError, JourneyTimes { duration, failed })]));
         let bytes = csv(&recording).unwrap();
         let mut reader = ::csv::Reader::from_reader(bytes.as_slice());
         assert_eq!(reader.headers().unwrap().len(), COLUMNS.len());
@@ -132,6 +142,8 @@ mod tests {
         let all = &rows[0];
         assert_eq!(all[7].parse::<u64>().unwrap(), recording.overall.response_time.count());
         assert_eq!(all[16].parse::<f64>().unwrap(), recording.overall.response_time.quantile(0.99).as_secs_f64() * 1e3);
+        let class = rows.iter().find(|row| &row[0] == "journey_class").unwrap();
+        assert_eq!((&class[1], &class[2], &class[7], &class[8], &class[10]), ("buy", "5xx", "400", "400", "1"));
         let phase = rows.iter().find(|row| &row[0] == "phase").unwrap();
         assert_eq!((&phase[11], phase[19].is_empty()), ("", false));
     }
