@@ -59,8 +59,8 @@ pub use occasion::Occasion;
 pub use places::{ServiceFault, ServiceField};
 pub use plan::{Iteration, Plan, PlannedStage};
 pub use replay::{RecordedTimes, Replay};
-pub use schema::schema;
 pub use request::{Rendered, Request};
+pub use schema::schema;
 pub use session::{Session, StepFailure};
 pub use step::{
     BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,
