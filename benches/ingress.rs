@@ -79,6 +79,8 @@ async fn measure() -> Result<(), Failure> {
         startup_cpu_boost: false,
         startup_probe: Probe::default_startup(),
         liveness_probe: None,
+        scaling_targets: tidegate::autoscaler::Targets::default(),
+        session_affinity: false,
     };
     fleet.create_revision(spec).await?;
     let route = Route { revision: "bench-1".to_owned(), percent: 100, tag: None };

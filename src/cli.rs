@@ -6,6 +6,7 @@ mod doctor;
 mod exports;
 mod limits;
 mod outside;
+mod scaling;
 mod schedule;
 
 use crate::commands::{
@@ -18,6 +19,7 @@ use doctor::DoctorArgs;
 use exports::ExportArgs;
 use limits::LimitArgs;
 use outside::OutsideArgs;
+use scaling::ScalingArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -105,6 +107,8 @@ struct TuneArgs {
     prices: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    scaling: ScalingArgs,
     #[command(flatten)]
     cloud: CloudArgs,
     #[command(flatten)]
@@ -207,6 +211,8 @@ struct PlatformArgs {
     /// Host cores that one vCPU stands for
     #[arg(long, default_value_t = 1.0)]
     host_cores_per_vcpu: f64,
+    #[command(flatten)]
+    scaling: ScalingArgs,
     /// Folder for what instances log
     #[arg(long, value_name = "DIR")]
     logs: Option<PathBuf>,
@@ -288,6 +294,7 @@ impl From<TuneArgs> for TuneOptions {
             resume: arguments.resume,
             prices: arguments.prices,
             limits: arguments.limits.into(),
+            scaling: arguments.scaling.into(),
             cloud: target,
             connection: arguments.connection.into(),
             command: typed(),
@@ -320,9 +327,10 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, logs, announce, outside } = arguments;
-        let (limits, outside) = (limits.into(), outside.into());
-        Self { port, limits, time_factor, host_cores_per_vcpu, logs, announce, outside }
+        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce, outside } =
+            arguments;
+        let (limits, scaling, outside) = (limits.into(), scaling.into(), outside.into());
+        Self { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce, outside }
     }
 }
 

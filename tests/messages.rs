@@ -170,6 +170,29 @@ fn a_time_factor_out_of_range_is_wrong_usage() {
 }
 
 #[test]
+fn an_autoscaler_or_routing_that_cannot_be_is_refused_and_a_platform_with_one_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    let cloud = ["--project", "p", "--region", "us-central1", "--service", "s"];
+    let platform = ["platform", "--announce", "--port", "0", "--limiter", "none"];
+    let longer = ["--autoscaler", "knative", "--long-concurrency-window"];
+    for (command, words) in [
+        ([&["tune", &path, "--routing", "fill-first"][..], &cloud].concat(), &["--routing", "as Google has it"][..]),
+        ([&["tune", &path][..], &longer].concat(), &["--long-concurrency-window", "--autoscaler cloud-run"][..]),
+        ([&platform[..], &longer].concat(), &["--long-concurrency-window"][..]),
+        ([&platform[..], &["--routing", "random"]].concat(), &["random", "two-choices"][..]),
+        ([&platform[..], &["--autoscaler", "kpa"]].concat(), &["kpa", "knative"][..]),
+    ] {
+        let (code, error) = run(dir.path(), &command);
+        assert_eq!(code, Some(2), "{command:?}: {error}");
+        assert!(words.iter().all(|word| error.contains(word)), "{command:?}: {error}");
+    }
+    // A platform whose standard input has ended serves for a moment only.
+    let served = run(dir.path(), &[&platform[..], &["--autoscaler", "knative", "--routing", "round-robin"]].concat());
+    assert_eq!(served.0, Some(0), "{}", served.1);
+}
+
+#[test]
 fn a_limiter_that_does_not_work_here_is_told_with_those_that_do() {
     let dir = tempfile::tempdir().unwrap();
     let path = repository("scenarios/minimal.yaml").display().to_string();

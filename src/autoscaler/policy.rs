@@ -1,19 +1,27 @@
 //! The platform's constants, each a named field with its source and date. What Google does not publish is an assumption
 //! of the model and is listed as such, so that a report can show it.
 
+use super::choice::{AutoscalerKind, Routing};
 use std::time::Duration;
 
 /// The constants of Cloud Run's autoscaler and of its life cycle, as read on 2026-11-22.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// How often the metrics drivers are evaluated. 5 s in an older copy of "About instance autoscaling"
+    /// Whose autoscaler decides.
+    pub autoscaler: AutoscalerKind,
+    /// Which instance gets a request; `None` for the autoscaler's own, which [`Policy::routing_of`] tells.
+    pub routing: Option<Routing>,
+    /// Seed of the draws of [`Routing::TwoChoices`], the same for every revision.
+    pub routing_seed: u64,
+    /// How often the drivers are evaluated. Knative: 2 s. Cloud Run: 5 s in an older copy of "About instance autoscaling"
     /// (docs.cloud.google.com/run/docs/about-instance-autoscaling); the page of 2026-11-22 says only "periodically": an
     /// assumption.
     pub tick: Duration,
     /// Length of one observation. Knative's metric bucket (knative/serving @98e5ef90, `config.BucketSize`, 1 s); Cloud
     /// Run's is not public: an assumption.
     pub bucket: Duration,
-    /// Window of both drivers' averages: 1 minute ("About instance autoscaling", 2026-11-22).
+    /// Window of both drivers' averages: 1 minute ("About instance autoscaling", 2026-11-22), as long as Knative's stable
+    /// window.
     pub window: Duration,
     /// Second, longer window of the concurrency driver, of which the larger answer wins. Google names 10 minutes beside
     /// the 1 minute; off (`None`) by default, because a study shorter than the window would measure only its filling.
@@ -22,6 +30,8 @@ pub struct Policy {
     pub cpu_target: f64,
     /// Share of max concurrency the concurrency driver aims at: 0.6 (same page and date).
     pub concurrency_target: f64,
+    /// Knative's own constants; without effect under Cloud Run's autoscaler.
+    pub knative: KnativePolicy,
     /// How long an instance may be idle before it may be stopped: 15 minutes ("Container runtime contract",
     /// 2026-11-22).
     pub idle_timeout: Duration,
@@ -51,6 +61,26 @@ pub struct Policy {
     pub billing_instance_min: Duration,
 }
 
+/// What Knative's pod autoscaler has besides its tick and windows (knative/serving @98e5ef90, `config/core/configmaps/
+/// autoscaler.yaml`, read 2026-11-22).
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnativePolicy {
+    /// Share of max concurrency that is aimed at: 0.7.
+    pub target_utilization: f64,
+    /// The target is at least so many requests: 0.01.
+    pub target_min: f64,
+    /// The panic window is this share of the stable one: 0.1.
+    pub panic_window_share: f64,
+    /// Panic begins when the panic window asks for so many times the ready instances: 2.
+    pub panic_threshold: f64,
+    /// At most so many times the ready instances are wanted at once: 1000.
+    pub scale_up_rate_max: f64,
+    /// At least this part of them is: one in 2.
+    pub scale_down_rate_max: f64,
+    /// How long the last instance stays when none is wanted: 30 s.
+    pub scale_to_zero_grace: Duration,
+}
+
 /// A constant that Google does not publish, for the reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assumption {
@@ -65,12 +95,24 @@ impl Policy {
     #[must_use]
     pub fn cloud_run() -> Self {
         Self {
+            autoscaler: AutoscalerKind::CloudRun,
+            routing: None,
+            routing_seed: 1,
             tick: Duration::from_secs(5),
             bucket: Duration::from_secs(1),
             window: Duration::from_mins(1),
             long_concurrency_window: None,
             cpu_target: 0.6,
             concurrency_target: 0.6,
+            knative: KnativePolicy {
+                target_utilization: 0.7,
+                target_min: 0.01,
+                panic_window_share: 0.1,
+                panic_threshold: 2.0,
+                scale_up_rate_max: 1000.0,
+                scale_down_rate_max: 2.0,
+                scale_to_zero_grace: Duration::from_secs(30),
+            },
             idle_timeout: Duration::from_mins(15),
             pending_min: Duration::from_secs(10),
             pending_startups: 3.5,
@@ -82,6 +124,33 @@ impl Policy {
             shutdown_grace: Duration::from_secs(10),
             billing_slice: Duration::from_millis(100),
             billing_instance_min: Duration::from_mins(1),
+        }
+    }
+
+    /// The same platform under Knative's autoscaler, evaluated every 2 s (`pkg/autoscaler/scaling/multiscaler.go`
+    /// @98e5ef90).
+    #[must_use]
+    pub fn knative() -> Self {
+        Self { autoscaler: AutoscalerKind::Knative, tick: Duration::from_secs(2), ..Self::cloud_run() }
+    }
+
+    /// The policy of this autoscaler.
+    #[must_use]
+    pub fn of(autoscaler: AutoscalerKind) -> Self {
+        match autoscaler {
+            AutoscalerKind::CloudRun => Self::cloud_run(),
+            AutoscalerKind::Knative => Self::knative(),
+        }
+    }
+
+    /// Which instance of so large a max concurrency gets a request: what was chosen, else Knative's own, else the least
+    /// loaded one. Cloud Run's is not public: an assumption.
+    #[must_use]
+    pub fn routing_of(&self, max_concurrency: u32) -> Routing {
+        match (self.routing, self.autoscaler) {
+            (Some(chosen), _) => chosen,
+            (None, AutoscalerKind::CloudRun) => Routing::LeastLoaded,
+            (None, AutoscalerKind::Knative) => Routing::of_knative(max_concurrency),
         }
     }
 
@@ -102,6 +171,7 @@ impl Policy {
             idle_timeout: divide(self.idle_timeout),
             pending_min: divide(self.pending_min),
             startup_boost_tail: divide(self.startup_boost_tail),
+            knative: KnativePolicy { scale_to_zero_grace: divide(self.knative.scale_to_zero_grace), ..self.knative },
             ..self
         }
     }
@@ -123,12 +193,22 @@ impl Policy {
             },
             Assumption { what: "on-demand starts are not limited in rate", basis: "not public" },
             Assumption {
-                what: "requests go to the least loaded of the oldest desired instances, then to the rest",
+                what: "requests go to the oldest desired instances, the least loaded of them unless --routing says \
+                       otherwise, then to the rest",
                 basis: "not public",
             },
             Assumption {
-                what: "thresholds are not raised at low instance counts",
-                basis: "the opt-in behaviour since 2026-09-29",
+                what: "thresholds are not raised at low instance counts, and there is no tolerance around a target",
+                basis: "the opt-in behaviour since 2026-09-29; its 10 % tolerance is not described in detail",
+            },
+            Assumption {
+                what: "a service's own instance counts are divided by largest remainder, the larger share first; a \
+                       revision without a share keeps its own scaling",
+                basis: "\"divided among all revisions with specified traffic\" (Admin v2, ServiceScaling)",
+            },
+            Assumption {
+                what: "a session's cookie leads to its instance unless that is full, gone or being stopped",
+                basis: "\"best effort\" (docs.cloud.google.com/run/docs/configuring/session-affinity)",
             },
         ]
     }
@@ -149,6 +229,7 @@ mod tests {
         assert_eq!(fast.idle_timeout, Duration::from_secs(90));
         assert_eq!(fast.pending_min, Duration::from_secs(1));
         assert_eq!(fast.startup_boost_tail, Duration::from_secs(1));
+        assert_eq!(fast.knative.scale_to_zero_grace, Duration::from_secs(3));
         assert_eq!(fast.startup_limit, real.startup_limit);
         assert_eq!(fast.shutdown_grace, real.shutdown_grace);
         assert_eq!(fast.billing_slice, real.billing_slice);

@@ -90,7 +90,9 @@ fn resume_study(dir: &Path, study: &mut Study) -> Result<(), CommandError> {
 fn same_place(one: &Place, other: &Place) -> bool {
     match (one, other) {
         (Place::Local(one), Place::Local(other)) => {
-            one.time_factor == other.time_factor && one.host_cores_per_vcpu == other.host_cores_per_vcpu
+            one.time_factor == other.time_factor
+                && one.host_cores_per_vcpu == other.host_cores_per_vcpu
+                && one.scaling == other.scaling
         }
         (one, other) => one == other,
     }

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::platform::LimitOptions;
+use super::scaling::ScalingOptions;
 use crate::trial::Limiter;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -44,6 +45,7 @@ pub(super) struct LocalOptions<'a> {
     pub(super) limits: LimitOptions,
     pub(super) time_factor: f64,
     pub(super) host_cores_per_vcpu: f64,
+    pub(super) scaling: ScalingOptions,
     /// Where instances write what they log.
     pub(super) logs: &'a Path,
 }
@@ -68,6 +70,7 @@ impl LocalPlatform {
             .args(["--cpu-idle", options.limits.cpu_idle.name()])
             .args(["--time-factor", &options.time_factor.to_string()])
             .args(["--host-cores-per-vcpu", &options.host_cores_per_vcpu.to_string()])
+            .args(options.scaling.arguments())
             .arg("--logs")
             .arg(options.logs)
             .stdin(Stdio::piped())

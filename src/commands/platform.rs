@@ -5,7 +5,7 @@ use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
 use super::platform_log::{LogFormat, OutsideOptions, journal};
-use crate::autoscaler::Policy;
+use super::scaling::ScalingOptions;
 use crate::platform::{
     Clock, CpuIdle, Event, Fleet, FleetOptions, Journal, Leftovers, LimiterChoice, LimiterReport, Outside,
     ServeOptions, Severity, serve,
@@ -28,6 +28,8 @@ pub struct PlatformOptions {
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
     pub host_cores_per_vcpu: f64,
+    /// How it scales and routes.
+    pub scaling: ScalingOptions,
     /// Folder for what instances log.
     pub logs: Option<PathBuf>,
     /// One JSON line when it serves, and the end of standard input ends it.
@@ -63,7 +65,7 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
     let fleet = Fleet::start_for(
         outside,
         FleetOptions {
-            policy: Policy::cloud_run(),
+            policy: options.scaling.policy()?,
             time_factor: options.time_factor,
             host_cores_per_vcpu: options.host_cores_per_vcpu,
             launcher: Some(launcher),

@@ -9,6 +9,7 @@ use super::host;
 use super::interrupt::Interrupt;
 use super::platform::LimitOptions;
 use super::progress::Progress;
+use super::scaling::ScalingOptions;
 use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
 use crate::driver::TargetOptions;
@@ -38,6 +39,8 @@ pub struct TuneOptions {
     pub prices: Option<PathBuf>,
     /// How instances of the local platform are limited.
     pub limits: LimitOptions,
+    /// How the local platform scales and routes.
+    pub scaling: ScalingOptions,
     /// A service on Cloud Run instead of the local platform.
     pub cloud: Option<CloudTarget>,
     /// How candidates are reached.
@@ -74,6 +77,10 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Scenario::load(&options.scenario)?;
     let service = scenario.service.clone().ok_or_else(|| missing(&options.scenario, "service"))?;
     let target = connection_of(&options)?;
+    match &options.cloud {
+        Some(_) => options.scaling.refuse_in_cloud()?,
+        None => options.scaling.check()?,
+    }
     let started = jiff::Timestamp::now();
     let mut study = new_study(&options, scenario, &service, started)?;
     let dir = options.out.clone().unwrap_or_else(|| Path::new("reports").join(&study.name));
@@ -90,7 +97,7 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let mut tuning =
         Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
     let ran = match &options.cloud {
-        None => tuning.locally(options.limits).await,
+        None => tuning.locally(options.limits, options.scaling).await,
         Some(target) => tuning.in_cloud(target).await,
     };
     progress.clear();
@@ -182,6 +189,7 @@ fn new_study(
             },
             host_cores_per_vcpu: service.host_cores_per_vcpu,
             time_factor: service.time_factor,
+            scaling: options.scaling.record(),
         }),
     };
     Ok(Study {

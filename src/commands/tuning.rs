@@ -8,6 +8,7 @@ use super::local::{LocalOptions, LocalPlatform};
 use super::lock_wait;
 use super::platform::LimitOptions;
 use super::progress::Progress;
+use super::scaling::ScalingOptions;
 use super::tune::CloudTarget;
 use crate::cloud::{self, Cloud, CloudError, Endpoint, Original, SteadyClock, Undone};
 use crate::cost::InstanceShape;
@@ -41,7 +42,7 @@ const LOCAL_PROJECT: &str = "local";
 
 impl Tuning<'_> {
     /// Runs the study on a local platform that is started for it and ended with it.
-    pub(super) async fn locally(&mut self, limits: LimitOptions) -> Result<(), CommandError> {
+    pub(super) async fn locally(&mut self, limits: LimitOptions, scaling: ScalingOptions) -> Result<(), CommandError> {
         let tidegate = std::env::current_exe()
             .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
         let mut env = self.service.env.clone();
@@ -52,6 +53,7 @@ impl Tuning<'_> {
             limits,
             time_factor: self.service.time_factor,
             host_cores_per_vcpu: self.service.host_cores_per_vcpu,
+            scaling,
             logs: &self.dir.join("logs"),
         };
         let platform = LocalPlatform::start(&tidegate, &local).await?;

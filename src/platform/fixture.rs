@@ -2,6 +2,7 @@
 
 use super::probe::Probe;
 use super::spec::RevisionSpec;
+use crate::autoscaler::Targets;
 use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
 use std::collections::BTreeMap;
@@ -24,5 +25,7 @@ pub(super) fn spec() -> RevisionSpec {
         startup_cpu_boost: false,
         startup_probe: Probe::default_startup(),
         liveness_probe: None,
+        scaling_targets: Targets::default(),
+        session_affinity: false,
     }
 }

@@ -1,5 +1,6 @@
 //! The running platform: its services, their revisions and their ports.
 
+use super::allotment::{self, Allotment};
 use super::cores::Cores;
 use super::ending::Ending;
 use super::glance::RevisionGlance;
@@ -13,7 +14,7 @@ use super::premises::{self, Premises};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;
 use super::spawner::Spawner;
-use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
+use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
 use crate::autoscaler::Policy;
 use std::collections::BTreeMap;
 use std::io;
@@ -134,6 +135,7 @@ impl Leftovers {
 
 #[derive(Default)]
 struct Service {
+    scaling: ServiceScaling,
     main: Option<Entry>,
     tags: BTreeMap<String, Entry>,
 }
@@ -219,6 +221,14 @@ impl Fleet {
         self.shared.host.premises.clear();
     }
 
+    /// Refuses more instances by hand than the host's cores carry.
+    fn check_manual(&self, revision: &Revision, part: Allotment) -> Result<(), OperateError> {
+        let Some(manual) = part.manual else { return Ok(()) };
+        let by_hand = RevisionSpec { max_instances: manual, ..revision.spec.clone() };
+        let others = self.quotas_beside(&by_hand.service);
+        self.shared.host.check_fits(&by_hand, others).map_err(OperateError::Host)
+    }
+
     /// A new revision without instances; `None` if there is one of this name.
     fn add(&self, spec: RevisionSpec) -> Option<Arc<Revision>> {
         let mut revisions = lock(&self.shared.revisions);
@@ -275,6 +285,11 @@ impl Operate for Fleet {
         }
         let mut services = self.shared.services.lock().await;
         let entries = services.entry(service.to_owned()).or_default();
+        let allotments = allotment::divide(entries.scaling, routes);
+        let part = |revision: &Revision| allotments.get(&revision.spec.revision).copied().unwrap_or_default();
+        for (_, revision) in &targets {
+            self.check_manual(revision, part(revision))?;
+        }
         let listen = self.shared.listen;
         let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on {listen}: {error}"));
         if entries.main.is_none() {
@@ -290,6 +305,7 @@ impl Operate for Fleet {
         // A revision is told that it is routed before the first request can come, and that it no longer is after the
         // last.
         for (_, revision) in &targets {
+            revision.set_allotment(part(revision));
             revision.set_routed(true);
         }
         let split = targets.iter().filter(|(route, _)| route.percent > 0);
@@ -307,6 +323,10 @@ impl Operate for Fleet {
         }
         let tags = entries.tags.iter().map(|(tag, entry)| (tag.clone(), entry.url())).collect();
         Ok(Addresses { service: main.url(), tags })
+    }
+
+    async fn scale(&self, service: &str, scaling: ServiceScaling) {
+        self.shared.services.lock().await.entry(service.to_owned()).or_default().scaling = scaling;
     }
 
     async fn delete_service(&self, service: &str) {

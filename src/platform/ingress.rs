@@ -4,7 +4,7 @@
 use super::forward::{Answer, forward, page};
 use super::revision::{Revision, lock};
 use super::world::Refusal;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -117,12 +117,18 @@ async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) ->
     let Some(revision) = shared.pick(number) else { return page(StatusCode::NOT_FOUND) };
     let deadline = Instant::now() + revision.spec.request_timeout;
     mark(request.headers_mut(), peer, (shared.trace_high, number));
-    let slot = match revision.try_acquire() {
+    let session = revision.session_of(request.headers());
+    let slot = match revision.try_acquire(session) {
         Some(slot) => Ok(slot),
         None => revision.acquire(deadline).await,
     };
     match slot {
-        Ok(slot) => forward(slot, request, deadline).await,
+        Ok(slot) => {
+            let cookie = slot.session_cookie(session);
+            let mut response = forward(slot, request, deadline).await;
+            response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+            response
+        }
         Err(refusal) => page(refusal.status()),
     }
 }

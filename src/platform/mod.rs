@@ -2,6 +2,8 @@
 //! nothing outside it sees more than its endpoints.
 
 mod admin;
+mod affinity;
+mod allotment;
 mod clock;
 #[cfg(test)]
 mod conformance;
@@ -33,6 +35,7 @@ mod probe;
 mod request;
 mod revision;
 mod roster;
+mod router;
 mod sample;
 mod server;
 mod spawner;
@@ -53,4 +56,4 @@ pub use limiter::{LimiterChoice, LimiterError, LimiterKind, LimiterReport};
 pub use probe::{Check, Probe};
 pub use sample::{Distribution, Recommended, RevisionSample};
 pub use server::{ServeError, ServeOptions, serve};
-pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
+pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};

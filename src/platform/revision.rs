@@ -1,6 +1,8 @@
 //! A running revision: the state machine behind one lock that is held for microseconds, the tasks of its instances, and
 //! the slots its requests hold.
 
+use super::affinity;
+use super::allotment::Allotment;
 use super::ending::Ending;
 use super::glance::RevisionGlance;
 use super::host::{Host, StartError};
@@ -11,7 +13,7 @@ use super::spec::RevisionSpec;
 use super::state::State;
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
 use crate::autoscaler::{Bounds, Micros, Policy};
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
@@ -67,6 +69,7 @@ impl Revision {
             vcpu: spec.vcpu.0,
             min_instances: spec.min_instances,
             max_instances: spec.max_instances,
+            targets: spec.scaling_targets,
         };
         let revision = Arc::new(Self {
             state: Mutex::new(State::new(policy.clone(), bounds, spec.billing)),
@@ -98,6 +101,11 @@ impl Revision {
         lock(&self.state).is_routed()
     }
 
+    /// Sets what falls to it of its service's own instance counts.
+    pub(super) fn set_allotment(self: &Arc<Self>, allotment: Allotment) {
+        self.change(|state, now, actions| state.set_allotment(now, allotment, actions));
+    }
+
     /// Sets whether any route leads here.
     pub(super) fn set_routed(self: &Arc<Self>, routed: bool) {
         self.change(|state, now, actions| state.set_routed(now, routed, actions));
@@ -116,9 +124,21 @@ impl Revision {
         }
     }
 
-    /// A slot, if one is free and nobody waits.
-    pub(super) fn try_acquire(self: &Arc<Self>) -> Option<Slot> {
-        let (id, instance) = lock(&self.state).admit(self.now())?;
+    /// The instance to which a request's cookie leads, if the revision has session affinity.
+    pub(super) fn session_of(&self, headers: &HeaderMap) -> Option<InstanceId> {
+        if !self.spec.session_affinity {
+            return None;
+        }
+        affinity::wanted(headers, affinity::key_of(&self.spec.service, &self.spec.revision))
+    }
+
+    /// A slot, if one is free and nobody waits: of the instance of this session, else of any.
+    pub(super) fn try_acquire(self: &Arc<Self>, session: Option<InstanceId>) -> Option<Slot> {
+        let (id, instance) = {
+            let mut state = lock(&self.state);
+            let now = self.now();
+            session.and_then(|id| state.admit_to(now, id)).or_else(|| state.admit(now))?
+        };
         Some(Slot::new(self, id, instance))
     }
 
@@ -346,6 +366,15 @@ impl Slot {
     /// The instance it belongs to.
     pub(super) fn instance(&self) -> &Instance {
         &self.instance
+    }
+
+    /// The cookie that leads the client back here, unless it has it already.
+    pub(super) fn session_cookie(&self, session: Option<InstanceId>) -> Option<HeaderValue> {
+        let spec = &self.revision.spec;
+        if !spec.session_affinity || session == Some(self.id) {
+            return None;
+        }
+        affinity::set_cookie(affinity::key_of(&spec.service, &spec.revision), self.id)
     }
 
     /// The request goes to the instance now: from here on it is counted.

@@ -1,6 +1,7 @@
-//! The instances of a revision, oldest first, and the choice among them.
+//! The instances of a revision, oldest first.
 
 use super::meter::Meter;
+use super::router::Eligible;
 use super::world::{InstanceId, World};
 use crate::autoscaler::Micros;
 
@@ -66,24 +67,6 @@ impl<T: World> Roster<T> {
         Some(self.members.remove(place))
     }
 
-    /// Who gets the next request: the least loaded of the oldest `desired` ready instances, and only when none of them
-    /// has room the least loaded of the younger ones; the oldest among equals. Nobody ever holds more than `k`.
-    pub(super) fn pick(&mut self, desired: u32, k: u32) -> Option<&mut Member<T>> {
-        let (mut preferred, mut spilled): (Option<usize>, Option<usize>) = (None, None);
-        let mut ready = 0;
-        for (place, member) in self.members.iter().enumerate() {
-            if member.phase != Phase::Ready {
-                continue;
-            }
-            let best = if ready < desired { &mut preferred } else { &mut spilled };
-            ready += 1;
-            if member.in_flight < k && best.is_none_or(|other| member.in_flight < self.members[other].in_flight) {
-                *best = Some(place);
-            }
-        }
-        self.members.get_mut(preferred.or(spilled)?)
-    }
-
     /// How many are in this phase.
     pub(super) fn count(&self, phase: Phase) -> u32 {
         self.count_if(|member| member.phase == phase)
@@ -94,10 +77,11 @@ impl<T: World> Roster<T> {
         self.count_if(|member| member.phase != Phase::Draining)
     }
 
-    /// How many requests the ready ones could take now.
-    pub(super) fn free_slots(&self, k: u32) -> u32 {
-        let ready = self.members.iter().filter(|member| member.phase == Phase::Ready);
-        ready.map(|member| k.saturating_sub(member.in_flight)).fold(0, u32::saturating_add)
+    /// How many requests those of the ready ones that are eligible could take now.
+    pub(super) fn free_slots(&self, eligible: Eligible) -> u32 {
+        let ready = self.members.iter().filter(|member| member.phase == Phase::Ready).enumerate();
+        let free = ready.map(|(rank, member)| eligible.room(rank, member.in_flight));
+        free.fold(0, u32::saturating_add)
     }
 
     /// How many of them are so.
@@ -105,7 +89,8 @@ impl<T: World> Roster<T> {
         u32::try_from(self.members.iter().filter(|member| which(member)).count()).unwrap_or(u32::MAX)
     }
 
-    fn place(&self, id: InstanceId) -> Option<usize> {
+    /// Where the instance of this number stands.
+    pub(super) fn place(&self, id: InstanceId) -> Option<usize> {
         self.members.binary_search_by_key(&id, |member| member.id).ok()
     }
 }

@@ -143,7 +143,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Status {
 mod tests {
     use super::*;
     use crate::platform::sample::RevisionSample;
-    use crate::platform::spec::{Addresses, OperateError, RevisionSpec, Route};
+    use crate::platform::spec::{Addresses, OperateError, RevisionSpec, Route, ServiceScaling};
     use jiff::{SignedDuration, Timestamp};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
@@ -161,6 +161,8 @@ mod tests {
         async fn route(&self, _: &str, _: &[Route]) -> Result<Addresses, OperateError> {
             Ok(Addresses::default())
         }
+
+        async fn scale(&self, _: &str, _: ServiceScaling) {}
 
         async fn delete_service(&self, _: &str) {}
 

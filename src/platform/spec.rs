@@ -3,6 +3,7 @@
 use super::glance::RevisionGlance;
 use super::probe::Probe;
 use super::sample::RevisionSample;
+use crate::autoscaler::Targets;
 use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
 use std::collections::BTreeMap;
@@ -40,6 +41,21 @@ pub struct RevisionSpec {
     pub startup_probe: Probe,
     /// Tells whether it still lives.
     pub liveness_probe: Option<Probe>,
+    /// What the autoscaler's drivers aim at.
+    pub scaling_targets: Targets,
+    /// Whether the requests of a client go to the same instance, as far as that has room.
+    pub session_affinity: bool,
+}
+
+/// The instance counts of a service as a whole, divided among its revisions by their shares of the traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceScaling {
+    /// Instances kept warm, besides what each revision keeps by itself.
+    pub min_instances: u32,
+    /// Instances at most, besides each revision's own maximum.
+    pub max_instances: Option<u32>,
+    /// So many instances whatever the load: nothing scales.
+    pub manual_instances: Option<u32>,
 }
 
 /// Where a service's requests go.
@@ -90,6 +106,9 @@ pub trait Operate: Send + Sync + 'static {
     /// Sets where the service's requests go; opens a port for the service at its first call and one for each new tag,
     /// closes the ports of tags that are gone. Instances of a revision without any route finish their requests and stop.
     fn route(&self, service: &str, routes: &[Route]) -> impl Future<Output = Result<Addresses, OperateError>> + Send;
+
+    /// Sets the instance counts of a service; they are in force with its next `route`.
+    fn scale(&self, service: &str, scaling: ServiceScaling) -> impl Future<Output = ()> + Send;
 
     /// Stops every instance of the service and closes its ports.
     fn delete_service(&self, service: &str) -> impl Future<Output = ()> + Send;

@@ -2,15 +2,19 @@
 //! passed in and is the revision's own (zero when it was created). Nothing here waits, spawns or reads a clock; what
 //! has to be done outside comes back as [`Action`]s, to be performed after the lock is released.
 
+use super::allotment::Allotment;
 use super::load::Load;
 use super::meter::Reading;
 use super::pause::Pause;
 use super::roster::{Member, Phase, Roster};
+use super::router::{Eligible, Router};
 use super::sample::{Recommended, RevisionSample};
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
-use crate::autoscaler::{Autoscaler, Bounds, Micros, Policy, Snapshot};
+use crate::autoscaler::{Autoscaler, AutoscalerKind, Bounds, Micros, Policy, Snapshot};
 use crate::scenario::Billing;
 use std::collections::VecDeque;
+
+mod scaling;
 
 struct Pending<T: World> {
     ticket: Ticket,
@@ -24,6 +28,8 @@ pub(super) struct State<T: World> {
     billing: Billing,
     autoscaler: Autoscaler,
     roster: Roster<T>,
+    router: Router,
+    allotment: Allotment,
     queue: VecDeque<Pending<T>>,
     started_count: InstanceId,
     ticket_count: Ticket,
@@ -45,6 +51,7 @@ impl<T: World> State<T> {
     pub(super) fn new(policy: Policy, bounds: Bounds, billing: Billing) -> Self {
         let bucket = Micros::of(policy.bucket);
         let tick_next = Micros::of(policy.tick);
+        let router = Router::new(policy.routing_of(bounds.max_concurrency), policy.routing_seed);
         // Min instances are kept only while the revision has traffic.
         let autoscaler = Autoscaler::new(policy, Bounds { min_instances: 0, ..bounds });
         Self {
@@ -52,6 +59,8 @@ impl<T: World> State<T> {
             billing,
             autoscaler,
             roster: Roster { members: Vec::new() },
+            router,
+            allotment: Allotment::default(),
             queue: VecDeque::new(),
             started_count: 0,
             ticket_count: 0,
@@ -77,6 +86,12 @@ impl<T: World> State<T> {
         self.take_slot(now)
     }
 
+    /// Gives a request a slot of this very instance, if nobody waits and it may have one.
+    pub(super) fn admit_to(&mut self, now: Micros, id: InstanceId) -> Option<(InstanceId, T::Handle)> {
+        let place = self.roster.place(id).filter(|place| self.eligible().admits(&self.roster, *place))?;
+        if self.queue.is_empty() { self.occupy(now, place) } else { None }
+    }
+
     /// Lets a request wait for a slot; starts instances for it if those that come are not enough.
     pub(super) fn enqueue(
         &mut self,
@@ -85,9 +100,9 @@ impl<T: World> State<T> {
         actions: &mut Vec<Action<T>>,
     ) -> Result<Ticket, Refusal> {
         if self.queue.len() >= self.autoscaler.policy().queue_capacity {
-            return Err(Refusal::NoRoom);
+            return Err(self.refusal_when_full());
         }
-        if self.deleted || (!self.pause.is_over(now) && self.roster.supply() == 0) {
+        if self.deleted || self.is_switched_off() || (!self.pause.is_over(now) && self.roster.supply() == 0) {
             return Err(Refusal::NoInstance);
         }
         self.advance(now);
@@ -171,6 +186,9 @@ impl<T: World> State<T> {
         };
         member.meter.stop(now, life_min);
         self.gone.add(member.meter.read(now));
+        if member.peak > 0 {
+            self.tally.max_request_concurrencies.record(f64::from(member.peak));
+        }
         self.in_flight -= member.in_flight;
         if member.phase == Phase::Starting {
             self.pause.failed(now);
@@ -178,6 +196,7 @@ impl<T: World> State<T> {
                 self.refuse_all(Refusal::NoInstance, actions);
             }
         } else {
+            self.admit_pending(now, actions);
             self.start_on_demand(now, actions);
         }
     }
@@ -187,9 +206,7 @@ impl<T: World> State<T> {
         self.advance(now);
         self.retired = !routed && (self.routed || self.retired);
         self.routed = routed;
-        self.autoscaler.set_min_instances(self.instances_min());
-        let missing = self.instances_min().saturating_sub(self.roster.supply());
-        self.start(now, missing, actions);
+        self.apply_bounds(now, actions);
         if self.retired {
             self.sweep(now, actions);
         }
@@ -240,6 +257,10 @@ impl<T: World> State<T> {
         let idle_timeout = Micros::of(self.autoscaler.policy().idle_timeout);
         // The youngest first: they are the ones beyond `desired`, to which requests only spill.
         for place in (0..self.roster.members.len()).rev() {
+            if self.is_surplus(place) {
+                self.stop(now, place, actions);
+                continue;
+            }
             let member = &self.roster.members[place];
             if member.phase != Phase::Ready || member.in_flight > 0 {
                 continue;
@@ -250,6 +271,8 @@ impl<T: World> State<T> {
                 self.stop(now, place, actions);
             }
         }
+        // Who is wanted may have changed, and with it who has room.
+        self.admit_pending(now, actions);
     }
 
     /// What was counted since the last call; CPU, memory and names are left to the caller.
@@ -281,19 +304,14 @@ impl<T: World> State<T> {
         self.roster.members.is_empty()
     }
 
-    fn tick(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
-        let decision = self.autoscaler.tick(now, &self.snapshot(now));
-        self.recommended = Some(Recommended { by_cpu: decision.by_cpu, by_concurrency: decision.by_concurrency });
-        self.desired = if self.retired { 0 } else { decision.desired };
-        let missing = self.desired.saturating_sub(self.roster.supply());
-        if self.pause.is_over(now) {
-            self.start(now, missing, actions);
-        }
+    fn take_slot(&mut self, now: Micros) -> Option<(InstanceId, T::Handle)> {
+        let place = self.router.choose(&self.roster, self.eligible())?;
+        self.occupy(now, place)
     }
 
-    fn take_slot(&mut self, now: Micros) -> Option<(InstanceId, T::Handle)> {
+    fn occupy(&mut self, now: Micros, place: usize) -> Option<(InstanceId, T::Handle)> {
         self.advance(now);
-        let member = self.roster.pick(self.desired, self.bounds.max_concurrency)?;
+        let member = self.roster.members.get_mut(place)?;
         let handle = member.handle.clone()?;
         member.in_flight += 1;
         member.peak = member.peak.max(member.in_flight);
@@ -325,13 +343,6 @@ impl<T: World> State<T> {
         actions.extend(self.queue.drain(..).map(|pending| Action::Refuse(pending.waiter, refusal)));
     }
 
-    fn start_on_demand(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
-        if !self.queue.is_empty() && self.pause.is_over(now) {
-            let count = self.autoscaler.on_no_capacity(now, &self.snapshot(now));
-            self.start(now, count, actions);
-        }
-    }
-
     fn start(&mut self, now: Micros, count: u32, actions: &mut Vec<Action<T>>) {
         for _ in 0..count {
             self.started_count += 1;
@@ -344,6 +355,7 @@ impl<T: World> State<T> {
             actions.push(Action::Start(member.id, member.stop.clone()));
             self.roster.members.push(member);
         }
+        self.keep_started(count);
     }
 
     fn stop(&mut self, now: Micros, place: usize, actions: &mut Vec<Action<T>>) {
@@ -365,13 +377,9 @@ impl<T: World> State<T> {
             draining: self.roster.count(Phase::Draining),
             in_flight: self.in_flight,
             pending: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
-            free_slots: self.roster.free_slots(self.bounds.max_concurrency),
+            free_slots: self.roster.free_slots(self.eligible()),
             oldest_pending_age: self.queue.front().map_or(Micros::ZERO, |pending| now - pending.since),
         }
-    }
-
-    fn instances_min(&self) -> u32 {
-        if self.routed { self.bounds.min_instances } else { 0 }
     }
 
     fn advance(&mut self, now: Micros) {

@@ -77,6 +77,7 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
             },
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
+            scaling: crate::trial::Scaling::default(),
         }),
         host: Host {
             system: "Linux 6.8".to_owned(),

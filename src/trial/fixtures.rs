@@ -1,7 +1,7 @@
 //! Records for tests: as small as they can be, and valid.
 
 use super::{
-    Host, Limiter, Place, Recording, SCHEMA_VERSION, Scale, StepRecording, Study, Times, TrialResult, Usage,
+    Host, Limiter, Place, Recording, SCHEMA_VERSION, Scale, Scaling, StepRecording, Study, Times, TrialResult, Usage,
     UsageSample, Validity,
 };
 use crate::cost::{Cost, InstanceShape, PriceBook};
@@ -78,7 +78,12 @@ pub(crate) fn study(trials: Vec<TrialResult>) -> Study {
         blocks: 1,
         stage_share: 1.0,
         seed: 1,
-        place: Place::Local(Scale { limiter: limiter(), host_cores_per_vcpu: 0.05, time_factor: 12.0 }),
+        place: Place::Local(Scale {
+            limiter: limiter(),
+            host_cores_per_vcpu: 0.05,
+            time_factor: 12.0,
+            scaling: Scaling::default(),
+        }),
         host: Host::default(),
         prices: PriceBook::embedded().prices("us-central1").expect("Tier 1 has it"),
         shape: InstanceShape { vcpu: Vcpu(1.0), memory: Gib(0.5), billing: Billing::Request },

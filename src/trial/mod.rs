@@ -33,6 +33,6 @@ pub use recording::{
 pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
 pub use result::{Invalid, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
-pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Study, redacted_scenario, value_is_saved};
+pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Scaling, Study, redacted_scenario, value_is_saved};
 pub use target::TargetRecording;
 pub use usage::{Usage, UsageSample};

@@ -144,6 +144,28 @@ pub struct Scale {
     pub host_cores_per_vcpu: f64,
     /// What platform times and stage lengths were divided by.
     pub time_factor: f64,
+    /// How the platform scaled and routed.
+    #[serde(default)]
+    pub scaling: Scaling,
+}
+
+/// How the local platform scaled and routed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Whose autoscaler: `cloud-run` or `knative`.
+    pub autoscaler: String,
+    /// Which instance got a request.
+    pub routing: String,
+    /// Whether the concurrency driver heeded its 10-minute average too.
+    pub long_concurrency_window: bool,
+}
+
+impl Default for Scaling {
+    /// What every study had before it could be chosen.
+    fn default() -> Self {
+        Self { autoscaler: "cloud-run".to_owned(), routing: "least-loaded".to_owned(), long_concurrency_window: false }
+    }
 }
 
 /// How instances were limited, and whether it held.

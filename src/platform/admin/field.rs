@@ -87,13 +87,19 @@ pub(super) fn wrong(path: &str, name: &str, expected: &str, found: &Value) -> St
     Status::field(&join(path, name), format!("{expected} is expected, not {found}"))
 }
 
+/// Numbers whose zero says something: their protocol buffers know whether they are there.
+const OPTIONAL_NUMBERS: [&str; 3] = ["cpuUtilization", "concurrencyUtilization", "manualInstanceCount"];
+
 /// The message without what protocol buffers hold to be the same as absent: null, false, zero and empty fields. Clients
 /// leave them out, so two messages say the same if these are equal.
 pub(super) fn significant(value: &Value) -> Value {
     match value {
         Value::Object(message) => {
             let fields = message.iter().map(|(name, value)| (name.clone(), significant(value)));
-            Value::Object(fields.filter(|(_, value)| !is_default(value)).collect())
+            let says = |(name, value): &(String, Value)| {
+                !is_default(value) || (value.is_number() && OPTIONAL_NUMBERS.contains(&name.as_str()))
+            };
+            Value::Object(fields.filter(says).collect())
         }
         Value::Array(items) => items.iter().map(significant).collect(),
         scalar => scalar.clone(),
@@ -120,6 +126,8 @@ mod tests {
     fn a_field_at_its_default_is_as_absent_but_an_item_of_a_list_is_not() {
         let written = json!({"a": false, "b": 0, "c": "", "d": {"e": null, "f": {}}, "args": ["", "x"], "on": true});
         assert_eq!(significant(&written), json!({"args": ["", "x"], "on": true}));
+        let off = json!({"cpuUtilization": 0.0, "concurrencyUtilization": null});
+        assert_eq!(significant(&off), json!({"cpuUtilization": 0.0}), "zero switches a driver off");
     }
 
     #[test]

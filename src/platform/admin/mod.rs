@@ -13,6 +13,7 @@ mod quantity;
 mod reconcile;
 mod revision;
 mod revisions;
+mod scaling;
 mod service;
 mod services;
 mod template;

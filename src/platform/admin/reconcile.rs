@@ -5,7 +5,7 @@ use super::service::Draft;
 use super::traffic::Target;
 use super::{Admin, Books};
 use crate::platform::journal::{Event, Severity};
-use crate::platform::spec::{Operate, OperateError, RevisionSpec};
+use crate::platform::spec::{Operate, OperateError, RevisionSpec, ServiceScaling};
 use crate::platform::status::{Code, Status};
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,12 +35,13 @@ struct Change {
     operation: String,
     spec: Option<RevisionSpec>,
     targets: Vec<Target>,
+    scaling: ServiceScaling,
 }
 
 impl Change {
     fn new(draft: Draft, operation: String) -> Self {
-        let Draft { service, spec, targets } = draft;
-        Self { generation: service.generation(), service: service.name, operation, spec, targets }
+        let Draft { service, spec, targets, scaling } = draft;
+        Self { generation: service.generation(), service: service.name, operation, spec, targets, scaling }
     }
 }
 
@@ -109,6 +110,7 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
         Some(service) => service.routes(&change.targets),
         None => return Ok(()),
     };
+    admin.operate.scale(&change.service, change.scaling).await;
     let addresses = match routes {
         Ok(routes) => admin.operate.route(&change.service, &routes).await.map_err(|error| status_of(&error)),
         Err(status) => Err(status),

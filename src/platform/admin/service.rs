@@ -4,9 +4,9 @@ use super::condition::{Condition, State};
 use super::field::{Message, array, object, significant};
 use super::revision::Revision;
 use super::traffic::{self, Target, is_label};
-use super::{enumeration, mask, template};
+use super::{enumeration, mask, scaling, template};
 use crate::platform::place::Place;
-use crate::platform::spec::{Addresses, RevisionSpec, Route};
+use crate::platform::spec::{Addresses, RevisionSpec, Route, ServiceScaling};
 use crate::platform::status::{Code, Status};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ pub(super) struct Draft {
     /// The revision to start, if the template changed.
     pub(super) spec: Option<RevisionSpec>,
     pub(super) targets: Vec<Target>,
+    pub(super) scaling: ServiceScaling,
 }
 
 /// What makes two services of one name distinct.
@@ -89,7 +90,7 @@ impl Service {
     pub(super) fn change(&self, mut wanted: Message, force: bool, now: Timestamp) -> Result<Draft, Status> {
         wanted.retain(|field, value| !mask::OUTPUT_ONLY.contains(&field.as_str()) && !value.is_null());
         enumeration::by_name(&mut wanted)?;
-        refuse_service_scaling(&wanted)?;
+        let scaling = scaling::of_service(&wanted)?;
         match wanted.entry("template").or_insert_with(|| Value::Object(Message::new())) {
             Value::Object(template) => template::fill_defaults(template),
             other => return Err(super::field::wrong("", "template", "an object", other)),
@@ -104,7 +105,7 @@ impl Service {
         let spec = if renewed { Some(service.add_revision(now)?) } else { None };
         let targets = traffic::targets(&service.name, array(&service.wanted, "", "traffic")?)?;
         service.check_targets(&targets)?;
-        Ok(Draft { service, spec, targets })
+        Ok(Draft { service, spec, targets, scaling })
     }
 
     fn add_revision(&mut self, now: Timestamp) -> Result<RevisionSpec, Status> {
@@ -322,21 +323,6 @@ fn fill_defaults(wanted: &mut Message) {
     fill("ingress", "INGRESS_TRAFFIC_ALL".into());
     fill("launchStage", "GA".into());
     fill("traffic", json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]));
-}
-
-/// The local platform scales revisions; a wish for the service as a whole would be left unheard.
-fn refuse_service_scaling(wanted: &Message) -> Result<(), Status> {
-    let Some(scaling) = object(wanted, "", "scaling")? else { return Ok(()) };
-    for field in ["minInstanceCount", "maxInstanceCount", "manualInstanceCount"] {
-        if super::field::count(scaling, "scaling", field)? != 0 {
-            let why = format!("the local platform scales revisions: set template.scaling.{field}");
-            return Err(Status::field(&format!("scaling.{field}"), why));
-        }
-    }
-    match scaling.get("scalingMode").and_then(Value::as_str) {
-        Some("MANUAL") => Err(Status::field("scaling.scalingMode", "the local platform scales automatically only")),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

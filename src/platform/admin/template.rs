@@ -21,8 +21,6 @@ const TIMEOUT_DEFAULT: &str = "300s";
 const TIMEOUT_MOST: Duration = Duration::from_hours(1);
 const CPU_DEFAULT: &str = "1000m";
 const MEMORY_DEFAULT: &str = "512Mi";
-/// Target utilisation of both scaling drivers unless configured otherwise.
-const TARGET_UTILISATION_DEFAULT: f64 = 0.6;
 
 /// Set by the platform for every instance; Google refuses all but `HOST`.
 const RESERVED_ENV: [&str; 5] = ["PORT", "HOST", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
@@ -80,9 +78,6 @@ pub(super) fn spec(service: &str, revision: &str, template: &Message) -> Result<
         let why = format!("with less than 1 vCPU it must be 1, not {max_concurrency}: set it to 1 or give 1 vCPU");
         return Err(Status::field("template.maxInstanceRequestConcurrency", why));
     }
-    if boolean(template, PATH, "sessionAffinity")? {
-        return Err(Status::field("template.sessionAffinity", "the local platform has no session affinity"));
-    }
     let (min_instances, max_instances) = scaling(template)?;
     let (startup_probe, liveness_probe) = probe::probes(container, CONTAINER)?;
     Ok(RevisionSpec {
@@ -100,6 +95,8 @@ pub(super) fn spec(service: &str, revision: &str, template: &Message) -> Result<
         startup_cpu_boost: startup_cpu_boost(container)?,
         startup_probe,
         liveness_probe,
+        scaling_targets: super::scaling::targets(template)?,
+        session_affinity: boolean(template, PATH, "sessionAffinity")?,
     })
 }
 
@@ -215,13 +212,6 @@ fn scaling(template: &Message) -> Result<(u32, u32), Status> {
     const PATH: &str = "template.scaling";
     let empty = Message::new();
     let scaling = object(template, "template", "scaling")?.unwrap_or(&empty);
-    for target in ["cpuUtilization", "concurrencyUtilization"] {
-        let value = scaling.get(target).filter(|value| !value.is_null());
-        if value.is_some_and(|value| value.as_f64() != Some(TARGET_UTILISATION_DEFAULT)) {
-            let why = format!("the local platform scales at {TARGET_UTILISATION_DEFAULT} only");
-            return Err(Status::field(&join(PATH, target), why));
-        }
-    }
     let (min, max) = (count(scaling, PATH, "minInstanceCount")?, count(scaling, PATH, "maxInstanceCount")?);
     if min > max {
         let why = format!("{min} is more than maxInstanceCount, {max}");
@@ -316,8 +306,7 @@ mod tests {
             ("maxInstanceRequestConcurrency", json!(-1)),
             ("timeout", json!("2h")),
             ("scaling", json!({"minInstanceCount": 5, "maxInstanceCount": 4})),
-            ("scaling", json!({"concurrencyUtilization": 0.9})),
-            ("sessionAffinity", json!(true)),
+            ("sessionAffinity", json!("yes")),
         ] {
             let mut template = container(&json!({}));
             template[field] = value;

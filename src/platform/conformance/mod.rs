@@ -6,6 +6,7 @@ mod failing;
 mod knative;
 mod metering;
 mod refusing;
+mod scaling;
 
 use super::admin::Admin;
 use super::clock::Clock;
@@ -15,7 +16,7 @@ use super::monitoring::Monitoring;
 use super::place::Place;
 use super::sample::RevisionSample;
 use super::server::router;
-use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
+use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
 use google_cloud_auth::credentials::{Credentials, anonymous};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ const SHOP: &str = "projects/demo/locations/europe-west1/services/shop";
 struct Fake {
     specs: Mutex<Vec<RevisionSpec>>,
     routes: Mutex<Vec<Vec<Route>>>,
+    scalings: Mutex<Vec<ServiceScaling>>,
     deleted: Mutex<Vec<String>>,
     /// Why the next revisions do not become ready.
     failure: Mutex<Option<String>>,
@@ -42,6 +44,7 @@ impl Default for Fake {
         Self {
             specs: Mutex::default(),
             routes: Mutex::default(),
+            scalings: Mutex::default(),
             deleted: Mutex::default(),
             failure: Mutex::default(),
             starts: Semaphore::new(1000),
@@ -65,6 +68,10 @@ impl Operate for Fake {
         let tags = routes.iter().filter_map(|route| route.tag.clone());
         let tags = tags.map(|tag| (tag.clone(), format!("http://127.0.0.1/{tag}"))).collect();
         Ok(Addresses { service: "http://127.0.0.1:9001".into(), tags })
+    }
+
+    async fn scale(&self, _: &str, scaling: ServiceScaling) {
+        self.scalings.lock().unwrap().push(scaling);
     }
 
     async fn delete_service(&self, service: &str) {

@@ -29,7 +29,7 @@ async fn every_refusal_has_googles_shape() {
             format!("{service}?updateMask=scaling"),
             json!({"scaling": {"scalingMode": 2}}),
             400,
-            "automatically only",
+            "needs the number of instances",
         ),
         (
             "PATCH",

@@ -1,10 +1,14 @@
 //! The platform with real processes: the test binary itself plays the service and the launcher.
 
 mod actors;
+mod bursting;
 mod killed;
 mod law;
 mod leaks;
 mod life;
+mod routing;
+mod scaling;
+mod scaling_laws;
 mod shares;
 
 use super::*;

@@ -1,10 +1,14 @@
 //! The state machine in virtual time.
 
 mod cold_server;
+mod crowd;
+mod laws;
+mod scaling;
 mod telling;
 mod witness;
 
 use super::*;
+use crate::autoscaler::Targets;
 use std::rc::Rc;
 
 /// The world of a test: requests are numbers, and an instance is known by its stop token.
@@ -17,7 +21,7 @@ impl World for Model {
 }
 
 fn bounds(max_concurrency: u32, max_instances: u32) -> Bounds {
-    Bounds { max_concurrency, vcpu: 1.0, min_instances: 0, max_instances }
+    Bounds { max_concurrency, vcpu: 1.0, min_instances: 0, max_instances, targets: Targets::default() }
 }
 
 fn ms(milliseconds: u64) -> Micros {

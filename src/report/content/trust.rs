@@ -6,7 +6,7 @@ use crate::report::number::{bare_milliseconds, count, difference, in_millisecond
 use crate::report::stage;
 use crate::scenario::StageKind;
 use crate::stats::Steadiness;
-use crate::trial::{Limiter, Place, Study, TrialResult, Validity};
+use crate::trial::{Limiter, Place, Scaling, Study, TrialResult, Validity};
 
 /// Client and platform may differ by this share in summed time.
 const SUMS_AGREE_WITHIN: f64 = 0.02;
@@ -262,6 +262,7 @@ fn limits(study: &Study) -> Vec<Vec<Span>> {
         ],
         limiter(&scale.limiter),
     ];
+    lines.extend(scaling(&scale.scaling));
     lines.push(if factor > 1.0 {
         let factor = plain(factor);
         vec![
@@ -280,6 +281,18 @@ fn limits(study: &Study) -> Vec<Vec<Span>> {
         vec![Span::Strong("Time is not compressed.".to_owned()), " Platform times and stages are as long as written.".into()]
     });
     lines
+}
+
+/// What is not as on Cloud Run by choice.
+fn scaling(scaling: &Scaling) -> Option<Vec<Span>> {
+    if *scaling == Scaling::default() {
+        return None;
+    }
+    let window = if scaling.long_concurrency_window { ", with the 10-minute average of concurrency" } else { "" };
+    Some(vec![
+        Span::Strong(format!("The autoscaler was {}{window}.", scaling.autoscaler)),
+        format!(" Requests were routed {}.", scaling.routing).into(),
+    ])
 }
 
 fn limiter(limiter: &Limiter) -> Vec<Span> {

@@ -64,6 +64,7 @@ async fn serve_as_instance() {
                 format!("{begin} {}", monotonic_us())
             }),
         )
+        .route("/count/{us}", get(count))
         .route("/held", get(held))
         .route("/ticks", get(|| async { format!("{} {}", std::process::id(), TICKS.load(Ordering::SeqCst)) }))
         .route("/eat/{mib}", get(|Path(mib): Path<usize>| async move { eat(mib) }))
@@ -108,6 +109,18 @@ fn child() -> String {
 pub(super) fn monotonic_us() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(time.tv_sec).unwrap() * 1_000_000 + u64::try_from(time.tv_nsec).unwrap() / 1000
+}
+
+/// Holds the request for so many microseconds; tells its process, when it began and ended, and the most requests that
+/// were ever held at once here, itself included.
+async fn count(Path(us): Path<u64>) -> String {
+    static HELD: AtomicU32 = AtomicU32::new(0);
+    static MOST: AtomicU32 = AtomicU32::new(0);
+    let begin = monotonic_us();
+    MOST.fetch_max(HELD.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_micros(us)).await;
+    HELD.fetch_sub(1, Ordering::SeqCst);
+    format!("{} {begin} {} {}", std::process::id(), monotonic_us(), MOST.load(Ordering::SeqCst))
 }
 
 /// Answers when the file is there that `RELEASED` names.

@@ -1,6 +1,7 @@
 //! Properties over random sequences.
 
 use super::{Model, bounds, ms};
+use crate::autoscaler::Routing;
 use crate::platform::state::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +86,13 @@ impl Witness {
                 }
             }
             11 => self.state.set_routed(now, !choice.is_multiple_of(3), &mut actions),
+            12 => {
+                let part = |modulus: usize| u32::try_from(choice % modulus).unwrap();
+                let manual = choice.is_multiple_of(2).then(|| part(5).min(self.bounds.max_instances));
+                let max = choice.is_multiple_of(3).then(|| 1 + part(6));
+                let allotment = Allotment { min: part(4), max, manual };
+                self.state.set_allotment(now, allotment, &mut actions);
+            }
             _ => self.state.service(now, 0.5, &mut actions),
         }
         self.obey(actions);
@@ -92,7 +100,8 @@ impl Witness {
 
     fn arrive(&mut self, now: Micros, actions: &mut Vec<Action<Model>>) {
         self.arrived += 1;
-        if let Some((id, ())) = self.state.admit(now) {
+        let session = u64::from(self.arrived % 5);
+        if let Some((id, ())) = self.state.admit_to(now, session).or_else(|| self.state.admit(now)) {
             self.inside.insert(self.arrived, id);
             return;
         }
@@ -139,10 +148,12 @@ impl Witness {
 proptest! {
     #[test]
     fn never_more_than_max_concurrency_and_no_request_is_lost(
-        (k, max) in (1_u32..5, 1_u32..6),
-        steps in proptest::collection::vec((0_u8..13, 0_usize..1000, 0_u64..400_000), 1..300),
+        (k, max, knative, routing) in (1_u32..5, 1_u32..6, any::<bool>(), 0_usize..4),
+        steps in proptest::collection::vec((0_u8..16, 0_usize..1000, 0_u64..400_000), 1..300),
     ) {
-        let policy = Policy { queue_capacity: 12, ..Policy::cloud_run().scaled(20.0) };
+        let policy = if knative { Policy::knative() } else { Policy::cloud_run() };
+        let routing = Routing::from_name(Routing::NAMES[routing]);
+        let policy = Policy { queue_capacity: 12, routing, ..policy.scaled(20.0) };
         let bounds = bounds(k, max);
         let mut witness = Witness {
             state: State::new(policy, bounds, Billing::Request),
