@@ -14,7 +14,9 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::time::Duration;
 use tidegate::autoscaler::Policy;
-use tidegate::platform::{CpuIdle, Fleet, FleetOptions, LimiterChoice, LimiterKind, Operate, RevisionSpec, Route};
+use tidegate::platform::{
+    CpuIdle, Fleet, FleetOptions, LimiterChoice, LimiterKind, Operate, Probe, RevisionSpec, Route,
+};
 use tidegate::scenario::Billing;
 use tidegate::units::{Gib, Vcpu};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,6 +76,9 @@ async fn measure() -> Result<(), Failure> {
         command: vec![std::env::current_exe()?.to_string_lossy().into_owned()],
         env: BTreeMap::from([(INSTANCE.to_owned(), "1".to_owned())]),
         request_timeout: Duration::from_mins(5),
+        startup_cpu_boost: false,
+        startup_probe: Probe::default_startup(),
+        liveness_probe: None,
         scaling_targets: tidegate::autoscaler::Targets::default(),
         session_affinity: false,
     };

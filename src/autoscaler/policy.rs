@@ -46,6 +46,9 @@ pub struct Policy {
     pub queue_capacity: usize,
     /// On-demand starts allowed between two ticks. Google publishes no limit: `None`, an assumption.
     pub on_demand_starts_per_tick: Option<u32>,
+    /// How long an instance keeps its startup CPU boost after it has started: 10 s ("Configure CPU limits for services",
+    /// startup CPU boost).
+    pub startup_boost_tail: Duration,
     /// How long a new instance may take until it listens: 4 minutes ("Container runtime contract", 2026-11-22). Never
     /// scaled: a start-up is real.
     pub startup_limit: Duration,
@@ -116,6 +119,7 @@ impl Policy {
             startups_remembered: 20,
             queue_capacity: 10_000,
             on_demand_starts_per_tick: None,
+            startup_boost_tail: Duration::from_secs(10),
             startup_limit: Duration::from_mins(4),
             shutdown_grace: Duration::from_secs(10),
             billing_slice: Duration::from_millis(100),
@@ -166,6 +170,7 @@ impl Policy {
             long_concurrency_window: self.long_concurrency_window.map(divide),
             idle_timeout: divide(self.idle_timeout),
             pending_min: divide(self.pending_min),
+            startup_boost_tail: divide(self.startup_boost_tail),
             knative: KnativePolicy { scale_to_zero_grace: divide(self.knative.scale_to_zero_grace), ..self.knative },
             ..self
         }
@@ -182,6 +187,10 @@ impl Policy {
             Assumption { what: "averages are taken over 1 s buckets", basis: "Knative serving @98e5ef90" },
             Assumption { what: "at most 10,000 pending requests", basis: "Knative serving @98e5ef90" },
             Assumption { what: "mean start-up time is that of the last 20 starts", basis: "not public" },
+            Assumption {
+                what: "an instance billed by request loses its CPU 0.1 to 0.2 s after its last request",
+                basis: "not public: \"disabled or severely limited\"",
+            },
             Assumption { what: "on-demand starts are not limited in rate", basis: "not public" },
             Assumption {
                 what: "requests go to the oldest desired instances, the least loaded of them unless --routing says \
@@ -219,6 +228,7 @@ mod tests {
         assert_eq!(fast.long_concurrency_window, Some(Duration::from_mins(1)));
         assert_eq!(fast.idle_timeout, Duration::from_secs(90));
         assert_eq!(fast.pending_min, Duration::from_secs(1));
+        assert_eq!(fast.startup_boost_tail, Duration::from_secs(1));
         assert_eq!(fast.knative.scale_to_zero_grace, Duration::from_secs(3));
         assert_eq!(fast.startup_limit, real.startup_limit);
         assert_eq!(fast.shutdown_grace, real.shutdown_grace);

@@ -24,10 +24,13 @@ pub(super) struct Ready {
 impl Ready {
     /// How instances are limited, in a line.
     pub(super) fn describe(&self) -> String {
-        let Limiter { kind, note, self_test_set_cores, self_test_measured_cores } = &self.limiter;
+        let Limiter { kind, note, self_test_set_cores, self_test_measured_cores, cpu_idle } = &self.limiter;
         let mut text = format!("platform at {}, limiter {kind}", self.endpoint);
         if let (Some(set), Some(measured)) = (self_test_set_cores, self_test_measured_cores) {
             text = format!("{text}, self-test: set to {set:.3} cores, measured {measured:.3}");
+        }
+        if let Some(cpu_idle) = cpu_idle {
+            text = format!("{text}, CPU between requests: {cpu_idle}");
         }
         if !note.is_empty() {
             text = format!("{text} ({note})");

@@ -77,7 +77,10 @@ async fn serve_until_told(
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
     let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
-    let ready = Ready { endpoint: format!("http://{address}"), limiter: record_of(fleet.limiter_report()) };
+    let ready = Ready {
+        endpoint: format!("http://{address}"),
+        limiter: record_of(fleet.limiter_report(), options.limits.cpu_idle),
+    };
     if options.announce {
         let line = serde_json::to_string(&ready).expect("an address and a few texts are always JSON");
         super::print(&format!("{line}\n"))?;
@@ -111,12 +114,13 @@ async fn listen(port: u16) -> Result<TcpListener, CommandError> {
 }
 
 /// The limiter as a study records it.
-fn record_of(report: &LimiterReport) -> Limiter {
+fn record_of(report: &LimiterReport, cpu_idle: CpuIdle) -> Limiter {
     Limiter {
         kind: report.kind.to_string(),
         note: report.note.clone(),
         self_test_set_cores: report.measured_cores.map(|_| report.set_cores),
         self_test_measured_cores: report.measured_cores,
+        cpu_idle: Some(cpu_idle.name().to_owned()),
     }
 }
 

@@ -185,6 +185,7 @@ fn new_study(
                 note: "the platform was not started".to_owned(),
                 self_test_set_cores: None,
                 self_test_measured_cores: None,
+                cpu_idle: None,
             },
             host_cores_per_vcpu: service.host_cores_per_vcpu,
             time_factor: service.time_factor,

@@ -1,6 +1,8 @@
 //! The running platform: its services, their revisions and their ports.
 
 use super::allotment::{self, Allotment};
+use super::cores::Cores;
+use super::ending::Ending;
 use super::host::Host;
 use super::idle::CpuIdle;
 use super::ingress::Entry;
@@ -140,18 +142,15 @@ impl Fleet {
         std::fs::create_dir_all(&logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.clone(), source })?;
         let spawner = Spawner::start().map_err(FleetError::Spawner)?;
         let launcher = (options.launcher.as_deref(), &spawner);
-        let (limiter, mut limiter_report) =
+        let (limiter, limiter_report) =
             Limiter::probe(options.limiter, launcher, options.host_cores_per_vcpu, &unique).await?;
-        limiter_report.note += match options.cpu_idle {
-            CpuIdle::Frozen => "; billed by request, they stand still between requests",
-            CpuIdle::Full => "; billed by request, they keep their CPU between requests",
-        };
         let host = Host {
             spawner,
             launcher: options.launcher,
             limiter,
             logs_dir,
             premises,
+            cores: Cores::of_this_host(),
             cores_per_vcpu: options.host_cores_per_vcpu,
             cpu_idle: options.cpu_idle,
             ports: Mutex::default(),
@@ -179,6 +178,14 @@ impl Fleet {
         self.shared.leftovers
     }
 
+    /// How the instances of each revision have ended so far, by service and revision.
+    #[must_use]
+    pub fn endings(&self) -> BTreeMap<(String, String), BTreeMap<Ending, u64>> {
+        let revisions = lock(&self.shared.revisions).clone();
+        let name = |revision: &Revision| (revision.spec.service.clone(), revision.spec.revision.clone());
+        revisions.iter().map(|revision| (name(revision), revision.endings())).collect()
+    }
+
     /// Stops everything: afterwards no process and no cgroup of the platform is left.
     pub async fn shutdown(&self) {
         self.shared.services.lock().await.clear();
@@ -192,7 +199,7 @@ impl Fleet {
     fn check_manual(&self, revision: &Revision, part: Allotment) -> Result<(), OperateError> {
         let Some(manual) = part.manual else { return Ok(()) };
         let by_hand = RevisionSpec { max_instances: manual, ..revision.spec.clone() };
-        self.shared.host.check_fits(&by_hand).map_err(OperateError::Host)
+        self.shared.host.check_fits(&by_hand, self.quotas_beside(&by_hand.service)).map_err(OperateError::Host)
     }
 
     /// A new revision without instances; `None` if there is one of this name.
@@ -208,6 +215,17 @@ impl Fleet {
         Some(revision)
     }
 
+    /// Host cores that the other services' instances may ask for: of each, those of its largest revision with traffic.
+    fn quotas_beside(&self, service: &str) -> f64 {
+        let mut largest: BTreeMap<String, f64> = BTreeMap::new();
+        let revisions = lock(&self.shared.revisions).clone();
+        for revision in revisions.iter().filter(|other| other.spec.service != service && other.is_routed()) {
+            let of_service = largest.entry(revision.spec.service.clone()).or_default();
+            *of_service = of_service.max(self.shared.host.quotas_of(&revision.spec));
+        }
+        largest.values().sum()
+    }
+
     fn revision(&self, service: &str, revision: &str) -> Option<Arc<Revision>> {
         let is_it = |other: &&Arc<Revision>| other.spec.service == service && other.spec.revision == revision;
         lock(&self.shared.revisions).iter().find(is_it).cloned()
@@ -220,7 +238,8 @@ impl Operate for Fleet {
             let text = "a revision needs a command, a max concurrency of at least 1 and at least 1 max instance";
             return Err(OperateError::Host(text.to_owned()));
         }
-        self.shared.host.check_fits(&spec).map_err(OperateError::Host)?;
+        let others = self.quotas_beside(&spec.service);
+        self.shared.host.check_fits(&spec, others).map_err(OperateError::Host)?;
         let name = spec.revision.clone();
         let revision = self.add(spec).ok_or_else(|| OperateError::Host(format!("revision {name:?} already exists")))?;
         if let Err(cause) = revision.deploy().await {

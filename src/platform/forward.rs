@@ -59,6 +59,10 @@ pub(super) async fn forward(mut slot: Slot, request: Request<Incoming>, deadline
         Ok(response) => return stream(response, wire, slot),
         Err(WireError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
         Err(WireError::Garbage) => StatusCode::BAD_GATEWAY,
+        // Cloud Run ends the requests of an instance so whose liveness probe failed.
+        Err(WireError::Broken | WireError::Unsent(_)) if slot.instance().is_condemned() => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         // The instance died, or closed the connection, with the request in its hands.
         Err(WireError::Broken | WireError::Unsent(_)) => StatusCode::INTERNAL_SERVER_ERROR,
     };

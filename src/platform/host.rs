@@ -1,8 +1,10 @@
 //! What starts instances: chooses a port, opens the log, launches the program with nothing of the platform's
 //! environment but the basics, and waits until it listens.
 
+use super::cores::Cores;
+use super::ending;
 use super::idle::{CpuIdle, Idle};
-use super::instance::{Gauge, Instance, Process, describe_exit, terminate};
+use super::instance::{Gauge, Instance, Process, describe_exit, out_of_memory, terminate};
 use super::limiter::{Limiter, Limits};
 use super::premises::Premises;
 use super::revision::lock;
@@ -18,8 +20,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::Notify;
 
@@ -35,6 +36,8 @@ pub(super) struct Host {
     pub(super) logs_dir: PathBuf,
     /// The platform's folder, where the processes are noted.
     pub(super) premises: Premises,
+    /// The host's cores.
+    pub(super) cores: Arc<Cores>,
     /// What one vCPU stands for.
     pub(super) cores_per_vcpu: f64,
     /// What becomes of an instance's CPU between requests.
@@ -51,8 +54,6 @@ pub(super) enum StartError {
     Failed(String),
 }
 
-/// Between two looks at whether an instance listens. Each costs some ten microseconds of CPU.
-const PROBE_EVERY: Duration = Duration::from_millis(4);
 /// How often a start is repeated on another port when somebody took the port meanwhile.
 const PORT_ATTEMPTS: usize = 4;
 /// What an instance inherits from the platform's environment.
@@ -67,7 +68,7 @@ impl Host {
         (id, stop): (InstanceId, &Notify),
     ) -> Result<Process, StartError> {
         let name = format!("{}-{id}", spec.revision);
-        let log = self.logs_dir.join(format!("{name}.log"));
+        let log = self.log_of(spec, id);
         let mut attempt = 1;
         loop {
             let port = self.choose_port().await.map_err(failed("no free port"))?;
@@ -83,6 +84,23 @@ impl Host {
             }
             attempt += 1;
         }
+    }
+
+    /// Writes into an instance's log why it never became ready.
+    pub(super) fn report(&self, spec: &RevisionSpec, id: InstanceId, cause: &str) {
+        ending::report(&self.log_of(spec, id), &format!("The instance did not start: {cause}"));
+    }
+
+    /// An instance has ended as it was told to. Who wants to read its log has named a folder for it.
+    pub(super) fn forget_log(&self, log: &Path) {
+        if self.logs_dir == self.premises.dir() {
+            // What cannot be removed goes with the folder.
+            let _ = std::fs::remove_file(log);
+        }
+    }
+
+    fn log_of(&self, spec: &RevisionSpec, id: InstanceId) -> PathBuf {
+        self.logs_dir.join(format!("{}-{id}.log", spec.revision))
     }
 
     async fn start_on(
@@ -110,19 +128,28 @@ impl Host {
         (policy, log, stop): (&Policy, &Path, &Notify),
     ) -> Result<Process, StartError> {
         let command = self.command(port, spec, (log, limits)).map_err(failed("its log could not be opened"))?;
+        let cores = self.cores.hold(spec.vcpu.0 * self.cores_per_vcpu);
+        let scale = (spec.vcpu.0, self.cores_per_vcpu);
+        let boost = spec.startup_cpu_boost.then(|| self.cores.boost(limits, scale, policy.startup_boost_tail));
         let mut child = self.spawner.spawn(command).await.map_err(failed("its program could not be started"))?;
         let pid = child.id().unwrap_or_default();
         limits.attach(pid);
         self.premises.note(pid, port);
+        let failed = |cause| Err(StartError::Failed(cause));
         let outcome = tokio::select! {
             biased;
-            status = child.wait() => Err(StartError::Failed(describe_exit(status, log))),
+            status = child.wait() => match limits.memory_kills() {
+                0 => failed(describe_exit(status, log)),
+                _ => failed(out_of_memory(spec)),
+            },
             () = stop.notified() => Err(StartError::Stopped),
-            stream = listening(port) => Ok(stream),
-            () = tokio::time::sleep(policy.startup_limit) => Err(StartError::Failed(format!(
+            probed = spec.startup_probe.until_success(port) => probed.map_err(|cause| {
+                StartError::Failed(format!("its startup probe failed on port {port}, which it must take from PORT: {cause}"))
+            }),
+            () = tokio::time::sleep(policy.startup_limit) => failed(format!(
                 "it did not listen on port {port} within {} s; it must take the port from PORT",
                 policy.startup_limit.as_secs()
-            ))),
+            )),
         };
         let stream = match outcome {
             Ok(stream) => stream,
@@ -133,12 +160,14 @@ impl Host {
         };
         let is_frozen = spec.billing == Billing::Request && self.cpu_idle == CpuIdle::Frozen;
         let idle = is_frozen.then(|| Idle::new(Arc::clone(limits)));
-        let instance = Instance::new((Ipv4Addr::LOCALHOST, port).into(), idle);
-        if let Ok(wire) = Wire::over(stream).await {
+        let instance = Arc::new(Instance::new((Ipv4Addr::LOCALHOST, port).into(), idle));
+        if let Some(stream) = stream
+            && let Ok(wire) = Wire::over(stream).await
+        {
             instance.keep(wire);
         }
-        let gauge = Gauge::new(Arc::clone(limits));
-        Ok(Process { child, pid, port, instance: Arc::new(instance), gauge: Arc::new(gauge) })
+        let gauge = Arc::new(Gauge::new(Arc::clone(limits)));
+        Ok(Process { child, pid, port, log: log.to_owned(), instance, gauge, boost, cores })
     }
 
     /// Removes what a process that has ended leaves behind.
@@ -147,11 +176,14 @@ impl Host {
         process.gauge.limits().remove().await;
     }
 
-    /// Refuses a revision whose instances together could ask for more CPU than the host has beside what the platform,
-    /// the driver and the system need: their quotas would promise what nobody can keep.
-    pub(super) fn check_fits(&self, spec: &RevisionSpec) -> Result<(), String> {
-        let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-        if self.limiter.is_limiting() { fits(spec, self.cores_per_vcpu, cores) } else { Ok(()) }
+    /// Refuses a revision whose quotas this host cannot keep beside those of the `others`, in host cores.
+    pub(super) fn check_fits(&self, spec: &RevisionSpec, others: f64) -> Result<(), String> {
+        if self.limiter.is_limiting() { self.cores.check_fits(spec, self.cores_per_vcpu, others) } else { Ok(()) }
+    }
+
+    /// Host cores that all instances of a revision may ask for.
+    pub(super) fn quotas_of(&self, spec: &RevisionSpec) -> f64 {
+        f64::from(spec.max_instances) * spec.vcpu.0 * self.cores_per_vcpu
     }
 
     /// A port that nobody listens on and that no other instance was given. Somebody may take it before the instance
@@ -199,51 +231,8 @@ impl Host {
     }
 }
 
-/// Host cores that stay free of instances' quotas.
-const RESERVED_CORES: f64 = 0.5;
-
-fn fits(spec: &RevisionSpec, host_cores_per_vcpu: f64, cores: f64) -> Result<(), String> {
-    let share = spec.vcpu.0 * host_cores_per_vcpu;
-    let (sum, room) = (f64::from(spec.max_instances) * share, cores - RESERVED_CORES);
-    // 30 × 0.05 is 1.5 on paper and a little more in binary.
-    if sum <= room + 1e-9 {
-        return Ok(());
-    }
-    Err(format!(
-        "{} instances of {share} host cores would need {sum:.2} cores, but this host has {cores} of which {RESERVED_CORES} stay \
-         free: at most {} max instances fit, or at most {:.3} host cores per vCPU",
-        spec.max_instances,
-        ((room + 1e-9) / share).floor().max(0.0),
-        (room / f64::from(spec.max_instances) / spec.vcpu.0).max(0.0),
-    ))
-}
-
 fn failed(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |error| StartError::Failed(format!("{what}: {error}"))
-}
-
-/// Returns as soon as something listens on the port.
-async fn listening(port: u16) -> TcpStream {
-    loop {
-        if let Ok(stream) = probe(port).await {
-            return stream;
-        }
-        tokio::time::sleep(PROBE_EVERY).await;
-    }
-}
-
-/// A connection from 127.0.0.1 to a port of the ephemeral range on which nobody listens may be given that very port as
-/// its own, and then connects to itself. It cannot from another address.
-async fn probe(port: u16) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    if cfg!(target_os = "linux") {
-        socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into())?;
-    }
-    let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(io::Error::other("connected to itself"));
-    }
-    Ok(stream)
 }
 
 fn is_port_taken(cause: &str) -> bool {
@@ -254,32 +243,6 @@ fn is_port_taken(cause: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{Gib, Vcpu};
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn quotas_must_leave_half_a_core_and_the_refusal_says_what_fits() {
-        let spec = |max_instances| RevisionSpec {
-            service: String::new(),
-            revision: String::new(),
-            max_concurrency: 1,
-            vcpu: Vcpu(1.0),
-            memory: Gib(0.5),
-            min_instances: 0,
-            max_instances,
-            billing: Billing::Request,
-            command: Vec::new(),
-            env: BTreeMap::new(),
-            request_timeout: Duration::ZERO,
-            scaling_targets: crate::autoscaler::Targets::default(),
-            session_affinity: false,
-        };
-        assert_eq!(fits(&spec(30), 0.05, 2.0), Ok(()));
-        let refusal = fits(&spec(31), 0.05, 2.0).unwrap_err();
-        assert!(refusal.contains("at most 30 max instances fit"), "{refusal}");
-        assert!(refusal.contains("0.048 host cores per vCPU"), "{refusal}");
-    }
-
     #[test]
     fn a_taken_port_is_recognised_in_the_last_words() {
         assert!(is_port_taken("it exited: Error: listen EADDRINUSE: address already in use :::8080"));

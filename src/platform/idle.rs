@@ -4,6 +4,7 @@
 
 use super::limiter::Limits;
 use super::revision::lock;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -85,8 +86,8 @@ impl Idle {
         holders.now = holders.now.saturating_sub(1);
     }
 
-    /// Freezes it whenever nobody holds it; never returns.
-    pub(super) async fn watch(&self) {
+    /// Freezes it whenever nobody holds it.
+    pub(super) async fn watch(&self) -> Infallible {
         let mut seen = lock(&self.holders).ever;
         loop {
             tokio::time::sleep(IDLE_AFTER).await;

@@ -1,15 +1,21 @@
 //! An instance: a process with a port, watched until its end.
 
+use super::cores::{Boost, Hold};
+use super::ending::{self, Ending};
 use super::family::{Family, Word};
 use super::idle::Idle;
 use super::limiter::Limits;
+use super::probe::Probe;
 use super::revision::lock;
+use super::spec::RevisionSpec;
 use super::usage::{self, Counter};
 use super::wire::Wire;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -23,6 +29,8 @@ pub(super) struct Instance {
     wires: Mutex<Vec<Box<Wire>>>,
     /// Takes its CPU between requests; none if it keeps it.
     idle: Option<Idle>,
+    /// It is killed because its liveness probe failed.
+    condemned: AtomicBool,
 }
 
 /// Many servers close a connection on which nothing came for some seconds. One that stood still longer than this does so
@@ -42,38 +50,92 @@ pub(super) struct Process {
     /// Of the process, and of the group it leads.
     pub(super) pid: u32,
     pub(super) port: u16,
+    /// What it prints goes here.
+    pub(super) log: PathBuf,
     /// How requests reach it.
     pub(super) instance: Arc<Instance>,
     /// What it uses.
     pub(super) gauge: Arc<Gauge>,
+    /// What it may use more while it starts.
+    pub(super) boost: Option<Boost>,
+    /// What it is entitled to.
+    #[expect(dead_code, reason = "held until the process is gone")]
+    pub(super) cores: Hold,
 }
 
+/// How often it is looked whether the kernel ended a part of an instance for want of memory.
+const MEMORY_EVERY: Duration = Duration::from_secs(1);
+
 impl Process {
-    /// Returns when the process has ended: by itself, or because it was told to.
-    pub(super) async fn run_until(&mut self, stop: &Notify, grace: Duration) {
-        let instance = Arc::clone(&self.instance);
-        tokio::select! {
+    /// Returns how the process has ended: by itself, because it was told to, or because it had to be killed. `attend` is
+    /// told when a liveness probe begins (true) and ends (false).
+    pub(super) async fn run_until(
+        &mut self,
+        stop: &Notify,
+        (spec, grace): (&RevisionSpec, Duration),
+        attend: impl Fn(bool),
+    ) -> Ending {
+        let (instance, gauge) = (Arc::clone(&self.instance), Arc::clone(&self.gauge));
+        let boost = self.boost.take();
+        let tend = async { tokio::join!(instance.freeze_between_requests(), run_out(boost)).0 };
+        let (ending, message) = tokio::select! {
             biased;
-            _ = self.child.wait() => {}
-            () = instance.freeze_between_requests() => {}
+            status = self.child.wait() => gauge.explain(status, spec),
+            never = tend => match never {},
+            cause = instance.fails(spec.liveness_probe.as_ref(), attend) => {
+                instance.condemned.store(true, Ordering::Relaxed);
+                self.kill().await;
+                (Ending::Unhealthy, format!("The liveness probe failed, and the instance was killed: {cause}."))
+            }
+            () = gauge.out_of_memory() => {
+                self.kill().await;
+                (Ending::OutOfMemory, out_of_memory(spec))
+            }
             () = stop.notified() => {
                 // Servers that drain wait for their idle connections to be closed.
-                lock(&self.instance.wires).clear();
-                self.instance.wake();
-                terminate(&mut self.child, grace).await;
+                lock(&instance.wires).clear();
+                instance.wake();
+                let ended = terminate(&mut self.child, grace).await;
+                let late = format!("The instance did not end within {} s after SIGTERM and was killed.", grace.as_secs_f64());
+                (if ended { Ending::Stopped } else { Ending::Killed }, late)
             }
+        };
+        if ending != Ending::Stopped {
+            ending::report(&self.log, &message);
         }
         lock(&self.instance.wires).clear();
         self.instance.wake();
         // Children that the program left behind.
         Family::of(self.pid).tell(Word::Kill);
+        ending
     }
+
+    async fn kill(&mut self) {
+        Family::of(self.pid).tell(Word::Kill);
+        // It cannot be waited for only if that was done already.
+        let _ = self.child.kill().await;
+    }
+}
+
+async fn run_out(boost: Option<Boost>) {
+    if let Some(boost) = boost {
+        boost.run_out().await;
+    }
+}
+
+/// What Cloud Run says, and what can be done.
+pub(super) fn out_of_memory(spec: &RevisionSpec) -> String {
+    format!(
+        "Memory limit of {:.0} MiB exceeded: the instance was killed (exit 137), and its requests end in 500. Give it more \
+         memory, or fewer requests at once.",
+        spec.memory.0 * 1024.0
+    )
 }
 
 impl Instance {
     /// Reached at this address.
     pub(super) fn new(address: SocketAddr, idle: Option<Idle>) -> Self {
-        Self { address, wires: Mutex::default(), idle }
+        Self { address, wires: Mutex::default(), idle, condemned: AtomicBool::new(false) }
     }
 
     /// Somebody holds it from now on: it has its CPU.
@@ -99,8 +161,26 @@ impl Instance {
         }
     }
 
-    /// Never returns.
-    async fn freeze_between_requests(&self) {
+    /// Whether it is killed because its liveness probe failed.
+    pub(super) fn is_condemned(&self) -> bool {
+        self.condemned.load(Ordering::Relaxed)
+    }
+
+    /// Returns, with the cause, when its liveness probe has failed; never without one.
+    async fn fails(&self, probe: Option<&Probe>, attend: impl Fn(bool)) -> String {
+        let Some(probe) = probe else { return std::future::pending().await };
+        let hold = |begins: bool| {
+            if begins {
+                self.enter();
+            } else {
+                self.leave();
+            }
+            attend(begins);
+        };
+        probe.until_failure(self.address.port(), hold).await
+    }
+
+    async fn freeze_between_requests(&self) -> Infallible {
         match &self.idle {
             Some(idle) => idle.watch().await,
             None => std::future::pending().await,
@@ -157,6 +237,22 @@ impl Gauge {
         self.limits.memory_used()
     }
 
+    /// Returns when the kernel, or the watch on the memory, has ended a process of it for want of memory.
+    async fn out_of_memory(&self) {
+        while self.limits.memory_kills() == 0 {
+            tokio::time::sleep(MEMORY_EVERY).await;
+        }
+    }
+
+    /// How a process ended that nobody had told to.
+    fn explain(&self, status: io::Result<ExitStatus>, spec: &RevisionSpec) -> (Ending, String) {
+        if self.limits.memory_kills() > 0 {
+            return (Ending::OutOfMemory, out_of_memory(spec));
+        }
+        let code = status.map_or(-1, ending::exit_code);
+        (Ending::Exited, format!("The instance ended by itself (exit {code}); requests that it had end in 500."))
+    }
+
     fn cpu(&self) -> Option<Duration> {
         self.limits.cpu_used()
     }
@@ -182,18 +278,20 @@ fn last_words(log: &Path) -> String {
     lines[lines.len().saturating_sub(LINES)..].join(" | ")
 }
 
-/// SIGTERM, and SIGKILL when the grace is over.
-pub(super) async fn terminate(child: &mut Child, grace: Duration) {
-    let Some(pid) = child.id() else { return };
+/// SIGTERM, and SIGKILL when the grace is over; whether it ended before that.
+pub(super) async fn terminate(child: &mut Child, grace: Duration) -> bool {
+    let Some(pid) = child.id() else { return true };
     #[cfg(unix)]
     if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
         // It may have ended already; then there is nothing to signal.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
-    if tokio::time::timeout(grace, child.wait()).await.is_err() {
+    let ended = tokio::time::timeout(grace, child.wait()).await.is_ok();
+    Family::of(pid).tell(Word::Kill);
+    if !ended {
         let _ = child.kill().await;
     }
-    Family::of(pid).tell(Word::Kill);
+    ended
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Launch, LaunchError
         };
         match name.as_str() {
             "--cgroup" => launch.cgroups.push(value.into()),
-            "--unset" => launch.unset.push(value.into()),
+            "--unset" => launch.unset.push(value),
             "--parent" => launch.parent = i32::try_from(number()?).ok(),
             "--spin-ms" => launch.spin = Some(Duration::from_millis(number()?.into())),
             _ => return Err(LaunchError::Usage(format!("unknown argument {name:?}"))),

@@ -8,7 +8,11 @@ mod clock;
 #[cfg(test)]
 mod conformance;
 mod connection;
+mod cores;
+mod ending;
 mod family;
+#[cfg(test)]
+mod fixture;
 mod fleet;
 mod forward;
 mod host;
@@ -21,8 +25,10 @@ mod load;
 mod meter;
 mod monitoring;
 mod owner;
+mod pause;
 mod place;
 mod premises;
+mod probe;
 mod request;
 mod revision;
 mod roster;
@@ -38,9 +44,11 @@ mod wire;
 mod world;
 
 pub use clock::Clock;
+pub use ending::Ending;
 pub use fleet::{Fleet, FleetError, FleetOptions, Leftovers};
 pub use idle::CpuIdle;
 pub use limiter::{LimiterChoice, LimiterError, LimiterKind, LimiterReport};
+pub use probe::{Check, Probe};
 pub use sample::{Distribution, RevisionSample};
 pub use server::{ServeError, ServeOptions, serve};
 pub use spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};

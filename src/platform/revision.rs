@@ -3,6 +3,7 @@
 
 use super::affinity;
 use super::allotment::Allotment;
+use super::ending::Ending;
 use super::host::{Host, StartError};
 use super::instance::{Gauge, Instance};
 use super::sample::RevisionSample;
@@ -42,7 +43,17 @@ pub(super) struct Revision {
     gauges: Mutex<BTreeMap<InstanceId, Arc<Gauge>>>,
     first: Mutex<Option<oneshot::Sender<Result<(), String>>>>,
     emptied: Notify,
+    endings: Mutex<Endings>,
+    /// Wakes the task that observes it, which sleeps while there is nothing to be seen.
+    woken: Arc<Notify>,
     sampled: Mutex<Micros>,
+}
+
+/// How its instances have ended: since the last sample, and ever.
+#[derive(Default)]
+struct Endings {
+    unsampled: BTreeMap<Ending, u64>,
+    ever: BTreeMap<Ending, u64>,
 }
 
 /// Recorded for a request whose client went away before the answer's head: what nginx calls 499.
@@ -66,6 +77,8 @@ impl Revision {
             gauges: Mutex::default(),
             first: Mutex::default(),
             emptied: Notify::new(),
+            endings: Mutex::default(),
+            woken: Arc::default(),
             sampled: Mutex::default(),
             policy,
         });
@@ -86,9 +99,15 @@ impl Revision {
         self.change(|state, now, actions| state.set_allotment(now, allotment, actions));
     }
 
+    /// Whether any route leads here.
+    pub(super) fn is_routed(&self) -> bool {
+        lock(&self.state).is_routed()
+    }
+
     /// Sets whether any route leads here.
     pub(super) fn set_routed(self: &Arc<Self>, routed: bool) {
         self.change(|state, now, actions| state.set_routed(now, routed, actions));
+        self.woken.notify_one();
     }
 
     /// Stops every instance and waits until they are gone.
@@ -157,6 +176,7 @@ impl Revision {
             let mut state = lock(&self.state);
             (state.sample(now), state.is_empty())
         };
+        sample.endings = std::mem::take(&mut lock(&self.endings).unsampled);
         if empty && sample == RevisionSample::default() {
             return None;
         }
@@ -187,7 +207,10 @@ impl Revision {
         let result = change(&mut lock(&self.state), now, &mut actions);
         for action in actions {
             match action {
-                Action::Start(id, stop) => drop(tokio::spawn(Arc::clone(self).run_instance(id, stop))),
+                Action::Start(id, stop) => {
+                    self.woken.notify_one();
+                    drop(tokio::spawn(Arc::clone(self).run_instance(id, stop)));
+                }
                 Action::Stop(stop) => stop.notify_one(),
                 // A waiter that is gone drops the slot, which frees it.
                 Action::Admit(waiter, id, instance) => drop(waiter.send(Ok(Slot::new(self, id, instance)))),
@@ -211,15 +234,35 @@ impl Revision {
                 let instance = Arc::clone(&process.instance);
                 self.change(|state, now, actions| state.ready(now, id, instance, actions));
                 self.tell_first(Ok(()));
-                process.run_until(&stop, self.policy.shutdown_grace).await;
+                let attend = |begins| self.change(|state, now, _| state.attend(now, id, begins));
+                let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), attend).await;
+                self.count(ending);
+                if ending == Ending::Stopped {
+                    self.host.forget_log(&process.log);
+                }
                 lock(&self.gauges).remove(&id);
                 self.host.bury(process).await;
             }
-            Err(StartError::Stopped) => {}
-            Err(StartError::Failed(cause)) => self.tell_first(Err(cause)),
+            Err(StartError::Stopped) => self.count(Ending::Stopped),
+            Err(StartError::Failed(cause)) => {
+                self.count(Ending::NeverReady);
+                self.host.report(&self.spec, id, &cause);
+                self.tell_first(Err(cause));
+            }
         }
         self.change(|state, now, actions| state.gone(now, id, actions));
         self.emptied.notify_waiters();
+    }
+
+    /// How its instances have ended so far.
+    pub(super) fn endings(&self) -> BTreeMap<Ending, u64> {
+        lock(&self.endings).ever.clone()
+    }
+
+    fn count(&self, ending: Ending) {
+        let mut endings = lock(&self.endings);
+        *endings.unsampled.entry(ending).or_default() += 1;
+        *endings.ever.entry(ending).or_default() += 1;
     }
 
     fn tell_first(&self, result: Result<(), String>) {
@@ -237,19 +280,33 @@ impl Revision {
     }
 }
 
-/// Observes a revision once per bucket, as long as it exists.
+/// Observes a revision once per bucket, as long as it exists. While it has neither a route nor an instance there is
+/// nothing to be seen: a platform may have hundreds of such revisions.
 async fn observe(revision: Weak<Revision>) {
-    let Some(bucket) = revision.upgrade().map(|revision| revision.policy.bucket) else { return };
+    let Some((bucket, woken)) = revision.upgrade().map(|it| (it.policy.bucket, Arc::clone(&it.woken))) else { return };
     let mut interval = tokio::time::interval(bucket.max(std::time::Duration::from_millis(1)));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = Micros::ZERO;
     loop {
         interval.tick().await;
-        let Some(revision) = revision.upgrade() else { return };
-        let now = revision.now();
-        let cpu = revision.cpu_used(now - before);
+        let Some(observed) = revision.upgrade() else { return };
+        let now = observed.now();
+        let cpu = observed.cpu_used(now - before);
         before = now;
-        revision.change(|state, now, actions| state.service(now, cpu, actions));
+        observed.change(|state, now, actions| state.service(now, cpu, actions));
+        if lock(&observed.state).is_dormant() {
+            drop(observed);
+            woken.notified().await;
+            let Some(observed) = revision.upgrade() else { return };
+            before = observed.now();
+        }
+    }
+}
+
+impl Drop for Revision {
+    fn drop(&mut self) {
+        // Whoever observes it ends with it.
+        self.woken.notify_one();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the platform tells of a revision for one sampling period.
 
+use super::ending::Ending;
 use std::collections::BTreeMap;
 
 /// One period of one revision.
@@ -33,6 +34,8 @@ pub struct RevisionSample {
     pub max_request_concurrencies: Distribution,
     /// Requests waiting for an instance now.
     pub pending_requests: u64,
+    /// How many instances ended, by how (local only, not in Google's metric list).
+    pub endings: BTreeMap<Ending, u64>,
 }
 
 /// A distribution as Monitoring holds it: exact count, mean and deviation, and exponential buckets.

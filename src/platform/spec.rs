@@ -1,5 +1,6 @@
 //! What the endpoints ask of the running platform: services, revisions and routes in the platform's own words.
 
+use super::probe::Probe;
 use super::sample::RevisionSample;
 use crate::autoscaler::Targets;
 use crate::scenario::Billing;
@@ -33,6 +34,12 @@ pub struct RevisionSpec {
     pub env: BTreeMap<String, String>,
     /// A request that takes longer ends in 504. Never divided by the time factor.
     pub request_timeout: Duration,
+    /// Whether an instance has more CPU while it starts.
+    pub startup_cpu_boost: bool,
+    /// Tells when an instance has started.
+    pub startup_probe: Probe,
+    /// Tells whether it still lives.
+    pub liveness_probe: Option<Probe>,
     /// What the autoscaler's drivers aim at.
     pub scaling_targets: Targets,
     /// Whether the requests of a client go to the same instance, as far as that has room.

@@ -5,6 +5,7 @@
 use super::allotment::Allotment;
 use super::load::Load;
 use super::meter::Reading;
+use super::pause::Pause;
 use super::roster::{Member, Phase, Roster};
 use super::router::{Eligible, Router};
 use super::sample::RevisionSample;
@@ -37,16 +38,12 @@ pub(super) struct State<T: World> {
     retired: bool,
     deleted: bool,
     in_flight: u32,
-    start_not_before: Micros,
+    pause: Pause,
     load: Load,
     tick_next: Micros,
     gone: Reading,
     tally: RevisionSample,
 }
-
-/// After an instance failed to start, nothing is started on demand for this long: a program that dies at once must not
-/// be started thousands of times per second.
-const START_PAUSE: Micros = Micros(1_000_000);
 
 impl<T: World> State<T> {
     /// A revision without instances. The policy is used as it is: scale it before.
@@ -71,7 +68,7 @@ impl<T: World> State<T> {
             retired: false,
             deleted: false,
             in_flight: 0,
-            start_not_before: Micros::ZERO,
+            pause: Pause::default(),
             load: Load::new(bucket),
             tick_next,
             gone: Reading::default(),
@@ -103,7 +100,7 @@ impl<T: World> State<T> {
         if self.queue.len() >= self.autoscaler.policy().queue_capacity {
             return Err(self.refusal_when_full());
         }
-        if self.deleted || self.is_switched_off() || (now < self.start_not_before && self.roster.supply() == 0) {
+        if self.deleted || self.is_switched_off() || (!self.pause.is_over(now) && self.roster.supply() == 0) {
             return Err(Refusal::NoInstance);
         }
         self.advance(now);
@@ -164,6 +161,7 @@ impl<T: World> State<T> {
             return;
         }
         let took = now - member.started;
+        self.pause.succeeded();
         member.phase = Phase::Ready;
         member.handle = Some(handle);
         member.idle_since = now;
@@ -171,6 +169,21 @@ impl<T: World> State<T> {
         self.autoscaler.observe_startup(took.duration());
         self.tally.startup_latencies_ms.record(took.0 as f64 / 1e3);
         self.admit_pending(now, actions);
+    }
+
+    /// A liveness probe of an instance begins or ends: while it lasts the instance has its CPU, and is billed.
+    pub(super) fn attend(&mut self, now: Micros, id: InstanceId, begins: bool) {
+        self.advance(now);
+        match self.roster.find(id) {
+            Some(member) if begins => member.meter.begin(now),
+            Some(member) => member.meter.end(now),
+            None => {}
+        }
+    }
+
+    /// Whether any route leads here.
+    pub(super) fn is_routed(&self) -> bool {
+        self.routed
     }
 
     /// An instance's process has ended, for whatever reason.
@@ -188,7 +201,7 @@ impl<T: World> State<T> {
         }
         self.in_flight -= member.in_flight;
         if member.phase == Phase::Starting {
-            self.start_not_before = now + START_PAUSE;
+            self.pause.failed(now);
             if self.roster.supply() == 0 {
                 self.refuse_all(Refusal::NoInstance, actions);
             }
@@ -292,11 +305,6 @@ impl<T: World> State<T> {
             self.roster.count_if(|member| member.phase == Phase::Ready && member.in_flight == 0).into();
         sample.pending_requests = self.queue.len() as u64;
         sample
-    }
-
-    /// Whether any instance is left, in whatever phase.
-    pub(super) fn is_empty(&self) -> bool {
-        self.roster.members.is_empty()
     }
 
     fn take_slot(&mut self, now: Micros) -> Option<(InstanceId, T::Handle)> {

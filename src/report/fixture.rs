@@ -73,6 +73,7 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
                 note: String::new(),
                 self_test_set_cores: Some(0.25),
                 self_test_measured_cores: Some(0.2512),
+                cpu_idle: Some("frozen".to_owned()),
             },
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
@@ -131,6 +132,7 @@ pub(super) fn untrusted_study() -> Study {
             note: "no cgroup may be made here".to_owned(),
             self_test_set_cores: None,
             self_test_measured_cores: None,
+            cpu_idle: None,
         };
     }
     let decision = study.decision.as_mut().unwrap();

@@ -93,7 +93,13 @@ pub(crate) fn study(trials: Vec<TrialResult>) -> Study {
 }
 
 fn limiter() -> Limiter {
-    Limiter { kind: "none".into(), note: String::new(), self_test_set_cores: None, self_test_measured_cores: None }
+    Limiter {
+        kind: "none".into(),
+        note: String::new(),
+        self_test_set_cores: None,
+        self_test_measured_cores: None,
+        cpu_idle: None,
+    }
 }
 
 /// Through its saved form, so that fields with defaults need not be named here.

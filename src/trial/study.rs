@@ -172,7 +172,7 @@ impl Default for Scaling {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limiter {
-    /// `cgroup2`, `cgroup1` or `none`.
+    /// `cgroup2`, `cgroup1`, `systemd`, `sigstop` or `none`.
     pub kind: String,
     /// Why no better one, or what is not limited; empty when nothing is to be said.
     pub note: String,
@@ -180,6 +180,10 @@ pub struct Limiter {
     pub self_test_set_cores: Option<f64>,
     /// CPU share (cores) that the self-test's spinner got.
     pub self_test_measured_cores: Option<f64>,
+    /// What became of the CPU of instances billed by request between their requests: `frozen` or `full`. Records of before
+    /// there was a choice have none: it was `full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_idle: Option<String>,
 }
 
 /// The machine that drove a study.

@@ -8,6 +8,7 @@ mod knative;
 mod mask;
 mod operation;
 mod operations;
+mod probe;
 mod quantity;
 mod reconcile;
 mod revision;

@@ -2,7 +2,7 @@
 //! (docs.cloud.google.com/run, pages about concurrency, CPU, request timeout and max instances, read 2026-11-22).
 
 use super::field::{Message, array, boolean, count, join, object, text, texts, wrong};
-use super::quantity;
+use super::{probe, quantity};
 use crate::platform::spec::RevisionSpec;
 use crate::platform::status::Status;
 use crate::scenario::Billing;
@@ -34,12 +34,15 @@ pub(super) fn fill_defaults(template: &mut Message) {
     let mut cpu = CPU_DEFAULT.to_owned();
     if let Some(Value::Array(containers)) = template.get_mut("containers")
         && let Some(Value::Object(container)) = containers.first_mut()
-        && let Some(resources) = nested(container, "resources")
-        && let Some(limits) = nested(resources, "limits")
     {
-        fill(limits, "cpu", CPU_DEFAULT.into());
-        fill(limits, "memory", MEMORY_DEFAULT.into());
-        limits.get("cpu").and_then(Value::as_str).unwrap_or_default().clone_into(&mut cpu);
+        probe::fill_defaults(container);
+        if let Some(resources) = nested(container, "resources")
+            && let Some(limits) = nested(resources, "limits")
+        {
+            fill(limits, "cpu", CPU_DEFAULT.into());
+            fill(limits, "memory", MEMORY_DEFAULT.into());
+            limits.get("cpu").and_then(Value::as_str).unwrap_or_default().clone_into(&mut cpu);
+        }
     }
     let whole_vcpu = quantity::vcpu(&cpu).is_none_or(|vcpu| vcpu.0 >= 1.0);
     let default = if whole_vcpu { MAX_CONCURRENCY_DEFAULT } else { 1 };
@@ -76,6 +79,7 @@ pub(super) fn spec(service: &str, revision: &str, template: &Message) -> Result<
         return Err(Status::field("template.maxInstanceRequestConcurrency", why));
     }
     let (min_instances, max_instances) = scaling(template)?;
+    let (startup_probe, liveness_probe) = probe::probes(container, CONTAINER)?;
     Ok(RevisionSpec {
         service: service.to_owned(),
         revision: revision.to_owned(),
@@ -88,6 +92,9 @@ pub(super) fn spec(service: &str, revision: &str, template: &Message) -> Result<
         command: command(container)?,
         env: environment(container)?,
         request_timeout: timeout(template)?,
+        startup_cpu_boost: startup_cpu_boost(container)?,
+        startup_probe,
+        liveness_probe,
         scaling_targets: super::scaling::targets(template)?,
         session_affinity: boolean(template, PATH, "sessionAffinity")?,
     })
@@ -179,6 +186,11 @@ fn resources(container: &Message) -> Result<(Vcpu, Gib, Billing), Status> {
     Ok((vcpu, memory, billing))
 }
 
+fn startup_cpu_boost(container: &Message) -> Result<bool, Status> {
+    let resources = object(container, CONTAINER, "resources")?;
+    resources.map_or(Ok(false), |resources| boolean(resources, &join(CONTAINER, "resources"), "startupCpuBoost"))
+}
+
 fn is_offered(vcpu: Vcpu) -> bool {
     (0.08..=1.0).contains(&vcpu.0) || [2.0, 4.0, 6.0, 8.0].contains(&vcpu.0)
 }
@@ -242,6 +254,17 @@ mod tests {
         assert_eq!((spec.max_concurrency, spec.vcpu, spec.memory), (80, Vcpu(1.0), Gib(0.5)));
         assert_eq!((spec.min_instances, spec.max_instances), (0, 100));
         assert_eq!((spec.billing, spec.request_timeout), (Billing::Instance, Duration::from_mins(5)));
+        assert!(!spec.startup_cpu_boost && spec.liveness_probe.is_none());
+    }
+
+    #[test]
+    fn boost_and_probes_reach_the_platform() {
+        let fields = json!({"resources": {"startupCpuBoost": true}, "livenessProbe": {"httpGet": {}}});
+        let template = filled(container(&fields));
+        assert_eq!(template["containers"][0]["livenessProbe"]["failureThreshold"], 3);
+        let spec = spec("shop", "shop-1", &template).unwrap();
+        assert!(spec.startup_cpu_boost && spec.liveness_probe.is_some());
+        assert!(refusal(container(&json!({"startupProbe": {}}))).contains("containers[0].startupProbe"));
     }
 
     #[test]

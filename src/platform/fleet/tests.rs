@@ -2,64 +2,29 @@
 
 mod actors;
 mod bursting;
+mod killed;
 mod law;
+mod leaks;
+mod life;
 mod routing;
 mod scaling;
 mod scaling_laws;
+mod shares;
 
 use super::*;
-use crate::platform::LimiterKind;
-use crate::scenario::Billing;
-use crate::units::{Gib, Vcpu};
+use crate::platform::{LimiterKind, fixture};
 use actors::launcher;
 use std::time::Duration;
-
-#[cfg(target_os = "linux")]
-#[test]
-fn an_instance_dies_with_a_platform_that_is_killed() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut platform = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["platform::fleet::tests::actors::platform_to_be_killed", "--exact", "--ignored"])
-        .env("PLATFORM_DIRECTORY", directory.path())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let pid = loop {
-        if let Ok(pid) = std::fs::read_to_string(directory.path().join("pid")) {
-            break pid;
-        }
-        assert!(platform.try_wait().unwrap().is_none(), "the platform ended by itself");
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    platform.kill().unwrap();
-    platform.wait().unwrap();
-    // A zombie that nobody has reaped yet is dead too.
-    let alive = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
-    };
-    while alive() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
 
 fn spec(revision: &str, max_concurrency: u32, max_instances: u32) -> RevisionSpec {
     let program = std::env::current_exe().unwrap().to_string_lossy().into_owned();
     let args = ["platform::fleet::tests::actors::serve_as_instance", "--exact", "--ignored", "--nocapture"];
     RevisionSpec {
-        service: "shop".to_owned(),
         revision: revision.to_owned(),
         max_concurrency,
-        vcpu: Vcpu(1.0),
-        memory: Gib(0.5),
-        min_instances: 0,
         max_instances,
-        billing: Billing::Request,
         command: std::iter::once(program).chain(args.map(str::to_owned)).collect(),
-        env: BTreeMap::new(),
-        request_timeout: Duration::from_secs(20),
-        scaling_targets: crate::autoscaler::Targets::default(),
-        session_affinity: false,
+        ..fixture::spec()
     }
 }
 
@@ -200,6 +165,16 @@ const PATIENCE: Duration = Duration::from_mins(1);
 async fn until(fleet: &Fleet, is_so: impl Fn(&RevisionSample) -> bool) {
     let seen = async {
         while !fleet.sample().await.first().is_some_and(&is_so) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("it is so in time");
+}
+
+/// Waits until the world is so.
+async fn wait_until(is_so: impl Fn() -> bool) {
+    let seen = async {
+        while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

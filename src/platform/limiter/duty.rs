@@ -152,9 +152,9 @@ mod tests {
         assert!(!stopped.run);
         // Until the budget of one round, 2 ms, is there again.
         assert!((stopped.look_after.as_secs_f64() - 0.020_01).abs() < 1e-6, "{stopped:?}");
-        let soon = hour + stopped.look_after - Duration::from_millis(1);
-        assert!(!duty.turn(soon, Duration::from_micros(4_001)).run);
-        assert!(duty.turn(soon + Duration::from_millis(2), Duration::from_micros(4_001)).run);
+        let then = hour + Duration::from_millis(19);
+        assert!(!duty.turn(then, Duration::from_micros(4_001)).run);
+        assert!(duty.turn(then + Duration::from_millis(2), Duration::from_micros(4_001)).run);
     }
 
     #[test]

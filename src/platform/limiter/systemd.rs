@@ -96,7 +96,7 @@ impl Scope {
     pub(super) fn group(&self, pid: u32) -> Option<&Group> {
         if self.group.get().is_none() {
             let place = Hierarchies::of_process(pid).v2?;
-            if !place.file_name().is_some_and(|name| name.to_string_lossy() == self.unit) {
+            if place.file_name().is_none_or(|name| name.to_string_lossy() != self.unit) {
                 return None;
             }
             // Whoever was quicker has found the same.

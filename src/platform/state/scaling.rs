@@ -17,6 +17,16 @@ impl<T: World> State<T> {
         self.sweep(now, actions);
     }
 
+    /// Whether any instance is left, in whatever phase.
+    pub(in crate::platform) fn is_empty(&self) -> bool {
+        self.roster.members.is_empty()
+    }
+
+    /// Whether nothing happens to it until it is routed or an instance is started.
+    pub(in crate::platform) fn is_dormant(&self) -> bool {
+        self.roster.members.is_empty() && self.queue.is_empty() && !self.routed
+    }
+
     /// Tells the autoscaler what its bounds are now, and starts what they ask for at least.
     pub(super) fn apply_bounds(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
         self.autoscaler.set_instances(self.instances_min(), self.instances_max());
@@ -36,13 +46,13 @@ impl<T: World> State<T> {
             None => self.autoscaler.tick(now, &snapshot).desired,
         };
         let missing = self.desired.saturating_sub(self.roster.supply());
-        if now >= self.start_not_before {
+        if self.pause.is_over(now) {
             self.start(now, missing, actions);
         }
     }
 
     pub(super) fn start_on_demand(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
-        if !self.queue.is_empty() && now >= self.start_not_before {
+        if !self.queue.is_empty() && self.pause.is_over(now) {
             let count = match self.manual() {
                 Some(manual) => manual.saturating_sub(self.roster.supply()),
                 None => self.autoscaler.on_no_capacity(&self.snapshot(now)),

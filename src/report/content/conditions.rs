@@ -165,14 +165,24 @@ fn assumptions(study: &Study) -> Vec<Vec<Span>> {
              would let it.",
         ]);
         if study.shape.billing == Billing::Request {
-            lines.push(
-                "Left out too: under request-based billing Cloud Run takes an instance’s CPU away between requests; here \
-                 instances keep it, so what a service does in the background goes on, unbilled.",
-            );
+            lines.push(between_requests(study));
         }
     }
     lines.push(offered(study));
     lines.into_iter().map(|line| vec![Span::from(line)]).collect()
+}
+
+/// What becomes of an instance's CPU that is billed by request only.
+fn between_requests(study: &Study) -> &'static str {
+    let Place::Local(scale) = &study.place else { return "" };
+    if scale.limiter.cpu_idle.as_deref() == Some("frozen") {
+        "Under request-based billing an instance that holds no request stands still from 0.1 to 0.2 s on, as far as Google \
+         tells (“disabled or severely limited”): the next request thaws it within a fraction of a millisecond, and what a \
+         service does in the background waits until then."
+    } else {
+        "Left out too: under request-based billing Cloud Run takes an instance’s CPU away between requests; here \
+         instances keep it, so what a service does in the background goes on, unbilled."
+    }
 }
 
 /// What slow answers do to the load itself.

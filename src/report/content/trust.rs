@@ -12,6 +12,8 @@ use crate::trial::{Limiter, Place, Scaling, Study, TrialResult, Validity};
 const SUMS_AGREE_WITHIN: f64 = 0.02;
 /// A limiter holds when the self-test's spinner got its share within this.
 const LIMITER_HOLDS_WITHIN: f64 = 0.10;
+/// The same for the limiter that stops and continues processes by signals: those come later than the kernel's own stops.
+const SIGNALS_HOLD_WITHIN: f64 = 0.15;
 
 /// The section.
 pub(super) fn section(study: &Study) -> Vec<Block> {
@@ -305,7 +307,8 @@ fn limiter(limiter: &Limiter) -> Vec<Span> {
     let test = match (limiter.self_test_set_cores, limiter.self_test_measured_cores) {
         (Some(set), Some(got)) => {
             let off = if set > 0.0 { (got / set - 1.0).abs() } else { f64::INFINITY };
-            let verdict = if off <= LIMITER_HOLDS_WITHIN { "it holds" } else { "it does NOT hold" };
+            let within = if limiter.kind == "sigstop" { SIGNALS_HOLD_WITHIN } else { LIMITER_HOLDS_WITHIN };
+            let verdict = if off <= within { "it holds" } else { "it does NOT hold" };
             format!(
                 " The self-test asked for {} and its spinner got {} of a core ({}): {verdict}.",
                 plain(set),

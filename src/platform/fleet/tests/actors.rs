@@ -3,7 +3,7 @@
 
 use super::{get_text, spec, to};
 use crate::autoscaler::Policy;
-use crate::platform::{CpuIdle, Fleet, FleetOptions, LimiterChoice, LimiterKind, Operate};
+use crate::platform::{CpuIdle, Fleet, FleetOptions, LimiterChoice, Operate};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path};
@@ -25,6 +25,21 @@ async fn serve_as_instance() {
     if let Ok(words) = std::env::var("LAST_WORDS") {
         eprintln!("{words}");
         std::process::exit(3);
+    }
+    let is_there = |name: &str| std::env::var(name).is_ok_and(|path| std::path::Path::new(&path).exists());
+    if is_there("CRASH_WHILE") {
+        std::process::exit(4);
+    }
+    if std::env::var("NEVER_LISTEN").is_ok() {
+        return std::future::pending().await;
+    }
+    if std::env::var("BACKGROUND").is_ok() {
+        std::thread::spawn(|| {
+            loop {
+                TICKS.fetch_add(1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
     }
     if std::env::var("GARBAGE").is_ok() {
         return answer_garbage(port).await;
@@ -51,6 +66,10 @@ async fn serve_as_instance() {
         )
         .route("/count/{us}", get(count))
         .route("/held", get(held))
+        .route("/ticks", get(|| async { format!("{} {}", std::process::id(), TICKS.load(Ordering::SeqCst)) }))
+        .route("/eat/{mib}", get(|Path(mib): Path<usize>| async move { eat(mib) }))
+        .route("/child", get(|| async { child() }))
+        .route("/hang", get(|| async { std::thread::sleep(Duration::from_hours(1)) }))
         .route("/most", get(|| async { MOST.load(Ordering::SeqCst).to_string() }))
         .route("/headers", get(|headers: HeaderMap| async move { format!("{headers:?}") }))
         .route("/echo", post(|body: Body| async move { body }))
@@ -61,7 +80,29 @@ async fn serve_as_instance() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(async move { term.recv().await.unwrap() }).await.unwrap();
+    let told = async move {
+        term.recv().await.unwrap();
+        if std::env::var("IGNORE_TERM").is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    axum::serve(listener, service).with_graceful_shutdown(told).await.unwrap();
+}
+
+/// Counts what is done in the background.
+static TICKS: AtomicU32 = AtomicU32::new(0);
+
+/// Takes so much memory, every page of it.
+fn eat(mib: usize) -> String {
+    let taken: Vec<Vec<u8>> = (0..mib).map(|number| vec![u8::try_from(number % 250).unwrap() + 1; 1 << 20]).collect();
+    std::hint::black_box(taken).len().to_string()
+}
+
+/// Starts a child that does not end with this process; its process id. The kernel hangs up on processes that stand still
+/// when their group loses the last parent outside: this one does not listen to that.
+fn child() -> String {
+    let child = tokio::process::Command::new("nohup").args(["sleep", "1000"]).spawn().unwrap();
+    child.id().unwrap().to_string()
 }
 
 /// Microseconds of the clock that all processes of this host share.
@@ -135,8 +176,8 @@ async fn platform_to_be_killed() {
     let options = FleetOptions {
         policy: Policy::cloud_run(),
         time_factor: 1.0,
-        host_cores_per_vcpu: 1.0,
-        limiter: LimiterChoice::Only(LimiterKind::None),
+        host_cores_per_vcpu: 0.25,
+        limiter: LimiterChoice::Auto,
         cpu_idle: CpuIdle::Frozen,
         launcher: Some(launcher(&directory)),
         logs_dir: Some(directory.clone()),
@@ -145,7 +186,8 @@ async fn platform_to_be_killed() {
     fleet.create_revision(spec("shop-1", 4, 2)).await.unwrap();
     let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
     let pid = get_text(&format!("{url}/sleep/0")).await.1;
-    std::fs::write(directory.join("pid.part"), pid).unwrap();
+    let child = get_text(&format!("{url}/child")).await.1;
+    std::fs::write(directory.join("pid.part"), format!("{pid} {child}")).unwrap();
     std::fs::rename(directory.join("pid.part"), directory.join("pid")).unwrap();
     std::future::pending::<()>().await;
 }
