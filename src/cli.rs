@@ -5,6 +5,7 @@ mod display;
 mod doctor;
 mod exports;
 mod limits;
+mod outside;
 mod scaling;
 mod schedule;
 
@@ -17,6 +18,7 @@ use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
 use limits::LimitArgs;
+use outside::OutsideArgs;
 use scaling::ScalingArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -217,6 +219,8 @@ struct PlatformArgs {
     /// Announce the endpoint as one JSON line, and end when standard input does
     #[arg(long, hide = true)]
     announce: bool,
+    #[command(flatten)]
+    outside: OutsideArgs,
 }
 
 /// A factor that divides times: 1 leaves them as they are.
@@ -323,9 +327,10 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce } = arguments;
-        let (limits, scaling) = (limits.into(), scaling.into());
-        Self { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce }
+        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce, outside } =
+            arguments;
+        let (limits, scaling, outside) = (limits.into(), scaling.into(), outside.into());
+        Self { port, limits, time_factor, host_cores_per_vcpu, scaling, logs, announce, outside }
     }
 }
 

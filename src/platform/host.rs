@@ -5,6 +5,7 @@ use super::cores::Cores;
 use super::ending;
 use super::idle::{CpuIdle, Idle};
 use super::instance::{Gauge, Instance, Process, describe_exit, out_of_memory, terminate};
+use super::journal::Journal;
 use super::limiter::{Limiter, Limits};
 use super::premises::Premises;
 use super::revision::lock;
@@ -40,6 +41,8 @@ pub(super) struct Host {
     pub(super) cores: Arc<Cores>,
     /// What one vCPU stands for.
     pub(super) cores_per_vcpu: f64,
+    /// Is told when instances come and go.
+    pub(super) journal: Journal,
     /// What becomes of an instance's CPU between requests.
     pub(super) cpu_idle: CpuIdle,
     /// Ports given to instances that may still use them.

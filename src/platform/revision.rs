@@ -4,14 +4,16 @@
 use super::affinity;
 use super::allotment::Allotment;
 use super::ending::Ending;
+use super::glance::RevisionGlance;
 use super::host::{Host, StartError};
 use super::instance::{Gauge, Instance};
+use super::journal::{Event, Severity};
 use super::sample::RevisionSample;
 use super::spec::RevisionSpec;
 use super::state::State;
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
 use crate::autoscaler::{Bounds, Micros, Policy};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
@@ -122,14 +124,6 @@ impl Revision {
         }
     }
 
-    /// The instance to which a request's cookie leads, if the revision has session affinity.
-    pub(super) fn session_of(&self, headers: &HeaderMap) -> Option<InstanceId> {
-        if !self.spec.session_affinity {
-            return None;
-        }
-        affinity::wanted(headers, affinity::key_of(&self.spec.service, &self.spec.revision))
-    }
-
     /// A slot, if one is free and nobody waits: of the instance of this session, else of any.
     pub(super) fn try_acquire(self: &Arc<Self>, session: Option<InstanceId>) -> Option<Slot> {
         let (id, instance) = {
@@ -191,9 +185,28 @@ impl Revision {
                 sample.memory_utilizations.record(used as f64 / memory);
             }
         }
+        sample.cpu_allocation_vcpu_s = sample.billable_instance_time_s * self.spec.vcpu.0;
+        sample.memory_allocation_gib_s = sample.billable_instance_time_s * self.spec.memory.0;
         sample.service.clone_from(&self.spec.service);
         sample.revision.clone_from(&self.spec.revision);
         Some(sample)
+    }
+
+    /// What its instances are doing; `None` if it has none and nobody waits for one.
+    pub(super) fn glance(&self) -> Option<RevisionGlance> {
+        let glance = lock(&self.state).glance(self.now());
+        if glance.instances.is_empty() && glance.pending == 0 {
+            return None;
+        }
+        Some(RevisionGlance { service: self.spec.service.clone(), revision: self.spec.revision.clone(), ..glance })
+    }
+
+    /// Tells the journal of one of its instances.
+    fn tell(&self, id: InstanceId, severity: Severity, message: impl Into<String>) {
+        self.host.journal.tell(|| {
+            let event = Event::new(severity, message);
+            event.of_service(&self.spec.service).of_revision(&self.spec.revision).of_instance(id)
+        });
     }
 
     fn now(&self) -> Micros {
@@ -233,6 +246,7 @@ impl Revision {
                 lock(&self.gauges).insert(id, Arc::clone(&process.gauge));
                 let instance = Arc::clone(&process.instance);
                 self.change(|state, now, actions| state.ready(now, id, instance, actions));
+                self.tell(id, Severity::Info, "the instance listens");
                 self.tell_first(Ok(()));
                 let attend = |begins| self.change(|state, now, _| state.attend(now, id, begins));
                 let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), attend).await;
@@ -242,11 +256,13 @@ impl Revision {
                 }
                 lock(&self.gauges).remove(&id);
                 self.host.bury(process).await;
+                self.tell(id, Severity::Info, "the instance has ended");
             }
             Err(StartError::Stopped) => self.count(Ending::Stopped),
             Err(StartError::Failed(cause)) => {
                 self.count(Ending::NeverReady);
                 self.host.report(&self.spec, id, &cause);
+                self.tell(id, Severity::Error, format!("the instance did not become ready: {cause}"));
                 self.tell_first(Err(cause));
             }
         }
@@ -343,13 +359,9 @@ impl Slot {
         &self.instance
     }
 
-    /// The cookie that leads the client back here, unless it has it already.
+    /// The cookie that leads the client back here, unless its `session` does already.
     pub(super) fn session_cookie(&self, session: Option<InstanceId>) -> Option<HeaderValue> {
-        let spec = &self.revision.spec;
-        if !spec.session_affinity || session == Some(self.id) {
-            return None;
-        }
-        affinity::set_cookie(affinity::key_of(&spec.service, &spec.revision), self.id)
+        affinity::set_cookie(&self.revision.spec, self.id, session)
     }
 
     /// The request goes to the instance now: from here on it is counted.

@@ -8,7 +8,7 @@ use super::meter::Reading;
 use super::pause::Pause;
 use super::roster::{Member, Phase, Roster};
 use super::router::{Eligible, Router};
-use super::sample::RevisionSample;
+use super::sample::{Recommended, RevisionSample};
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
 use crate::autoscaler::{Autoscaler, AutoscalerKind, Bounds, Micros, Policy, Snapshot};
 use crate::scenario::Billing;
@@ -34,6 +34,7 @@ pub(super) struct State<T: World> {
     started_count: InstanceId,
     ticket_count: Ticket,
     desired: u32,
+    recommended: Option<Recommended>,
     routed: bool,
     retired: bool,
     deleted: bool,
@@ -64,6 +65,7 @@ impl<T: World> State<T> {
             started_count: 0,
             ticket_count: 0,
             desired: 0,
+            recommended: None,
             routed: false,
             retired: false,
             deleted: false,
@@ -125,6 +127,8 @@ impl<T: World> State<T> {
             *self.tally.requests.entry(ended.status).or_default() += 1;
             let latencies = self.tally.request_latencies_ms.entry(ended.status).or_default();
             latencies.record(ended.took.0 as f64 / 1e3);
+            let whole = ended.took + ended.waited.unwrap_or_default();
+            self.tally.e2e_latencies_ms.entry(ended.status).or_default().record(whole.0 as f64 / 1e3);
             if let Some(waited) = ended.waited {
                 self.tally.pending_ms.entry(ended.status).or_default().record(waited.0 as f64 / 1e3);
             }
@@ -146,6 +150,7 @@ impl<T: World> State<T> {
     /// Notes how long a request waited that never reached an instance, under the status it was answered with.
     pub(super) fn record_refused(&mut self, status: u16, waited: Micros) {
         self.tally.pending_ms.entry(status).or_default().record(waited.0 as f64 / 1e3);
+        self.tally.e2e_latencies_ms.entry(status).or_default().record(waited.0 as f64 / 1e3);
     }
 
     /// Starts one instance whatever the load: the first of a new revision.
@@ -179,11 +184,6 @@ impl<T: World> State<T> {
             Some(member) => member.meter.end(now),
             None => {}
         }
-    }
-
-    /// Whether any route leads here.
-    pub(super) fn is_routed(&self) -> bool {
-        self.routed
     }
 
     /// An instance's process has ended, for whatever reason.
@@ -304,6 +304,8 @@ impl<T: World> State<T> {
         sample.instances_idle =
             self.roster.count_if(|member| member.phase == Phase::Ready && member.in_flight == 0).into();
         sample.pending_requests = self.queue.len() as u64;
+        // A revision without instances has no metrics, and nobody to recommend for.
+        sample.recommended_instances = self.recommended.filter(|_| !self.roster.members.is_empty());
         sample
     }
 
@@ -390,5 +392,6 @@ impl<T: World> State<T> {
     }
 }
 
+mod glance;
 #[cfg(test)]
 mod tests;

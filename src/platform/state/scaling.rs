@@ -1,7 +1,7 @@
 //! How many instances a revision has: what its autoscaler wants, what falls to it of its service's own counts, and what
 //! becomes of those that are too many.
 
-use super::{Action, Allotment, AutoscalerKind, Eligible, Micros, Phase, Refusal, State, World};
+use super::{Action, Allotment, AutoscalerKind, Eligible, Micros, Phase, Recommended, Refusal, State, World};
 
 impl<T: World> State<T> {
     /// Sets what falls to the revision of its service's own instance counts. In force at once if it has traffic.
@@ -27,6 +27,11 @@ impl<T: World> State<T> {
         self.roster.members.is_empty() && self.queue.is_empty() && !self.routed
     }
 
+    /// Whether any route leads here.
+    pub(in crate::platform) fn is_routed(&self) -> bool {
+        self.routed
+    }
+
     /// Tells the autoscaler what its bounds are now, and starts what they ask for at least.
     pub(super) fn apply_bounds(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
         self.autoscaler.set_instances(self.instances_min(), self.instances_max());
@@ -39,11 +44,12 @@ impl<T: World> State<T> {
     }
 
     pub(super) fn tick(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
-        let snapshot = self.snapshot(now);
+        let decision = self.autoscaler.tick(now, &self.snapshot(now));
+        self.recommended = Some(Recommended { by_cpu: decision.by_cpu, by_concurrency: decision.by_concurrency });
         self.desired = match self.manual() {
             _ if self.retired => 0,
             Some(manual) => manual,
-            None => self.autoscaler.tick(now, &snapshot).desired,
+            None => decision.desired,
         };
         let missing = self.desired.saturating_sub(self.roster.supply());
         if self.pause.is_over(now) {

@@ -4,6 +4,7 @@ mod cold_server;
 mod crowd;
 mod laws;
 mod scaling;
+mod telling;
 mod witness;
 
 use super::*;
