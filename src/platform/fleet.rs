@@ -225,8 +225,7 @@ impl Fleet {
     fn check_manual(&self, revision: &Revision, part: Allotment) -> Result<(), OperateError> {
         let Some(manual) = part.manual else { return Ok(()) };
         let by_hand = RevisionSpec { max_instances: manual, ..revision.spec.clone() };
-        let others = self.quotas_beside(&by_hand.service);
-        self.shared.host.check_fits(&by_hand, others).map_err(OperateError::Host)
+        self.shared.host.check_fits(&by_hand, self.quotas_beside(&by_hand.service)).map_err(OperateError::Host)
     }
 
     /// A new revision without instances; `None` if there is one of this name.

@@ -1,6 +1,7 @@
 //! The front door: a port per service and per tag. It holds no more than the way to the revisions; who may enter an
 //! instance, the revision's state machine decides.
 
+use super::affinity;
 use super::forward::{Answer, forward, page};
 use super::revision::{Revision, lock};
 use super::world::Refusal;
@@ -117,7 +118,7 @@ async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) ->
     let Some(revision) = shared.pick(number) else { return page(StatusCode::NOT_FOUND) };
     let deadline = Instant::now() + revision.spec.request_timeout;
     mark(request.headers_mut(), peer, (shared.trace_high, number));
-    let session = revision.session_of(request.headers());
+    let session = affinity::wanted(request.headers(), &revision.spec);
     let slot = match revision.try_acquire(session) {
         Some(slot) => Ok(slot),
         None => revision.acquire(deadline).await,

@@ -13,7 +13,7 @@ use super::spec::RevisionSpec;
 use super::state::State;
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
 use crate::autoscaler::{Bounds, Micros, Policy};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
@@ -96,14 +96,14 @@ impl Revision {
         listening.await.unwrap_or_else(|_| Err("it was deleted while it started".to_owned()))
     }
 
-    /// Whether any route leads here.
-    pub(super) fn is_routed(&self) -> bool {
-        lock(&self.state).is_routed()
-    }
-
     /// Sets what falls to it of its service's own instance counts.
     pub(super) fn set_allotment(self: &Arc<Self>, allotment: Allotment) {
         self.change(|state, now, actions| state.set_allotment(now, allotment, actions));
+    }
+
+    /// Whether any route leads here.
+    pub(super) fn is_routed(&self) -> bool {
+        lock(&self.state).is_routed()
     }
 
     /// Sets whether any route leads here.
@@ -122,14 +122,6 @@ impl Revision {
             }
             emptied.await;
         }
-    }
-
-    /// The instance to which a request's cookie leads, if the revision has session affinity.
-    pub(super) fn session_of(&self, headers: &HeaderMap) -> Option<InstanceId> {
-        if !self.spec.session_affinity {
-            return None;
-        }
-        affinity::wanted(headers, affinity::key_of(&self.spec.service, &self.spec.revision))
     }
 
     /// A slot, if one is free and nobody waits: of the instance of this session, else of any.
@@ -368,13 +360,9 @@ impl Slot {
         &self.instance
     }
 
-    /// The cookie that leads the client back here, unless it has it already.
+    /// The cookie that leads the client back here, unless its `session` does already.
     pub(super) fn session_cookie(&self, session: Option<InstanceId>) -> Option<HeaderValue> {
-        let spec = &self.revision.spec;
-        if !spec.session_affinity || session == Some(self.id) {
-            return None;
-        }
-        affinity::set_cookie(affinity::key_of(&spec.service, &spec.revision), self.id)
+        affinity::set_cookie(&self.revision.spec, self.id, session)
     }
 
     /// The request goes to the instance now: from here on it is counted.

@@ -299,11 +299,6 @@ impl<T: World> State<T> {
         sample
     }
 
-    /// Whether any instance is left, in whatever phase.
-    pub(super) fn is_empty(&self) -> bool {
-        self.roster.members.is_empty()
-    }
-
     fn take_slot(&mut self, now: Micros) -> Option<(InstanceId, T::Handle)> {
         let place = self.router.choose(&self.roster, self.eligible())?;
         self.occupy(now, place)

@@ -29,16 +29,12 @@ impl<T: World> State<T> {
     }
 
     pub(super) fn tick(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
-        let snapshot = self.snapshot(now);
+        let decision = self.autoscaler.tick(now, &self.snapshot(now));
+        self.recommended = Some(Recommended { by_cpu: decision.by_cpu, by_concurrency: decision.by_concurrency });
         self.desired = match self.manual() {
             _ if self.retired => 0,
             Some(manual) => manual,
-            None => {
-                let decision = self.autoscaler.tick(now, &snapshot);
-                self.recommended =
-                    Some(Recommended { by_cpu: decision.by_cpu, by_concurrency: decision.by_concurrency });
-                decision.desired
-            }
+            None => decision.desired,
         };
         let missing = self.desired.saturating_sub(self.roster.supply());
         if self.pause.is_over(now) {

@@ -1,4 +1,4 @@
-//! How a revision stands beside its requests: whether it is routed, whether anything happens to it, and which of its
+//! How a revision stands beside its requests: whether it is routed, has instances, whether anything happens to it, and which of its
 //! instances is being probed.
 
 use super::State;
@@ -9,6 +9,11 @@ impl<T: World> State<T> {
     /// Whether any route leads here.
     pub(in crate::platform) fn is_routed(&self) -> bool {
         self.routed
+    }
+
+    /// Whether any instance is left, in whatever phase.
+    pub(in crate::platform) fn is_empty(&self) -> bool {
+        self.roster.members.is_empty()
     }
 
     /// Whether nothing happens to it until it is routed or an instance is started.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate::platform::{
-    Addresses, Clock, Operate, OperateError, RevisionSample, RevisionSpec, Route, ServeOptions, serve,
+    Addresses, Clock, Operate, OperateError, RevisionSample, RevisionSpec, Route, ServeOptions, ServiceScaling, serve,
 };
 use tidegate::scenario::{
     Arrival, Body, Column, Log, LogError, LogFormat, LogOptions, Occasion, Plan, Scenario, ScenarioError, Session,
@@ -133,6 +133,8 @@ impl Operate for Nothing {
     async fn route(&self, _: &str, _: &[Route]) -> Result<Addresses, OperateError> {
         Ok(Addresses { service: "http://127.0.0.1:1".to_owned(), ..Addresses::default() })
     }
+
+    async fn scale(&self, _: &str, _: ServiceScaling) {}
 
     async fn delete_service(&self, _: &str) {}
 
