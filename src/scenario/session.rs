@@ -6,7 +6,7 @@ use super::flow::{Position, Turn};
 use super::plan::Plan;
 use super::render::{Form, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
-use super::{Field, Occasion, ThinkTime, draw, redirect};
+use super::{Field, Occasion, ThinkTime, draw, multipart, redirect};
 use bytes::Bytes;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -211,6 +211,7 @@ impl Session {
             ScriptBody::Fixed(bytes) => bytes.clone(),
             ScriptBody::Json(parts) => Bytes::from(rendered(parts, values, Form::Json)),
             ScriptBody::Text(parts) => Bytes::from(rendered(parts, values, Form::Plain)),
+            ScriptBody::Multipart(pieces) => multipart::written(pieces, values),
             ScriptBody::Form(parts) => Bytes::from(rendered(parts, values, Form::Urlencoded)),
         };
         Request { method: step.method.clone(), path, headers, body }
