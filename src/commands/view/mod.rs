@@ -1,6 +1,8 @@
 //! The live view on a terminal: drawn on standard error by a thread of its own, which also reads the keys. Whatever ends
 //! the run, the terminal is left as it was found.
 
+#[cfg(test)]
+mod on_a_terminal;
 mod screen;
 
 use crate::driver::Progress as Load;
