@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::time::Duration;
 use tidegate::autoscaler::Policy;
-use tidegate::platform::{Fleet, FleetOptions, LimiterChoice, Operate, RevisionSpec, Route};
+use tidegate::platform::{CpuIdle, Fleet, FleetOptions, LimiterChoice, LimiterKind, Operate, RevisionSpec, Route};
 use tidegate::scenario::Billing;
 use tidegate::units::{Gib, Vcpu};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,7 +56,8 @@ async fn measure() -> Result<(), Failure> {
         policy: Policy::cloud_run(),
         time_factor: 1.0,
         host_cores_per_vcpu: 1.0,
-        limiter: LimiterChoice::None,
+        limiter: LimiterChoice::Only(LimiterKind::None),
+            cpu_idle: CpuIdle::Frozen,
         launcher: None,
         logs_dir: None,
     };

@@ -4,10 +4,11 @@ mod connection;
 mod display;
 mod doctor;
 mod exports;
+mod limits;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, Export, LimiterChoice, MergeOptions, PlatformOptions, RunOptions,
+    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions,
     TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
@@ -15,6 +16,7 @@ use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
+use limits::LimitArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -100,9 +102,8 @@ struct TuneArgs {
     /// Price file to use instead of the embedded one
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
-    /// How instances are limited on the local platform
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
-    limiter: String,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     cloud: CloudArgs,
     #[command(flatten)]
@@ -197,9 +198,8 @@ struct PlatformArgs {
     /// Port of the Admin and Monitoring APIs; 0 for any free one
     #[arg(long, default_value_t = 8900)]
     port: u16,
-    /// How instances are limited
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cgroup2", "cgroup1", "none"])]
-    limiter: String,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Divide the platform's windows, ticks and sampling periods by this, never service or start-up times
     #[arg(long, default_value_t = 1.0, value_parser = time_factor)]
     time_factor: f64,
@@ -284,7 +284,7 @@ impl From<TuneArgs> for TuneOptions {
             out: arguments.out,
             resume: arguments.resume,
             prices: arguments.prices,
-            limiter: arguments.limiter,
+            limits: arguments.limits.into(),
             cloud: target,
             connection: arguments.connection.into(),
             command: typed(),
@@ -317,10 +317,9 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limiter, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
-        // The parser has accepted these names only.
-        let limiter = LimiterChoice::from_name(&limiter).unwrap_or_default();
-        Self { port, limiter, time_factor, host_cores_per_vcpu, logs, announce }
+        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
+        let limits = limits.into();
+        Self { port, limits, time_factor, host_cores_per_vcpu, logs, announce }
     }
 }
 

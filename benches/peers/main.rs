@@ -1,6 +1,6 @@
 //! The driver beside its peers: one core for the generator, one for a server of canned answers, strictly paired rounds,
 //! medians. `cargo bench --bench peers -- get`, `journey`, `open` and `users` print one table each; a peer that is not
-//! found is left out and named. `WRK`, `OHA`, `K6` and `LOCUST` say where they are, if not on the path.
+//! found is left out and named. `WRK`, `WRK2`, `OHA`, `K6` and `LOCUST` say where they are, if not on the path.
 #![expect(clippy::print_stdout, reason = "the table is what a bench is for")]
 
 mod control;

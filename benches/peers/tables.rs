@@ -146,36 +146,28 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
     let tidegate = Tool::tidegate("tidegate", "wire", "open", &server, seconds)?;
     let url = format!("{}/logged", server.base_url);
     let length = format!("{seconds}s");
-    let oha = Tool::new(
-        "oha",
-        place("OHA", "oha"),
-        &[
-            "-z",
-            &length,
-            "-c",
-            "64",
-            "-q",
-            "10000",
-            "--latency-correction",
-            "--no-tui",
-            "--output-format",
-            "json",
-            &url,
-        ],
-        read_oha,
-    );
+    let paced =
+        ["-z", &length, "-c", "64", "-q", "10000", "--latency-correction", "--no-tui", "--output-format", "json"];
+    let peers = [
+        Tool::new("wrk2", place("WRK2", "wrk2"), &["-t1", "-c64", "-d", &length, "-R10000", &url], read_wrk),
+        Tool::new("oha", place("OHA", "oha"), &[&paced[..], &[&url]].concat(), read_oha),
+    ];
     let (mut own, mut control, mut differences, mut quiet) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let mut seen: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
+    // How far the arrivals were from an even schedule, and the share of its core that the generator used.
+    let mut seen: BTreeMap<&str, Vec<[f64; 3]>> = BTreeMap::new();
+    let mut look = |tool: &Tool| -> Outcome<Sample> {
+        let sample = tool.run(&server)?;
+        let [p50, p99] = deviation(&server, RATE)?;
+        let share = sample.run.generator_cpu.as_secs_f64() / f64::from(seconds);
+        seen.entry(tool.name).or_default().push([p50, p99, share]);
+        Ok(sample)
+    };
     for pair in 0..pairs {
         let bare = || -> Outcome<[f64; 2]> {
             let run = generate(&server, &exe, &["control", &RATE.to_string(), &seconds.to_string()])?;
             lateness(&run.output)
         };
-        let mut driven = || -> Outcome<[f64; 2]> {
-            let sample = tidegate.run(&server)?;
-            seen.entry("tidegate").or_default().push(deviation(&server, RATE)?);
-            lateness(&sample.run.output)
-        };
+        let mut driven = || lateness(&look(&tidegate)?.run.output);
         let (ours, loops) = if pair % 2 == 0 {
             let first = bare()?;
             (driven()?, first)
@@ -188,9 +180,8 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
         }
         own.push(ours);
         control.push(loops);
-        if is_there(&oha.program) && pair % 4 == 0 {
-            oha.run(&server)?;
-            seen.entry("oha").or_default().push(deviation(&server, RATE)?);
+        for peer in peers.iter().filter(|peer| pair % 4 == 0 && is_there(&peer.program)) {
+            look(peer)?;
         }
     }
     let of = |samples: &[[f64; 2]], place: usize| median(samples.iter().map(|sample| sample[place]).collect());
@@ -202,10 +193,11 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
         "\np99 over that of the loop in the same pair: median {:.0} us, over the {quiet} of {pairs} pairs whose loop kept within 200 us",
         median(differences)
     );
-    println!("\n| arrivals seen by the server, from an even schedule | p50 us | p99 us |");
-    println!("|---|---|---|");
+    println!("\n| arrivals seen by the server, from an even schedule | p50 us | p99 us | generator's core |");
+    println!("|---|---|---|---|");
     for (name, samples) in &seen {
-        println!("| {name} | {:.0} | {:.0} |", of(samples, 0), of(samples, 1));
+        let at = |place: usize| median(samples.iter().map(|sample| sample[place]).collect());
+        println!("| {name} | {:.0} | {:.0} | {:.0} % |", at(0), at(1), at(2) * 100.0);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The local platform as a child process of a study: it can be reached only through its endpoints.
 
 use super::error::CommandError;
+use super::platform::LimitOptions;
 use crate::trial::Limiter;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -37,7 +38,7 @@ impl Ready {
 /// What the platform is started with.
 #[derive(Clone, Debug)]
 pub(super) struct LocalOptions<'a> {
-    pub(super) limiter: &'a str,
+    pub(super) limits: LimitOptions,
     pub(super) time_factor: f64,
     pub(super) host_cores_per_vcpu: f64,
     /// Where instances write what they log.
@@ -60,7 +61,8 @@ impl LocalPlatform {
     /// Starts it and waits until it serves.
     pub(super) async fn start(tidegate: &Path, options: &LocalOptions<'_>) -> Result<Self, CommandError> {
         let mut child = Command::new(tidegate)
-            .args(["platform", "--announce", "--port", "0", "--limiter", options.limiter])
+            .args(["platform", "--announce", "--port", "0", "--limiter", options.limits.limiter.name()])
+            .args(["--cpu-idle", options.limits.cpu_idle.name()])
             .args(["--time-factor", &options.time_factor.to_string()])
             .args(["--host-cores-per-vcpu", &options.host_cores_per_vcpu.to_string()])
             .arg("--logs")

@@ -26,7 +26,6 @@ mod tune;
 mod tuning;
 mod view;
 
-pub use crate::platform::LimiterChoice;
 pub use bundled::target_service;
 pub use connection::ConnectionOptions;
 pub use doctor::{DoctorOptions, doctor, doctor_server};
@@ -34,7 +33,7 @@ pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};
 pub use exports::{Export, ExportOptions, Format};
 pub use merge::{MergeOptions, merge};
-pub use platform::{PlatformOptions, platform};
+pub use platform::{LimitOptions, PlatformOptions, platform};
 pub use prices::prices;
 pub use progress::Display;
 pub use recording::recording_schema;

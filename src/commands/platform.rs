@@ -5,7 +5,7 @@ use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
 use crate::autoscaler::Policy;
-use crate::platform::{Clock, Fleet, FleetOptions, LimiterChoice, LimiterReport, ServeOptions, serve};
+use crate::platform::{Clock, CpuIdle, Fleet, FleetOptions, LimiterChoice, Leftovers, LimiterReport, ServeOptions, serve};
 use crate::trial::Limiter;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub struct PlatformOptions {
     /// Port of the APIs on 127.0.0.1; 0 for any free one.
     pub port: u16,
     /// How instances are limited.
-    pub limiter: LimiterChoice,
+    pub limits: LimitOptions,
     /// Divides platform times.
     pub time_factor: f64,
     /// Host cores that one vCPU stands for.
@@ -28,6 +28,15 @@ pub struct PlatformOptions {
     pub logs: Option<PathBuf>,
     /// One JSON line when it serves, and the end of standard input ends it.
     pub announce: bool,
+}
+
+/// How instances of the local platform are limited.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitOptions {
+    /// By what.
+    pub limiter: LimiterChoice,
+    /// What CPU they have between requests under request-based billing.
+    pub cpu_idle: CpuIdle,
 }
 
 /// Serves the platform until Ctrl-C, SIGTERM or, when it was started by a study, the end of standard input. Leaves no
@@ -46,7 +55,8 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
         time_factor: options.time_factor,
         host_cores_per_vcpu: options.host_cores_per_vcpu,
         launcher: Some(launcher),
-        limiter: options.limiter,
+        limiter: options.limits.limiter,
+        cpu_idle: options.limits.cpu_idle,
         logs_dir: options.logs.clone(),
     })
     .await?;
@@ -68,7 +78,7 @@ async fn serve_until_told(
         let line = serde_json::to_string(&ready).expect("an address and a few texts are always JSON");
         super::print(&format!("{line}\n"))?;
     } else {
-        super::print(&format!("{}\n{}", ready.describe(), hint(&ready.endpoint)))?;
+        super::print(&format!("{}{}\n{}", cleared(fleet.leftovers()), ready.describe(), hint(&ready.endpoint)))?;
     }
     let told = {
         let (interrupt, announce) = (interrupt.clone(), options.announce);
@@ -104,6 +114,17 @@ fn record_of(report: &LimiterReport) -> Limiter {
         self_test_set_cores: report.measured_cores.map(|_| report.set_cores),
         self_test_measured_cores: report.measured_cores,
     }
+}
+
+/// What was found of platforms that were killed; nothing if there was nothing.
+fn cleared(Leftovers { processes, groups, folders }: Leftovers) -> String {
+    if processes + groups + folders == 0 {
+        return String::new();
+    }
+    format!(
+        "cleared up after a platform that was killed: {processes} processes ended, {groups} cgroups and {folders} folders \
+         removed\n"
+    )
 }
 
 fn hint(endpoint: &str) -> String {

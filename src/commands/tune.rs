@@ -7,6 +7,7 @@ use super::exit::ExitStatus;
 use super::folder;
 use super::host;
 use super::interrupt::Interrupt;
+use super::platform::LimitOptions;
 use super::progress::Progress;
 use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
@@ -35,8 +36,8 @@ pub struct TuneOptions {
     pub resume: bool,
     /// Price file instead of the embedded one.
     pub prices: Option<PathBuf>,
-    /// `auto`, `cgroup2`, `cgroup1` or `none`.
-    pub limiter: String,
+    /// How instances of the local platform are limited.
+    pub limits: LimitOptions,
     /// A service on Cloud Run instead of the local platform.
     pub cloud: Option<CloudTarget>,
     /// How candidates are reached.
@@ -89,7 +90,7 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let mut tuning =
         Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
     let ran = match &options.cloud {
-        None => tuning.locally(&options.limiter).await,
+        None => tuning.locally(options.limits).await,
         Some(target) => tuning.in_cloud(target).await,
     };
     progress.clear();

@@ -6,6 +6,7 @@ use super::error::CommandError;
 use super::interrupt::Interrupt;
 use super::local::{LocalOptions, LocalPlatform};
 use super::lock_wait;
+use super::platform::LimitOptions;
 use super::progress::Progress;
 use super::tune::CloudTarget;
 use crate::cloud::{self, Cloud, CloudError, Endpoint, Original, SteadyClock, Undone};
@@ -40,7 +41,7 @@ const LOCAL_PROJECT: &str = "local";
 
 impl Tuning<'_> {
     /// Runs the study on a local platform that is started for it and ended with it.
-    pub(super) async fn locally(&mut self, limiter: &str) -> Result<(), CommandError> {
+    pub(super) async fn locally(&mut self, limits: LimitOptions) -> Result<(), CommandError> {
         let tidegate = std::env::current_exe()
             .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
         let mut env = self.service.env.clone();
@@ -48,7 +49,7 @@ impl Tuning<'_> {
             prepare_database(&tidegate, self.dir, &mut env).await?;
         }
         let local = LocalOptions {
-            limiter,
+            limits,
             time_factor: self.service.time_factor,
             host_cores_per_vcpu: self.service.host_cores_per_vcpu,
             logs: &self.dir.join("logs"),
@@ -235,7 +236,7 @@ fn write_privately(path: &Path, text: &str) -> std::io::Result<()> {
 
 /// One fresh database for the study, migrated before the first instance starts.
 async fn prepare_database(tidegate: &Path, dir: &Path, env: &mut BTreeMap<String, String>) -> Result<(), CommandError> {
-    if env.contains_key("DATABASE_URL") {
+    if ["DATABASE_URL", "DATABASE_URL_FILE"].iter().any(|name| env.contains_key(*name)) {
         return Ok(());
     }
     for leftover in ["shop.db", "shop.db-wal", "shop.db-shm"] {

@@ -2,23 +2,20 @@
 
 use super::exchange::build;
 use super::headers::Headers;
+use super::http1::Http1;
 use super::http2::Http2;
 use super::outcome::Unanswered;
 use super::phases::Phases;
 use super::target::{Reached, Stream, Target};
 use super::trace::Trace;
-use super::wire::{self, HEAD_BYTES_MAX, Scratch, Wire, Written};
+use super::wire::{self, Scratch, Wire, Written};
 use crate::scenario::Request;
 use crate::trial::TargetRecording;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 #[cfg(any(test, fuzzing))]
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::AbortHandle;
 
 /// Which client speaks HTTP/1.1 on the measured path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,7 +133,7 @@ impl Connector {
     {
         match self.client {
             Http1Client::Wire => Ok(Connection::Wire(Wire::new(kind(stream)))),
-            Http1Client::Hyper => Hyper::begin(stream).await.map(Connection::Hyper),
+            Http1Client::Hyper => Http1::begin(stream).await.map(Connection::Http1),
         }
     }
 
@@ -144,7 +141,7 @@ impl Connector {
     pub(super) fn is_closed(&self, connection: &mut Connection) -> bool {
         match connection {
             Connection::Wire(wire) => wire.is_closed(&self.scratch),
-            Connection::Hyper(hyper) => hyper.sender.is_closed(),
+            Connection::Http1(http1) => http1.is_closed(),
             Connection::Http2(http2) => http2.is_closed(),
         }
     }
@@ -178,7 +175,7 @@ pub(super) enum Connection {
     /// HTTP/1.1 on the fast path.
     Wire(Wire),
     /// HTTP/1.1 on hyper.
-    Hyper(Hyper),
+    Http1(Http1),
     /// HTTP/2.
     Http2(Http2),
 }
@@ -187,60 +184,8 @@ impl Connection {
     /// The protocol that is spoken.
     fn protocol(&self) -> &'static str {
         match self {
-            Self::Wire(_) | Self::Hyper(_) => "HTTP/1.1",
+            Self::Wire(_) | Self::Http1(_) => "HTTP/1.1",
             Self::Http2(_) => "HTTP/2",
         }
-    }
-}
-
-/// An HTTP/1.1 connection on hyper's connection API.
-pub(super) struct Hyper {
-    sender: SendRequest<Full<Bytes>>,
-    task: AbortHandle,
-}
-
-/// What became of handing a request to hyper.
-pub(super) enum Handed {
-    /// Answered: the head is here, the body follows.
-    Answered(http::Response<Incoming>),
-    /// The connection had been closed before a byte of the request was written: it may be sent on another one.
-    Unsent(http::Request<Full<Bytes>>),
-    /// The request, or a part of it, was written, and no answer came.
-    Failed(Unanswered),
-}
-
-impl Hyper {
-    async fn begin<S>(stream: S) -> Result<Self, Unanswered>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| Unanswered::from_hyper(&error))?;
-        // What goes wrong on the connection is told to the request on it; without one it concerns nobody.
-        let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-        Ok(Self { sender, task })
-    }
-
-    /// Sends `request` and awaits the head of its answer.
-    pub(super) async fn send(&mut self, request: http::Request<Full<Bytes>>) -> Handed {
-        if self.sender.ready().await.is_err() {
-            return Handed::Unsent(request);
-        }
-        match self.sender.try_send_request(request).await {
-            Ok(response) => Handed::Answered(response),
-            Err(mut failure) => match failure.take_message() {
-                Some(request) => Handed::Unsent(request),
-                None => Handed::Failed(Unanswered::from_hyper(&failure.into_error())),
-            },
-        }
-    }
-}
-
-impl Drop for Hyper {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

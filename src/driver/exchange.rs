@@ -1,7 +1,8 @@
 //! One request and its answer: over the connection at hand, or over a new one, body read to its end.
 
-use super::connection::{Connection, Connector, Handed, Outgoing};
+use super::connection::{Connection, Connector, Outgoing};
 use super::headers::Headers;
+use super::http1::Handed;
 use super::outcome::Unanswered;
 use super::phases::Phases;
 use super::trace::Trace;
@@ -116,13 +117,17 @@ async fn over(
                 Err(Lost::Failed(failure)) => Sent::Failed(failure),
             }
         }
-        (Connection::Hyper(mut hyper), Outgoing::Typed(typed)) => {
-            let sent = Box::pin(timeout_at(deadline, whole(hyper.send(*typed)))).await.unwrap_or_else(|_| late());
-            *slot = sent.is_answered().then_some(Connection::Hyper(hyper));
+        (Connection::Http1(mut http1), Outgoing::Typed(typed)) => {
+            let begun = Instant::now();
+            let carried = http1.carry(*typed, deadline, |handed| whole(handed, begun));
+            let sent = Box::pin(carried).await.unwrap_or_else(late);
+            *slot = sent.is_answered().then_some(Connection::Http1(http1));
             sent
         }
         (Connection::Http2(mut http2), Outgoing::Typed(typed)) => {
-            let sent = Box::pin(timeout_at(deadline, whole(http2.send(*typed)))).await.unwrap_or_else(|_| late());
+            let begun = Instant::now();
+            let carried = async { whole(http2.send(*typed).await, begun).await };
+            let sent = Box::pin(timeout_at(deadline, carried)).await.unwrap_or_else(|_| late());
             *slot = sent.is_answered().then_some(Connection::Http2(http2));
             sent
         }
@@ -131,10 +136,10 @@ async fn over(
     }
 }
 
-/// The rest of an exchange over hyper, which tells of the head when it has come, and not when the request was written.
-async fn whole(sending: impl Future<Output = Handed>) -> Sent {
-    let begun = Instant::now();
-    let response = match sending.await {
+/// The rest of an exchange over hyper that `begun` then: hyper tells of the head when it has come, and not when the request
+/// was written.
+async fn whole(handed: Handed, begun: Instant) -> Sent {
+    let response = match handed {
         Handed::Answered(response) => response,
         Handed::Unsent(unsent) => {
             let cause = Unanswered::broken("connection closed before the request was sent");

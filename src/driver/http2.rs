@@ -1,7 +1,7 @@
 //! One HTTP/2 connection on hyper's connection API, with one request at a time on it: a virtual user is a client with a
 //! connection of its own, as it is with HTTP/1.1, so that no customer waits behind the bytes of another.
 
-use super::connection::Handed;
+use super::http1::Handed;
 use super::outcome::Unanswered;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};

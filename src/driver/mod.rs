@@ -7,6 +7,7 @@
 //! its connection: opening one, where none is idle, is part of the service time, never of the lateness.
 
 mod abort;
+mod alarm;
 mod authorization;
 mod closed;
 mod connection;
@@ -19,6 +20,7 @@ mod exchange;
 mod headers;
 mod health;
 mod host;
+mod http1;
 mod http2;
 mod journey;
 mod limits;

@@ -1,5 +1,9 @@
 //! Waits until an instant, to the microsecond. tokio's own timer turns a wheel of whole milliseconds, which is late by
-//! half of one on average; a timerfd in the same event loop is late by about ten microseconds and costs no thread.
+//! half of one on average; a timerfd in the same event loop is late by what waking a core costs, some ten microseconds,
+//! and costs no thread. That cost is learnt, and the timerfd set earlier by it: what then remains is waited out awake,
+//! while the event loop goes on hearing answers.
+
+mod lead;
 
 use tokio::time::Instant;
 
@@ -68,6 +72,7 @@ impl DriverTimer {
 
 #[cfg(target_os = "linux")]
 mod precise {
+    use super::lead::Lead;
     use rustix::fd::OwnedFd;
     use rustix::time::{
         ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
@@ -94,6 +99,9 @@ mod precise {
     struct Waiting {
         next_key: u64,
         wakers: BTreeMap<(Instant, u64), Waker>,
+        lead: Lead,
+        /// When the timerfd goes off; `None` when it is not set, or was set for a moment that had passed.
+        alarm: Option<Instant>,
     }
 
     impl Precise {
@@ -123,22 +131,38 @@ mod precise {
                 ready.clear_ready();
                 // Reading disarms readiness until the next expiry; there is nothing to learn from the count.
                 let _ = rustix::io::read(self.fd.get_ref(), &mut expirations);
-                let now = Instant::now();
-                let mut waiting = self.waiting();
-                while let Some(first) = waiting.wakers.first_entry() {
-                    if first.key().0 > now {
-                        self.arm(first.key().0);
-                        break;
-                    }
-                    first.remove().wake();
+                self.waiting().went_off(Instant::now());
+                while self.wake_or_arm() {
+                    // Awake for the last microseconds: each turn asks the sockets too.
+                    tokio::task::yield_now().await;
                 }
             }
         }
 
-        /// Arms for `deadline`, absolute on the monotonic clock: a deadline in the past fires at once.
-        fn arm(&self, deadline: Instant) {
+        /// Wakes whoever is due and says whether the next deadline is too near to sleep until then; else arms for it.
+        fn wake_or_arm(&self) -> bool {
+            let mut waiting = self.waiting();
+            let now = Instant::now();
+            while let Some(first) = waiting.wakers.first_entry() {
+                let deadline = first.key().0;
+                if deadline <= now {
+                    first.remove().wake();
+                } else if waiting.lead.before(deadline) <= now {
+                    return true;
+                } else {
+                    self.arm(&mut waiting, deadline, now);
+                    return false;
+                }
+            }
+            false
+        }
+
+        /// Arms for shortly before `deadline`, absolute on the monotonic clock: what has passed goes off at once.
+        fn arm(&self, waiting: &mut Waiting, deadline: Instant, now: Instant) {
+            let alarm = waiting.lead.before(deadline);
+            waiting.alarm = (alarm > now).then_some(alarm);
             let (instant, clock) = self.origin;
-            let at = clock + deadline.saturating_duration_since(instant);
+            let at = clock + alarm.saturating_duration_since(instant);
             let it_value = Timespec::try_from(at).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
             let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
             let set = timerfd_settime(self.fd.get_ref(), TimerfdTimerFlags::ABSTIME, &spec);
@@ -147,6 +171,16 @@ mod precise {
 
         fn waiting(&self) -> MutexGuard<'_, Waiting> {
             self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl Waiting {
+        /// Learns from an alarm that was noticed at `now`. One that was put off meanwhile, or had passed when it was
+        /// set, teaches nothing.
+        fn went_off(&mut self, now: Instant) {
+            if let Some(late) = self.alarm.take().and_then(|alarm| now.checked_duration_since(alarm)) {
+                self.lead.learn(late);
+            }
         }
     }
 
@@ -160,7 +194,8 @@ mod precise {
         type Output = ();
 
         fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-            if Instant::now() >= self.deadline {
+            let now = Instant::now();
+            if now >= self.deadline {
                 return Poll::Ready(());
             }
             let timer = self.timer;
@@ -173,7 +208,7 @@ mod precise {
             let entry = (self.deadline, key);
             waiting.wakers.insert(entry, context.waker().clone());
             if waiting.wakers.first_key_value().is_some_and(|(first, _)| *first == entry) {
-                timer.arm(self.deadline);
+                timer.arm(&mut waiting, self.deadline, now);
             }
             Poll::Pending
         }

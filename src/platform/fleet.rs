@@ -1,8 +1,11 @@
 //! The running platform: its services, their revisions and their ports.
 
 use super::host::Host;
+use super::idle::CpuIdle;
 use super::ingress::Entry;
-use super::limiter::{Limiter, LimiterChoice, LimiterError, LimiterReport};
+use super::limiter::{self, Limiter, LimiterChoice, LimiterError, LimiterReport};
+use super::owner;
+use super::premises::{self, Premises};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;
 use super::spawner::Spawner;
@@ -24,6 +27,8 @@ pub struct FleetOptions {
     pub host_cores_per_vcpu: f64,
     /// How instances are limited.
     pub limiter: LimiterChoice,
+    /// What becomes of an instance's CPU between requests under request-based billing.
+    pub cpu_idle: CpuIdle,
     /// The program whose `launch` subcommand starts instances (`std::env::current_exe()` for tidegate itself). Without
     /// one, programs are executed directly: not limited, and not ended with a platform that is killed.
     pub launcher: Option<PathBuf>,
@@ -39,6 +44,14 @@ pub enum FleetError {
     #[error("failed to create the log directory {path}: {source}; choose one that can be written to by --logs")]
     Logs {
         /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The platform's own folder.
+    #[error("failed to make the platform's folder in {path}: {source}; choose a place that can be written to by TMPDIR")]
+    Premises {
+        /// The folder for temporary files.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -74,8 +87,26 @@ struct Shared {
     host: Arc<Host>,
     services: tokio::sync::Mutex<BTreeMap<String, Service>>,
     revisions: Mutex<Vec<Arc<Revision>>>,
-    logs_own: Option<PathBuf>,
     limiter_report: LimiterReport,
+    leftovers: Leftovers,
+}
+
+/// What platforms that were killed had left behind, and this one cleared up when it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Processes that still ran or stood still.
+    pub processes: usize,
+    /// Cgroups.
+    pub groups: usize,
+    /// Folders.
+    pub folders: usize,
+}
+
+impl Leftovers {
+    fn clear() -> Self {
+        let (processes, folders) = premises::clear_leftovers();
+        Self { processes, groups: limiter::remove_leftovers(), folders }
+    }
 }
 
 #[derive(Default)]
@@ -96,22 +127,29 @@ impl Fleet {
             }
         }
         raise_file_limit();
+        let leftovers = Leftovers::clear();
         // Two platforms of one process must not meet in the same directory or the same cgroup.
         let unique = format!("{:x}", jiff::Timestamp::now().as_nanosecond());
-        let own = || std::env::temp_dir().join(format!("tidegate-platform-{}-{unique}", std::process::id()));
-        let logs_own = options.logs_dir.is_none().then(own);
-        let logs_dir = options.logs_dir.or_else(|| logs_own.clone()).unwrap_or_default();
+        let premises = Premises::open(owner::name_of_this_process(&unique).trim_start_matches(owner::PREFIX))
+            .map_err(|source| FleetError::Premises { path: std::env::temp_dir(), source })?;
+        let logs_dir = options.logs_dir.unwrap_or_else(|| premises.dir().to_owned());
         std::fs::create_dir_all(&logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.clone(), source })?;
         let spawner = Spawner::start().map_err(FleetError::Spawner)?;
         let launcher = (options.launcher.as_deref(), &spawner);
-        let (limiter, limiter_report) =
+        let (limiter, mut limiter_report) =
             Limiter::probe(options.limiter, launcher, options.host_cores_per_vcpu, &unique).await?;
+        limiter_report.note += match options.cpu_idle {
+            CpuIdle::Frozen => "; billed by request, they stand still between requests",
+            CpuIdle::Full => "; billed by request, they keep their CPU between requests",
+        };
         let host = Host {
             spawner,
             launcher: options.launcher,
             limiter,
             logs_dir,
+            premises,
             cores_per_vcpu: options.host_cores_per_vcpu,
+            cpu_idle: options.cpu_idle,
             ports: Mutex::default(),
         };
         let shared = Shared {
@@ -119,8 +157,8 @@ impl Fleet {
             host: Arc::new(host),
             services: tokio::sync::Mutex::default(),
             revisions: Mutex::default(),
-            logs_own,
             limiter_report,
+            leftovers,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -131,16 +169,19 @@ impl Fleet {
         &self.shared.limiter_report
     }
 
+    /// What was found of platforms that were killed, and cleared up.
+    #[must_use]
+    pub fn leftovers(&self) -> Leftovers {
+        self.shared.leftovers
+    }
+
     /// Stops everything: afterwards no process and no cgroup of the platform is left.
     pub async fn shutdown(&self) {
         self.shared.services.lock().await.clear();
         let revisions = std::mem::take(&mut *lock(&self.shared.revisions));
         stop(&revisions).await;
         self.shared.host.limiter.close();
-        if let Some(own) = &self.shared.logs_own {
-            // What cannot be removed from the temporary directory harms nobody.
-            let _ = std::fs::remove_dir_all(own);
-        }
+        self.shared.host.premises.clear();
     }
 
     /// A new revision without instances; `None` if there is one of this name.

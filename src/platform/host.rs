@@ -1,14 +1,17 @@
 //! What starts instances: chooses a port, opens the log, launches the program with nothing of the platform's
 //! environment but the basics, and waits until it listens.
 
+use super::idle::{CpuIdle, Idle};
 use super::instance::{Gauge, Instance, Process, describe_exit, terminate};
-use super::limiter::{Group, Limiter};
+use super::limiter::{Limiter, Limits};
+use super::premises::Premises;
 use super::revision::lock;
 use super::spawner::Spawner;
 use super::spec::RevisionSpec;
 use super::wire::Wire;
 use super::world::InstanceId;
 use crate::autoscaler::Policy;
+use crate::scenario::Billing;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
@@ -30,8 +33,12 @@ pub(super) struct Host {
     pub(super) limiter: Limiter,
     /// Where instances write what they print.
     pub(super) logs_dir: PathBuf,
+    /// The platform's folder, where the processes are noted.
+    pub(super) premises: Premises,
     /// What one vCPU stands for.
     pub(super) cores_per_vcpu: f64,
+    /// What becomes of an instance's CPU between requests.
+    pub(super) cpu_idle: CpuIdle,
     /// Ports given to instances that may still use them.
     pub(super) ports: Mutex<BTreeSet<u16>>,
 }
@@ -59,16 +66,12 @@ impl Host {
         policy: &Policy,
         (id, stop): (InstanceId, &Notify),
     ) -> Result<Process, StartError> {
-        let log = self.logs_dir.join(format!("{}-{id}.log", spec.revision));
         let name = format!("{}-{id}", spec.revision);
-        let cores = spec.vcpu.0 * self.cores_per_vcpu;
-        let group =
-            self.limiter.group(&name, cores, spec.memory).map_err(|error| StartError::Failed(error.to_string()))?;
-        let group = group.map(Arc::new);
+        let log = self.logs_dir.join(format!("{name}.log"));
         let mut attempt = 1;
         loop {
             let port = self.choose_port().await.map_err(failed("no free port"))?;
-            let started = self.start_on(port, spec, policy, (&log, group.as_ref(), stop)).await;
+            let started = self.start_on(port, spec, policy, (&name, &log, stop)).await;
             let error = match started {
                 Ok(process) => return Ok(process),
                 Err(error) => error,
@@ -76,9 +79,6 @@ impl Host {
             lock(&self.ports).remove(&port);
             let taken = matches!(&error, StartError::Failed(cause) if is_port_taken(cause));
             if !taken || attempt == PORT_ATTEMPTS {
-                if let Some(group) = group {
-                    group.remove().await;
-                }
                 return Err(error);
             }
             attempt += 1;
@@ -90,11 +90,30 @@ impl Host {
         port: u16,
         spec: &RevisionSpec,
         policy: &Policy,
-        (log, group, stop): (&Path, Option<&Arc<Group>>, &Notify),
+        (name, log, stop): (&str, &Path, &Notify),
     ) -> Result<Process, StartError> {
-        let command = self.command(port, spec, (log, group)).map_err(failed("its log could not be opened"))?;
+        let cores = spec.vcpu.0 * self.cores_per_vcpu;
+        let limits = self.limiter.limits(name, cores, spec.memory);
+        let limits = Arc::new(limits.map_err(|error| StartError::Failed(error.to_string()))?);
+        let started = self.start_under(&limits, port, spec, (policy, log, stop)).await;
+        if started.is_err() {
+            limits.remove().await;
+        }
+        started
+    }
+
+    async fn start_under(
+        &self,
+        limits: &Arc<Limits>,
+        port: u16,
+        spec: &RevisionSpec,
+        (policy, log, stop): (&Policy, &Path, &Notify),
+    ) -> Result<Process, StartError> {
+        let command = self.command(port, spec, (log, limits)).map_err(failed("its log could not be opened"))?;
         let mut child = self.spawner.spawn(command).await.map_err(failed("its program could not be started"))?;
         let pid = child.id().unwrap_or_default();
+        limits.attach(pid);
+        self.premises.note(pid, port);
         let outcome = tokio::select! {
             biased;
             status = child.wait() => Err(StartError::Failed(describe_exit(status, log))),
@@ -112,27 +131,27 @@ impl Host {
                 return Err(error);
             }
         };
-        let instance = Instance::new((Ipv4Addr::LOCALHOST, port).into());
+        let is_frozen = spec.billing == Billing::Request && self.cpu_idle == CpuIdle::Frozen;
+        let idle = is_frozen.then(|| Idle::new(Arc::clone(limits)));
+        let instance = Instance::new((Ipv4Addr::LOCALHOST, port).into(), idle);
         if let Ok(wire) = Wire::over(stream).await {
             instance.keep(wire);
         }
-        let gauge = Gauge::new(pid, group.cloned());
-        Ok(Process { child, port, instance: Arc::new(instance), gauge: Arc::new(gauge) })
+        let gauge = Gauge::new(Arc::clone(limits));
+        Ok(Process { child, pid, port, instance: Arc::new(instance), gauge: Arc::new(gauge) })
     }
 
     /// Removes what a process that has ended leaves behind.
     pub(super) async fn bury(&self, process: Process) {
         lock(&self.ports).remove(&process.port);
-        if let Some(group) = process.gauge.group() {
-            group.remove().await;
-        }
+        process.gauge.limits().remove().await;
     }
 
     /// Refuses a revision whose instances together could ask for more CPU than the host has beside what the platform,
     /// the driver and the system need: their quotas would promise what nobody can keep.
     pub(super) fn check_fits(&self, spec: &RevisionSpec) -> Result<(), String> {
         let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-        if self.limiter.limits() { fits(spec, self.cores_per_vcpu, cores) } else { Ok(()) }
+        if self.limiter.is_limiting() { fits(spec, self.cores_per_vcpu, cores) } else { Ok(()) }
     }
 
     /// A port that nobody listens on and that no other instance was given. Somebody may take it before the instance
@@ -150,16 +169,12 @@ impl Host {
         &self,
         port: u16,
         spec: &RevisionSpec,
-        (log, group): (&Path, Option<&Arc<Group>>),
+        (log, limits): (&Path, &Limits),
     ) -> io::Result<Command> {
         let (program, args) = spec.command.split_first().ok_or_else(|| io::Error::other("its command is empty"))?;
         let mut command = match &self.launcher {
             Some(launcher) => {
-                let mut command = Command::new(launcher);
-                command.arg("launch").arg("--parent").arg(std::process::id().to_string());
-                for path in group.iter().flat_map(|group| group.procs_files()) {
-                    command.arg("--cgroup").arg(path);
-                }
+                let mut command = limits.launch(launcher);
                 command.arg("--").arg(program);
                 command
             }
@@ -172,6 +187,7 @@ impl Host {
             .args(args)
             .env_clear()
             .envs(inherited)
+            .envs(limits.environment())
             .envs(&spec.env)
             .env("PORT", port.to_string())
             .env("HOST", "127.0.0.1")
@@ -243,7 +259,6 @@ fn is_port_taken(cause: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Billing;
     use crate::units::{Gib, Vcpu};
     use std::collections::BTreeMap;
 

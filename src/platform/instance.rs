@@ -1,6 +1,8 @@
 //! An instance: a process with a port, watched until its end.
 
-use super::limiter::Group;
+use super::family::{Family, Word};
+use super::idle::Idle;
+use super::limiter::Limits;
 use super::revision::lock;
 use super::usage::{self, Counter};
 use super::wire::Wire;
@@ -18,13 +20,18 @@ use tokio::sync::Notify;
 pub(super) struct Instance {
     address: SocketAddr,
     #[expect(clippy::vec_box, reason = "a connection is large, and moves at every request")]
-    idle: Mutex<Vec<Box<Wire>>>,
+    wires: Mutex<Vec<Box<Wire>>>,
+    /// Takes its CPU between requests; none if it keeps it.
+    idle: Option<Idle>,
 }
+
+/// Many servers close a connection on which nothing came for some seconds. One that stood still longer than this does so
+/// as soon as it is thawed, under the request that comes on it: such connections are not used again.
+const WIRES_KEPT: Duration = Duration::from_secs(1);
 
 /// What an instance uses.
 pub(super) struct Gauge {
-    pid: u32,
-    group: Option<Arc<Group>>,
+    limits: Arc<Limits>,
     bucket: Counter,
     sample: Counter,
 }
@@ -32,6 +39,8 @@ pub(super) struct Gauge {
 /// A process that listens.
 pub(super) struct Process {
     pub(super) child: Child,
+    /// Of the process, and of the group it leads.
+    pub(super) pid: u32,
     pub(super) port: u16,
     /// How requests reach it.
     pub(super) instance: Arc<Instance>,
@@ -42,30 +51,60 @@ pub(super) struct Process {
 impl Process {
     /// Returns when the process has ended: by itself, or because it was told to.
     pub(super) async fn run_until(&mut self, stop: &Notify, grace: Duration) {
+        let instance = Arc::clone(&self.instance);
         tokio::select! {
             biased;
             _ = self.child.wait() => {}
+            () = instance.freeze_between_requests() => {}
             () = stop.notified() => {
                 // Servers that drain wait for their idle connections to be closed.
-                lock(&self.instance.idle).clear();
+                lock(&self.instance.wires).clear();
+                self.instance.wake();
                 terminate(&mut self.child, grace).await;
             }
         }
-        lock(&self.instance.idle).clear();
-        self.end_group();
-    }
-
-    /// Children that the program left behind.
-    fn end_group(&self) {
-        #[cfg(unix)]
-        end_group_of(self.gauge.pid);
+        lock(&self.instance.wires).clear();
+        self.instance.wake();
+        // Children that the program left behind.
+        Family::of(self.pid).tell(Word::Kill);
     }
 }
 
 impl Instance {
     /// Reached at this address.
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, idle: Mutex::default() }
+    pub(super) fn new(address: SocketAddr, idle: Option<Idle>) -> Self {
+        Self { address, wires: Mutex::default(), idle }
+    }
+
+    /// Somebody holds it from now on: it has its CPU.
+    pub(super) fn enter(&self) {
+        if let Some(idle) = &self.idle
+            && idle.enter() > WIRES_KEPT
+        {
+            lock(&self.wires).clear();
+        }
+    }
+
+    /// Somebody holds it no more.
+    pub(super) fn leave(&self) {
+        if let Some(idle) = &self.idle {
+            idle.leave();
+        }
+    }
+
+    /// It has its CPU from now on, whoever holds it.
+    fn wake(&self) {
+        if let Some(idle) = &self.idle {
+            idle.end();
+        }
+    }
+
+    /// Never returns.
+    async fn freeze_between_requests(&self) {
+        match &self.idle {
+            Some(idle) => idle.watch().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Where it listens.
@@ -76,7 +115,7 @@ impl Instance {
     /// An idle connection that is alive, as far as can be known without writing to it.
     pub(super) async fn idle_wire(&self) -> Option<Box<Wire>> {
         loop {
-            let mut wire = lock(&self.idle).pop()?;
+            let mut wire = lock(&self.wires).pop()?;
             if std::future::poll_fn(|cx| Poll::Ready(wire.poll_idle(cx))).await {
                 return Some(wire);
             }
@@ -85,22 +124,22 @@ impl Instance {
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, wire: Box<Wire>) {
-        lock(&self.idle).push(wire);
+        lock(&self.wires).push(wire);
     }
 }
 
 impl Gauge {
     /// Measures this process. The CPU of its start-up is not counted: it is no load that more instances would share.
-    pub(super) fn new(pid: u32, group: Option<Arc<Group>>) -> Self {
-        let gauge = Self { pid, group, bucket: Counter::default(), sample: Counter::default() };
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
+        let gauge = Self { limits, bucket: Counter::default(), sample: Counter::default() };
         gauge.cpu_since_bucket();
         gauge.cpu_since_sample();
         gauge
     }
 
     /// The limits it runs under.
-    pub(super) fn group(&self) -> Option<&Group> {
-        self.group.as_deref()
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// CPU time used since the last call from the bucket's observer.
@@ -115,11 +154,11 @@ impl Gauge {
 
     /// Bytes of memory in use.
     pub(super) fn memory(&self) -> Option<u64> {
-        self.group.as_ref().and_then(|group| group.memory_used()).or_else(|| usage::memory_of(self.pid))
+        self.limits.memory_used()
     }
 
     fn cpu(&self) -> Option<Duration> {
-        self.group.as_ref().and_then(|group| group.cpu_used()).or_else(|| usage::cpu_of(self.pid))
+        self.limits.cpu_used()
     }
 }
 
@@ -154,16 +193,7 @@ pub(super) async fn terminate(child: &mut Child, grace: Duration) {
     if tokio::time::timeout(grace, child.wait()).await.is_err() {
         let _ = child.kill().await;
     }
-    #[cfg(unix)]
-    end_group_of(pid);
-}
-
-/// Ends what is left of a process group whose leader has ended.
-#[cfg(unix)]
-fn end_group_of(leader: u32) {
-    if let Some(group) = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
+    Family::of(pid).tell(Word::Kill);
 }
 
 #[cfg(test)]

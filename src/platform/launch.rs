@@ -1,7 +1,7 @@
 //! The launcher: what stands between the platform and an instance's program. It joins the instance's cgroups, ties its
 //! life to the platform's and becomes the program (`exec`), so that not one instruction of it runs unlimited.
 //!
-//! `tidegate launch [--parent PID] [--cgroup PROCS_FILE]... -- PROGRAM ARGS…`, or `--spin-ms N` in place of the
+//! `tidegate launch [--parent PID] [--cgroup PROCS_FILE]... [--unset NAME]... -- PROGRAM ARGS…`, or `--spin-ms N` in place of the
 //! program: the limiter's self-test, which spins for so long and prints two numbers, microseconds of CPU and of wall
 //! time. They are taken from the end of one stop to the end of another, if it was stopped often enough.
 
@@ -16,7 +16,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The arguments are not those of the launcher.
-    #[error("launch: {0}; usage: launch [--parent PID] [--cgroup PROCS_FILE]... -- PROGRAM ARGS…")]
+    #[error("launch: {0}; usage: launch [--parent PID] [--cgroup PROCS_FILE]... [--unset NAME]... -- PROGRAM ARGS…")]
     Usage(String),
     /// A cgroup could not be joined.
     #[error("failed to join the cgroup through {path}: {source}")]
@@ -49,6 +49,8 @@ pub enum LaunchError {
 struct Launch {
     parent: Option<i32>,
     cgroups: Vec<PathBuf>,
+    /// Variables that only the way here needed.
+    unset: Vec<OsString>,
     spin: Option<Duration>,
     command: Vec<OsString>,
 }
@@ -64,7 +66,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<(), LaunchError> 
     follow_parent(launch.parent)?;
     match launch.spin {
         Some(wall) => spin(wall).map_err(LaunchError::Print),
-        None => match execute(&launch.command) {
+        None => match execute(&launch) {
             Ok(never) => match never {},
             Err(error) => Err(error),
         },
@@ -87,6 +89,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Launch, LaunchError
         };
         match name.as_str() {
             "--cgroup" => launch.cgroups.push(value.into()),
+            "--unset" => launch.unset.push(value.into()),
             "--parent" => launch.parent = i32::try_from(number()?).ok(),
             "--spin-ms" => launch.spin = Some(Duration::from_millis(number()?.into())),
             _ => return Err(LaunchError::Usage(format!("unknown argument {name:?}"))),
@@ -115,12 +118,16 @@ fn follow_parent(_parent: Option<i32>) -> Result<(), LaunchError> {
 }
 
 #[cfg(unix)]
-fn execute(command: &[OsString]) -> Result<Infallible, LaunchError> {
+fn execute(launch: &Launch) -> Result<Infallible, LaunchError> {
     use std::os::unix::process::CommandExt;
-    let Some((program, args)) = command.split_first() else {
+    let Some((program, args)) = launch.command.split_first() else {
         return Err(LaunchError::Usage("no program is given".to_owned()));
     };
-    let source = Command::new(program).args(args).exec();
+    let mut command = Command::new(program);
+    for name in &launch.unset {
+        command.env_remove(name);
+    }
+    let source = command.args(args).exec();
     Err(LaunchError::Execute { program: program.clone(), source })
 }
 
@@ -179,7 +186,8 @@ impl Pace {
     }
 }
 
-fn monotonic() -> Duration {
+/// The clock that only goes forward.
+pub(super) fn monotonic() -> Duration {
     clock(rustix::time::ClockId::Monotonic)
 }
 
@@ -206,6 +214,7 @@ mod tests {
             parse_words(&["--cgroup", "/a", "--parent", "7", "--cgroup", "/b", "--", "shop", "--cgroup"]).unwrap();
         assert_eq!(launch.cgroups, [PathBuf::from("/a"), PathBuf::from("/b")]);
         assert_eq!(launch.parent, Some(7));
+        assert_eq!(parse_words(&["--unset", "A", "--", "shop"]).unwrap().unset, ["A"]);
         assert_eq!(launch.command, ["shop", "--cgroup"]);
         assert_eq!(parse_words(&["--spin-ms", "300"]).unwrap().spin, Some(Duration::from_millis(300)));
     }

@@ -1,39 +1,43 @@
-//! Limits the CPU and the memory of instances by cgroups, proves at the start that it does, and says openly when it
-//! cannot.
+//! Limits the CPU and the memory of instances, proves at the start that it does, and says openly when it cannot: by
+//! cgroups of its own, by scopes of systemd, or by signals.
 
+mod duty;
 mod group;
 mod hierarchy;
+mod limits;
 #[cfg(test)]
 mod offer;
+mod stopper;
+mod systemd;
 mod tree;
 
-pub(super) use group::Group;
+pub(super) use limits::Limits;
 #[cfg(test)]
 pub(super) use offer::offered;
 
+use super::owner;
 use super::spawner::Spawner;
 use crate::units::Gib;
 use group::Quota;
 use hierarchy::Hierarchies;
+use limits::Hold;
 use std::fmt;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::process::Command;
+use stopper::Stopper;
+use systemd::Systemd;
 use tree::Tree;
 
 /// Which limiter is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimiterChoice {
-    /// The first that works: version 2, version 1, none.
+    /// The first that works, in the order of [`LimiterKind::ALL`].
     #[default]
     Auto,
-    /// Version 2 or an error.
-    Cgroup2,
-    /// Version 1 or an error.
-    Cgroup1,
-    /// No limits.
-    None,
+    /// This one or an error.
+    Only(LimiterKind),
 }
 
 /// Which limiter is in use.
@@ -43,6 +47,10 @@ pub enum LimiterKind {
     Cgroup2,
     /// cgroup version 1 (`cpu.cfs_quota_us`, `memory.limit_in_bytes`).
     Cgroup1,
+    /// Scopes of systemd (`CPUQuota=`, `MemoryMax=`).
+    Systemd,
+    /// SIGSTOP and SIGCONT by the CPU clock, and a watch on the memory: no privilege is needed.
+    Sigstop,
     /// Instances run at full speed.
     None,
 }
@@ -66,8 +74,7 @@ pub struct LimiterReport {
 pub enum LimiterError {
     /// The limiter that was asked for does not work here.
     #[error(
-        "the limiter {kind} does not work here: {reason}; run with permission to write below the own cgroup, or choose \
-         --limiter auto or --limiter none"
+        "the limiter {kind} does not work here: {reason}; {}choose --limiter auto or --limiter none", kind.advice()
     )]
     Unavailable {
         /// Which one.
@@ -83,7 +90,16 @@ pub enum LimiterError {
 /// The limiter in use.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    tree: Option<Tree>,
+    means: Means,
+}
+
+/// By what it limits.
+#[derive(Debug)]
+enum Means {
+    Groups(Tree),
+    Scopes(Systemd),
+    Signals(Arc<Stopper>),
+    Nothing,
 }
 
 /// A limiter holds when the self-test's spinner gets what was set, give or take this share of it: the bound by which a
@@ -105,23 +121,67 @@ impl LimiterChoice {
     /// The choice of this name, as the command line writes it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "auto" => Some(Self::Auto),
-            "cgroup2" => Some(Self::Cgroup2),
-            "cgroup1" => Some(Self::Cgroup1),
-            "none" => Some(Self::None),
-            _ => None,
+        let kind = LimiterKind::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.map(Self::Only).or_else(|| (name == "auto").then_some(Self::Auto))
+    }
+
+    /// As the command line writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Only(kind) => kind.name(),
+        }
+    }
+}
+
+impl LimiterKind {
+    /// All of them, the better first: the kernel's own limits, then what comes near them, then nothing.
+    pub const ALL: [Self; 5] = [Self::Cgroup2, Self::Cgroup1, Self::Systemd, Self::Sigstop, Self::None];
+
+    /// As the command line writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup2 => "cgroup2",
+            Self::Cgroup1 => "cgroup1",
+            Self::Systemd => "systemd",
+            Self::Sigstop => "sigstop",
+            Self::None => "none",
+        }
+    }
+
+    /// How to make it work, if something can be done.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Cgroup2 | Self::Cgroup1 => "run with permission to write below the own cgroup, or ",
+            Self::Systemd | Self::Sigstop | Self::None => "",
+        }
+    }
+
+    /// By which share of what was set the self-test may get more. Signals come later than the kernel's own stops.
+    fn holds_within(self) -> f64 {
+        if self == Self::Sigstop { 0.15 } else { HOLDS_WITHIN }
+    }
+
+    /// What it does, for the report.
+    fn describe(self) -> &'static str {
+        match self {
+            Self::Cgroup2 => "CPU and memory of every instance are limited by cgroup2",
+            Self::Cgroup1 => "CPU and memory of every instance are limited by cgroup1",
+            Self::Systemd => "CPU and memory of every instance are limited by a scope of systemd",
+            Self::Sigstop => {
+                "CPU of every instance is limited by stopping and continuing its processes, a burst at a time; memory is \
+                 looked at ten times per second, and who holds more than the limit is killed"
+            }
+            Self::None => "instances run at full speed and share the host's memory",
         }
     }
 }
 
 impl fmt::Display for LimiterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cgroup2 => "cgroup2",
-            Self::Cgroup1 => "cgroup1",
-            Self::None => "none",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -136,50 +196,59 @@ impl Limiter {
     ) -> Result<(Self, LimiterReport), LimiterError> {
         // One thread spins: it can use one core at most.
         let set_cores = host_cores_per_vcpu.min(1.0);
-        let (kinds, explicit): (&[LimiterKind], bool) = match choice {
-            LimiterChoice::Auto => (&[LimiterKind::Cgroup2, LimiterKind::Cgroup1], false),
-            LimiterChoice::Cgroup2 => (&[LimiterKind::Cgroup2], true),
-            LimiterChoice::Cgroup1 => (&[LimiterKind::Cgroup1], true),
-            LimiterChoice::None => (&[], false),
-        };
-        let mut reasons = Vec::new();
         let found = Hierarchies::of_this_process();
-        for &kind in kinds {
+        let mut reasons = Vec::new();
+        let kinds = LimiterKind::ALL.into_iter().filter(|kind| match choice {
+            LimiterChoice::Auto => true,
+            LimiterChoice::Only(only) => only == *kind,
+        });
+        for kind in kinds.filter(|kind| *kind != LimiterKind::None) {
             match attempt(kind, &found, (launcher, spawner), (set_cores, unique)).await {
-                Ok((tree, measured)) => {
-                    let note = format!(
-                        "CPU and memory of every instance are limited by {kind}{}",
-                        remark(measured, set_cores)
-                    );
-                    let report = LimiterReport { kind, note, set_cores, measured_cores: Some(measured) };
-                    return Ok((Self { tree: Some(tree) }, report));
+                Ok((limiter, measured)) => {
+                    let mut note = format!("{}{}", kind.describe(), remark(measured, set_cores));
+                    if kind == LimiterKind::Sigstop && !reasons.is_empty() {
+                        note = format!("{note} ({})", reasons.join("; "));
+                    }
+                    return Ok((limiter, LimiterReport { kind, note, set_cores, measured_cores: Some(measured) }));
                 }
-                Err(reason) if explicit => return Err(LimiterError::Unavailable { kind, reason }),
+                Err(reason) if choice != LimiterChoice::Auto => return Err(LimiterError::Unavailable { kind, reason }),
                 Err(reason) => reasons.push(format!("{kind}: {reason}")),
             }
         }
         let why = if reasons.is_empty() { "as asked for".to_owned() } else { reasons.join("; ") };
-        let note = format!("instances run at full speed and share the host's memory ({why})");
-        Ok((Self { tree: None }, LimiterReport { kind: LimiterKind::None, note, set_cores, measured_cores: None }))
+        let note = format!("{} ({why})", LimiterKind::None.describe());
+        let report = LimiterReport { kind: LimiterKind::None, note, set_cores, measured_cores: None };
+        Ok((Self { means: Means::Nothing }, report))
     }
 
-    /// A group for an instance, if instances are limited.
-    pub(super) fn group(&self, name: &str, cores: f64, memory: Gib) -> Result<Option<Group>, LimiterError> {
-        let Some(tree) = &self.tree else { return Ok(None) };
-        tree.group(name, Quota { cores, memory: bytes(memory) }).map(Some).map_err(LimiterError::Group)
+    /// Limits for an instance.
+    pub(super) fn limits(&self, name: &str, cores: f64, memory: Gib) -> Result<Limits, LimiterError> {
+        let quota = Quota { cores, memory: bytes(memory) };
+        let hold = match &self.means {
+            Means::Groups(tree) => Hold::Group(tree.group(name, quota).map_err(LimiterError::Group)?),
+            Means::Scopes(systemd) => Hold::Scope(systemd.scope(name, quota)),
+            Means::Signals(stopper) => Hold::Signals(Arc::clone(stopper), stopper.charge(quota)),
+            Means::Nothing => Hold::Nothing,
+        };
+        Ok(Limits::new(hold))
     }
 
     /// Whether it limits at all.
-    pub(super) fn limits(&self) -> bool {
-        self.tree.is_some()
+    pub(super) fn is_limiting(&self) -> bool {
+        !matches!(self.means, Means::Nothing)
     }
 
     /// Removes what is left of its groups.
     pub(super) fn close(&self) {
-        if let Some(tree) = &self.tree {
+        if let Means::Groups(tree) = &self.means {
             tree.close();
         }
     }
+}
+
+/// Removes the groups of platforms that were killed, with what still runs in them; says how many.
+pub(super) fn remove_leftovers() -> usize {
+    tree::remove_leftovers(&Hierarchies::of_this_process())
 }
 
 async fn attempt(
@@ -187,45 +256,47 @@ async fn attempt(
     found: &Hierarchies,
     (launcher, spawner): (Option<&Path>, &Spawner),
     (set_cores, unique): (f64, &str),
-) -> Result<(Tree, f64), String> {
-    let launcher = launcher.ok_or("there is no launcher to join a group with")?;
-    let tree = match kind {
-        LimiterKind::Cgroup2 => Tree::two(found, unique)?,
-        _ => Tree::one(found, unique)?,
+) -> Result<(Limiter, f64), String> {
+    let launcher = launcher.ok_or("there is no launcher to start instances with")?;
+    let means = match kind {
+        LimiterKind::Cgroup2 => Means::Groups(Tree::two(found, unique)?),
+        LimiterKind::Cgroup1 => Means::Groups(Tree::one(found, unique)?),
+        LimiterKind::Systemd => Means::Scopes(Systemd::find(&owner::name_of_this_process(unique))?),
+        LimiterKind::Sigstop => Means::Signals(Arc::new(Stopper::start().map_err(|error| error.to_string())?)),
+        LimiterKind::None => Means::Nothing,
     };
-    let tested = self_test(&tree, launcher, spawner, set_cores).await;
-    match tested {
-        Ok(measured) => Ok((tree, measured)),
+    let limiter = Limiter { means };
+    let tested = self_test(&limiter, launcher, spawner, set_cores).await;
+    match tested.and_then(|measured| check(measured, set_cores, kind)) {
+        Ok(measured) => Ok((limiter, measured)),
         Err(reason) => {
-            tree.close();
+            limiter.close();
             Err(reason)
         }
     }
 }
 
-/// Lets the launcher spin inside a group and returns how many cores it got; an error if that proves that the group does
-/// not limit.
-async fn self_test(tree: &Tree, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
-    let quota = Quota { cores: set_cores, memory: 1 << 28 };
-    let group = tree.group("probe", quota).map_err(|error| error.to_string())?;
-    let measured = spin_until_held(&group, launcher, spawner, set_cores).await;
-    group.remove().await;
-    let measured = measured?;
-    // Less than was set is a busy host's doing; more is a limiter that does not limit.
-    if deviation(measured, set_cores) > HOLDS_WITHIN {
-        return Err(format!(
-            "it does not hold: a limit of {set_cores} cores let {measured:.4} through, more than {:.0} % too much",
-            HOLDS_WITHIN * 100.0
-        ));
+/// Refuses a limiter of which the self-test proved that it does not limit. Less than was set is a busy host's doing.
+fn check(measured: f64, set_cores: f64, kind: LimiterKind) -> Result<f64, String> {
+    if deviation(measured, set_cores) <= kind.holds_within() {
+        return Ok(measured);
     }
-    Ok(measured)
+    Err(format!(
+        "it does not hold: a limit of {set_cores} cores let {measured:.4} through, more than {:.0} % too much",
+        kind.holds_within() * 100.0
+    ))
 }
 
-/// The share of the first spin that got what was set, or the one that came nearest to it.
-async fn spin_until_held(group: &Group, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
+/// Lets the launcher spin under limits and returns how many cores it got: the share of the first spin that got what was
+/// set, or the one that came nearest to it.
+async fn self_test(limiter: &Limiter, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
     let mut nearest = f64::INFINITY;
-    for _ in 0..SELF_TESTS {
-        let measured = spin(group, launcher, spawner, set_cores).await?;
+    for number in 1..=SELF_TESTS {
+        let limits = limiter.limits(&format!("probe-{number}"), set_cores, Gib(0.25));
+        let limits = limits.map_err(|error| error.to_string())?;
+        let spun = spin(&limits, launcher, spawner, set_cores).await;
+        limits.remove().await;
+        let measured = spun?;
         if deviation(measured, set_cores).abs() < deviation(nearest, set_cores).abs() {
             nearest = measured;
         }
@@ -246,15 +317,16 @@ fn spin_time(cores: f64) -> Duration {
     Duration::from_secs_f64(wanted_s.clamp(SELF_TEST_MIN.as_secs_f64(), SELF_TEST_MAX.as_secs_f64()))
 }
 
-async fn spin(group: &Group, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
-    let mut command = Command::new(launcher);
-    command.arg("launch").arg("--parent").arg(std::process::id().to_string());
-    for path in group.procs_files() {
-        command.arg("--cgroup").arg(path);
-    }
+async fn spin(limits: &Limits, launcher: &Path, spawner: &Spawner, set_cores: f64) -> Result<f64, String> {
+    let mut command = limits.launch(launcher);
     command.arg("--spin-ms").arg(spin_time(set_cores).as_millis().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    command.process_group(0);
     let child = spawner.spawn(command).await.map_err(|error| error.to_string())?;
+    if let Some(pid) = child.id() {
+        limits.attach(pid);
+    }
     let output = tokio::time::timeout(SELF_TEST_LIMIT, child.wait_with_output()).await;
     let output = output.map_err(|_| "the self-test did not end")?.map_err(|error| error.to_string())?;
     let words = String::from_utf8_lossy(&output.stdout);

@@ -8,9 +8,13 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A body may be this large. A service with a thousand variables of a kilobyte fits well.
 const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// A body must have arrived by then: a client that sends a byte now and then would be served for ever.
+pub(super) const BODY_TIME_MOST: Duration = Duration::from_secs(30);
 
 /// Parameters that every Google API takes and that change nothing here.
 const SYSTEM_PARAMETERS: [&str; 10] = [
@@ -128,7 +132,12 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Status;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Status> {
-        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
+        let bytes = tokio::time::timeout(BODY_TIME_MOST, to_bytes(request.into_body(), BODY_BYTES_MAX));
+        let bytes = bytes.await.map_err(|_| {
+            let message = format!("the body did not arrive within {} s", BODY_TIME_MOST.as_secs());
+            Status::http(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message)
+        })?;
+        let bytes = bytes.map_err(|error| {
             let too_large = std::error::Error::source(&error)
                 .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
             if too_large {

@@ -1,8 +1,5 @@
 //! A running revision: the state machine behind one lock that is held for microseconds, the tasks of its instances, and
 //! the slots its requests hold.
-//!
-//! An instance keeps its CPU between requests under request-based billing too: Cloud Run would throttle it to nearly
-//! nothing. Background work of a service therefore runs faster here, and is not billed.
 
 use super::host::{Host, StartError};
 use super::instance::{Gauge, Instance};
@@ -260,6 +257,7 @@ pub(super) struct Slot {
 
 impl Slot {
     fn new(revision: &Arc<Revision>, id: InstanceId, instance: Arc<Instance>) -> Self {
+        instance.enter();
         Self { revision: Arc::clone(revision), id, instance, waited: None, forwarded: None, status: CLIENT_CLOSED }
     }
 
@@ -296,5 +294,6 @@ impl Drop for Slot {
             let ended = forwarded.map(|forwarded| Ended { status, took: now - forwarded, waited });
             state.finish(now, self.id, ended, actions);
         });
+        self.instance.leave();
     }
 }

@@ -2,23 +2,21 @@
 
 use super::admin::Admin;
 use super::clock::Clock;
-use super::monitoring::Monitoring;
+use super::connection;
+use super::monitoring::{Monitoring, unimplemented};
 use super::spec::Operate;
 use super::status::{Code, Status};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{Method, StatusCode, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
-
-/// Answers under way get this long at shutdown: a client that waits for an operation would hold it up for a minute.
-const SHUTDOWN_MOST: Duration = Duration::from_secs(5);
 
 /// How the endpoints behave.
 #[derive(Clone, Debug)]
@@ -58,22 +56,8 @@ pub async fn serve<O: Operate>(
     }
     let admin = Admin::new(Arc::clone(&operate), options.clock.clone());
     let monitoring = Monitoring::new(options.clock, options.time_factor);
-    let (tell, told) = oneshot::channel();
-    let served = axum::serve(listener, router(&admin, &monitoring)).with_graceful_shutdown(async {
-        shutdown.await;
-        // Nobody listens only when serving has ended already.
-        let _ = tell.send(());
-    });
-    let out_of_patience = async {
-        // Without a word there is no shutdown to limit.
-        if told.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(SHUTDOWN_MOST).await;
-    };
     tokio::select! {
-        () = out_of_patience => Ok(()),
-        served = served => served.map_err(ServeError::Listener),
+        served = connection::serve(listener, router(&admin, &monitoring), shutdown) => served.map_err(ServeError::Listener),
         () = sample(operate.as_ref(), &admin, &monitoring) => Ok(()),
     }
 }
@@ -109,8 +93,14 @@ async fn describe() -> Json<Value> {
     }))
 }
 
-async fn unknown_path(uri: Uri) -> Status {
-    Status::not_found(format!("the local platform has no path {:?}", uri.path()))
+async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
+    let message = format!("the local platform has no path {:?}", uri.path());
+    let kind = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    if kind.starts_with(b"application/grpc") {
+        unimplemented(&message)
+    } else {
+        Status::not_found(message).into_response()
+    }
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Status {
@@ -125,6 +115,7 @@ mod tests {
     use crate::platform::spec::{Addresses, OperateError, RevisionSpec, Route};
     use jiff::{SignedDuration, Timestamp};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     #[derive(Default)]
     struct Idle {

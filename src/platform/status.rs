@@ -13,6 +13,7 @@ pub(super) enum Code {
     AlreadyExists,
     FailedPrecondition,
     Aborted,
+    DeadlineExceeded,
     Unimplemented,
     Internal,
 }
@@ -25,6 +26,7 @@ impl Code {
             Self::NotFound => 5,
             Self::AlreadyExists => 6,
             Self::FailedPrecondition => 9,
+            Self::DeadlineExceeded => 4,
             Self::Aborted => 10,
             Self::Unimplemented => 12,
             Self::Internal => 13,
@@ -38,6 +40,7 @@ impl Code {
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
             Self::Aborted => "ABORTED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::Internal => "INTERNAL",
         }
@@ -48,6 +51,7 @@ impl Code {
             Self::InvalidArgument | Self::FailedPrecondition => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::AlreadyExists | Self::Aborted => StatusCode::CONFLICT,
+            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -91,6 +95,11 @@ impl Status {
     /// An HTTP status that no canonical code maps to.
     pub(super) fn http(http: StatusCode, code: Code, message: impl Into<String>) -> Self {
         Self { http, ..Self::new(code, message) }
+    }
+
+    /// As gRPC carries it.
+    pub(super) fn to_grpc(&self) -> tonic::Status {
+        tonic::Status::new(tonic::Code::from(self.code.number()), self.message.clone())
     }
 
     /// As an operation holds it.

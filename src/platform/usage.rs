@@ -21,14 +21,6 @@ impl Counter {
     }
 }
 
-/// CPU time a process has used, in the kernel's ticks of mostly 10 ms.
-#[cfg(target_os = "linux")]
-pub(super) fn cpu_of(pid: u32) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let ticks = cpu_ticks(&stat)?;
-    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
-}
-
 /// Memory a process holds, in bytes.
 #[cfg(target_os = "linux")]
 pub(super) fn memory_of(pid: u32) -> Option<u64> {
@@ -39,23 +31,8 @@ pub(super) fn memory_of(pid: u32) -> Option<u64> {
 
 /// Not known on this system.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn cpu_of(_pid: u32) -> Option<Duration> {
-    None
-}
-
-/// Not known on this system.
-#[cfg(not(target_os = "linux"))]
 pub(super) fn memory_of(_pid: u32) -> Option<u64> {
     None
-}
-
-/// User and system time in `/proc/PID/stat`: fields 14 and 15, counted behind the name, which may hold anything.
-#[cfg(any(target_os = "linux", test))]
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }
 
 /// The last `bytes` of a file, as text.
@@ -71,13 +48,6 @@ pub(super) fn tail(path: &Path, bytes: u64) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_with_blanks_and_brackets_does_not_shift_the_fields() {
-        let stat = "42 (a ) b) S 1 2 3 4 5 6 7 8 9 10 70 30 0 0 20 0";
-        assert_eq!(cpu_ticks(stat), Some(100));
-        assert_eq!(cpu_ticks("nonsense"), None);
-    }
 
     #[test]
     fn a_counter_tells_the_growth() {

@@ -21,3 +21,38 @@ fn recorded(law: &Conservation, trial: &TrialResult) -> Option<StockCheck> {
     let Observed { before, after } = *trial.recording.observed.get(&law.observation)?;
     Some(StockCheck { sold, fall: before.saturating_sub(after) })
 }
+
+/// By how much the law failed in all the trials that could be asked, in words; empty where it held in each.
+pub(super) fn failure(checks: &[&StockCheck]) -> String {
+    let broken: Vec<&StockCheck> = checks.iter().copied().filter(|check| !check.holds()).collect();
+    let sum = |number: fn(&StockCheck) -> i64| broken.iter().map(|check| number(check)).fold(0, i64::saturating_add);
+    let all = StockCheck { sold: sum(|check| check.sold), fall: sum(|check| check.fall) };
+    match (broken.len(), all.difference()) {
+        (0, _) => String::new(),
+        (_, difference) if difference.is_empty() => " In the others the differences cancel out.".to_owned(),
+        (_, difference) => {
+            format!(" In the others {} were counted and {} are gone: {difference}.", all.sold, all.fall)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_law_is_told_by_how_much() {
+        let check = |sold, fall| StockCheck { sold, fall };
+        let (held, lossy, lossier) = (check(200, 200), check(200, 130), check(200, 95));
+        assert_eq!(failure(&[]), "");
+        assert_eq!(failure(&[&held, &held]), "");
+        assert_eq!(
+            failure(&[&held, &lossy, &lossier]),
+            " In the others 400 were counted and 225 are gone: 175 counted and not gone, 43.8 % of what was counted."
+        );
+        assert_eq!(failure(&[&check(4, 9)]), " In the others 4 were counted and 9 are gone: 5 gone and not counted.");
+        assert_eq!(failure(&[&check(4, 9), &check(9, 4)]), " In the others the differences cancel out.");
+        assert_eq!(check(0, -3).difference(), "3 came back that nobody counted");
+        assert_eq!(check(i64::MAX, i64::MIN).difference().split_once(' ').unwrap().0, "18446744073709551615");
+    }
+}

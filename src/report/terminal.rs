@@ -5,7 +5,7 @@ use super::facts;
 use super::headline::Headline;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
 use crate::scenario::{Conservation, Scenario, SloMetric};
-use crate::trial::{Books, DriverHealth, Recording, Study, Times};
+use crate::trial::{Books, DriverHealth, Recording, StockCheck, Study, Times};
 use crate::tuner::broken_slos;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -63,9 +63,10 @@ pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
 fn law_line(law: &Conservation, recording: &Recording) -> String {
     let told = recording.counters.get(&law.counter).zip(recording.observed.get(&law.observation));
     let Some((gained, observed)) = told else { return String::new() };
-    let lost = observed.before - observed.after;
-    let verdict = if *gained == lost { "kept" } else { "NOT kept" };
-    format!("law {} = fall of {}: {verdict}, {gained} and {lost}\n", law.counter, law.observation)
+    let check = StockCheck { sold: *gained, fall: observed.before.saturating_sub(observed.after) };
+    let (verdict, by) =
+        if check.holds() { ("kept", String::new()) } else { ("NOT kept", format!(" ({})", check.difference())) };
+    format!("law {} = fall of {}: {verdict}, {} and {}{by}\n", law.counter, law.observation, check.sold, check.fall)
 }
 
 /// What [`run_summary`] tells, without the promises.
@@ -218,6 +219,16 @@ mod tests {
     fn the_summary_of_a_run_is_this() {
         let study = fixture::study();
         insta::assert_snapshot!(run_summary(&study.trials[0].recording, &study.scenario));
+    }
+
+    #[test]
+    fn a_law_that_is_broken_tells_by_how_much() {
+        let study = fixture::study();
+        let mut recording = study.trials[0].recording.clone();
+        recording.counters.insert("units_sold".to_owned(), 434);
+        let text = run_summary(&recording, &study.scenario);
+        let line = "law units_sold = fall of stock: NOT kept, 434 and 411 (23 counted and not gone, 5.3 % of what was counted)\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

@@ -160,6 +160,30 @@ pub struct StockCheck {
     pub fall: i64,
 }
 
+impl StockCheck {
+    /// Whether the two agree.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.sold == self.fall
+    }
+
+    /// By how much the two differ, in words: what was sold without leaving the stock, as a share of what was sold, or
+    /// what left it without being sold. Empty where they agree.
+    #[must_use]
+    pub fn difference(&self) -> String {
+        let lost = i128::from(self.sold) - i128::from(self.fall);
+        match lost {
+            0 => String::new(),
+            1.. if self.sold > 0 => {
+                let share = 100.0 * lost as f64 / self.sold as f64;
+                format!("{lost} counted and not gone, {share:.1} % of what was counted")
+            }
+            1.. => format!("{lost} came back that nobody counted"),
+            _ => format!("{} gone and not counted", -lost),
+        }
+    }
+}
+
 impl TrialResult {
     /// True when it is evidence.
     #[must_use]

@@ -12,8 +12,24 @@ pub const SCHEMA_VERSION: u32 = 2;
 /// What stands in a saved study for a value that may be a secret.
 const NOT_SAVED: &str = "(not saved)";
 /// The knobs of the bundled shop: what they are set to is part of the question and never a secret.
-const SAVED_VARIABLES: [&str; 6] =
-    ["CPU_WORK_US", "DATABASE_POOL_SIZE", "EXECUTOR_THREADS", "LOG_REQUESTS", "STARTUP_DELAY_MS", "WAIT_MS"];
+const SAVED_VARIABLES: [&str; 16] = [
+    "BACKGROUND_WORK_MS",
+    "CPU_WORK_US",
+    "CRASH_AFTER_REQUESTS",
+    "CRASH_PROBABILITY",
+    "CRASH_SEED",
+    "DATABASE_POOL_SIZE",
+    "EXECUTOR_THREADS",
+    "FIRST_REQUEST_WORK_MS",
+    "LOG_REQUESTS",
+    "MEMORY_PER_REQUEST_KIB",
+    "MUTEX_HOLD_MS",
+    "STARTUP_DELAY_MS",
+    "STOCK_UPDATES",
+    "TEMP_FILE_KIB",
+    "WAIT_MS",
+    "WORKERS",
+];
 
 /// A study: what was asked, where, and all that was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

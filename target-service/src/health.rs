@@ -7,7 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 
-use crate::shop::Call;
+use crate::shop::{self, Call};
 
 /// Whether the path is one that [`answer`] answers.
 pub(crate) fn is_check(path: &str) -> bool {
@@ -21,7 +21,11 @@ pub(crate) async fn answer(call: &Call) -> Response {
     }
     match call.shop.store.ping(&call.waits).await {
         Ok(()) => text(StatusCode::OK, "ok"),
-        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "db: failed health check"),
+        Err(error) => {
+            // Logged and counted as every failure of the store; only the answer is the check's own.
+            drop(shop::failed(call, &error));
+            text(StatusCode::INTERNAL_SERVER_ERROR, "db: failed health check")
+        }
     }
 }
 

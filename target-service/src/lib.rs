@@ -4,6 +4,7 @@
 //! stdout, and SIGTERM to stop. README.md lists the settings and the routes.
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+mod afterwards;
 mod cart;
 mod checkout;
 mod cli;
@@ -11,9 +12,12 @@ mod cors;
 mod csrf;
 mod drf;
 mod health;
+mod knobs;
+mod load;
 mod log;
 mod products;
 mod route;
+mod secret;
 mod serve;
 mod settings;
 mod shop;

@@ -199,6 +199,16 @@ pub(crate) struct HttpRequest<'a> {
     pub(crate) protocol: &'static str,
 }
 
+/// A request that failed for a reason that alerts are set on.
+#[derive(Debug, Serialize)]
+pub(crate) struct FaultLine<'a> {
+    pub(crate) severity: Severity,
+    pub(crate) error: &'static str,
+    pub(crate) message: &'a str,
+    pub(crate) time: String,
+    pub(crate) path: &'a str,
+}
+
 /// A line about the process: its start, its end, a failure.
 #[derive(Debug, Serialize)]
 pub(crate) struct ProcessLine<'a, D: Serialize> {

@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::load::Load;
 use crate::log::{Log, ProcessLine, Severity};
 use crate::settings::Settings;
 use crate::shop::{self, Shop, Totals, millis, stamp};
@@ -44,14 +45,15 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         () = sleep(settings.startup_delay) => {}
         () = ending.wait() => return Ok(()),
     }
-    let store = Store::open(&settings.database).await?;
+    let store = Store::open(&settings.database, settings.sales).await?;
     let address = SocketAddr::new(settings.host, settings.port);
     let listen = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let rng = Mutex::new(StdRng::from_os_rng());
     let revision = settings.revision.clone();
-    let shop = Arc::new(Shop { settings, store, log: log.clone(), rng, totals: Totals::default() });
+    let load = Load::new(settings.knobs);
+    let shop = Arc::new(Shop { settings, store, load, log: log.clone(), rng, totals: Totals::default() });
     log.write(&ProcessLine {
         severity: Severity::Info,
         message: "ready",
@@ -70,6 +72,7 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
         process: json!({
             "requests": shop.totals.requests.load(Ordering::Relaxed),
             "lock_wait_ms": millis(shop.totals.lock_wait.total()),
+            "connection_limit": shop.totals.connection_limit.load(Ordering::Relaxed),
             "log_lines_dropped": log.dropped(),
             "uptime_ms": millis(started.elapsed()),
         }),

@@ -6,22 +6,37 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::store::{Database, DatabaseUrlError};
+use crate::knobs::{Crash, Knobs};
+use crate::secret::{self, SecretError};
+use crate::store::{Database, DatabaseUrlError, Sales};
 
 /// The part of `--help` that lists the environment.
 pub(crate) const HELP: &str = "\
 Environment:
   PORT                port to listen on [8080]
   HOST                address to listen on [0.0.0.0]
-  DATABASE_URL        SQLite file, created when it is missing [sqlite://shop.db]
+  DATABASE_URL        SQLite file, created when it is missing, or PostgreSQL database [sqlite://shop.db]
+  DATABASE_PASSWORD   password of the PostgreSQL user, instead of one in DATABASE_URL [none]
   DATABASE_POOL_SIZE  connections of this process to the database [2]
+  STOCK_UPDATES       exact, or racy: loses updates as the genuine shop does [exact]
   CPU_WORK_US         CPU time each request to / and /api/ spends, in microseconds [0]
   WAIT_MS             time each request to / and /api/ waits as for another service, in milliseconds [0]
+  WORKERS             such requests worked on at once; others wait in order [0: no limit]
+  MUTEX_HOLD_MS       time each then waits with the process's one mutex held, in milliseconds [0]
+  MEMORY_PER_REQUEST_KIB  memory each holds until its answer, in KiB [0]
+  TEMP_FILE_KIB       temporary file each leaves in TMPDIR for ever, in KiB [0]
+  FIRST_REQUEST_WORK_MS  CPU time the first one spends, which others wait for, in milliseconds [0]
+  BACKGROUND_WORK_MS  CPU time spent after each answer, in milliseconds [0]
+  CRASH_AFTER_REQUESTS  the process aborts at this request, counted from 1 [0: never]
+  CRASH_PROBABILITY   the process aborts at each request with this probability [0]
+  CRASH_SEED          where the draws for it begin [drawn]
   EXECUTOR_THREADS    threads that run requests; waiting requests need none [1]
   STARTUP_DELAY_MS    time to wait before listening, in milliseconds [0]
   LOG_REQUESTS        one log line per request: true or false [true]
   K_REVISION          revision named in the first log line; a platform sets it [none]
   GOOGLE_CLOUD_PROJECT  project in the trace field of the log lines [none: the bare trace id]
+
+DATABASE_URL and DATABASE_PASSWORD can come from a file: set DATABASE_URL_FILE or DATABASE_PASSWORD_FILE to its path.
 
 Exit codes: 0 ended cleanly, 1 the service or its surroundings failed, 2 wrong usage or settings";
 
@@ -31,8 +46,8 @@ pub(crate) struct Settings {
     pub(crate) host: IpAddr,
     pub(crate) port: u16,
     pub(crate) database: Database,
-    pub(crate) cpu_work: Duration,
-    pub(crate) wait: Duration,
+    pub(crate) sales: Sales,
+    pub(crate) knobs: Knobs,
     pub(crate) executor_threads: usize,
     pub(crate) startup_delay: Duration,
     pub(crate) log_requests: bool,
@@ -42,12 +57,14 @@ pub(crate) struct Settings {
 }
 
 /// A setting that cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub(crate) enum SettingsError {
     #[error("{name} is {value:?}, which is not {expected}; set it so or unset it for the default")]
     Invalid { name: &'static str, value: String, expected: String },
     #[error("DATABASE_URL cannot be used: {0}")]
     Database(#[from] DatabaseUrlError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 impl Settings {
@@ -61,7 +78,13 @@ impl Settings {
         };
         let port = u16::try_from(integer("PORT", 8080, (0, 65_535))?).expect("the range ends at 65535");
         let connections = u32::try_from(integer("DATABASE_POOL_SIZE", 2, (1, 1000))?).expect("the range ends at 1000");
-        let url = text("DATABASE_URL")?.unwrap_or_else(|| "sqlite://shop.db".to_owned());
+        let sales = match text("STOCK_UPDATES")?.as_deref() {
+            None | Some("exact") => Sales::Exact,
+            Some("racy") => Sales::Racy,
+            Some(other) => return Err(invalid("STOCK_UPDATES", other, "exact or racy")),
+        };
+        let password = secret::read(&lookup, "DATABASE_PASSWORD")?;
+        let url = secret::read(&lookup, "DATABASE_URL")?.unwrap_or_else(|| "sqlite://shop.db".to_owned());
         let log_requests = match text("LOG_REQUESTS")?.as_deref() {
             None | Some("true" | "1") => true,
             Some("false" | "0") => false,
@@ -70,9 +93,9 @@ impl Settings {
         Ok(Self {
             host,
             port,
-            database: Database::parse(&url, connections)?,
-            cpu_work: Duration::from_micros(integer("CPU_WORK_US", 0, (0, 60_000_000))?),
-            wait: Duration::from_millis(integer("WAIT_MS", 0, (0, 600_000))?),
+            database: Database::parse(&url, password.as_deref(), connections)?,
+            sales,
+            knobs: knobs(&lookup)?,
             executor_threads: usize::try_from(integer("EXECUTOR_THREADS", 1, (1, 256))?)
                 .expect("the range ends at 256"),
             startup_delay: Duration::from_millis(integer("STARTUP_DELAY_MS", 0, (0, 600_000))?),
@@ -81,6 +104,37 @@ impl Settings {
             revision: text("K_REVISION")?,
         })
     }
+}
+
+fn knobs(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Knobs, SettingsError> {
+    let integer = |name, range| integer(lookup, name, 0, range);
+    let milliseconds = |name| Ok::<_, SettingsError>(Duration::from_millis(integer(name, (0, 600_000))?));
+    // A GiB at most.
+    let bytes = |name| Ok::<_, SettingsError>(1024 * usize::try_from(integer(name, (0, 1 << 20))?).unwrap_or(0));
+    let workers = usize::try_from(integer("WORKERS", (0, 1000))?).expect("the range ends at 1000");
+    let probability = match text(lookup, "CRASH_PROBABILITY")? {
+        None => 0.0,
+        Some(value) => match value.parse::<f64>() {
+            Ok(number) if (0.0..=1.0).contains(&number) => number,
+            _ => return Err(invalid("CRASH_PROBABILITY", &value, "a number from 0 to 1")),
+        },
+    };
+    let seed = text(lookup, "CRASH_SEED")?.is_some();
+    Ok(Knobs {
+        workers: (workers > 0).then_some(workers),
+        cpu_work: Duration::from_micros(integer("CPU_WORK_US", (0, 60_000_000))?),
+        wait: milliseconds("WAIT_MS")?,
+        mutex_hold: milliseconds("MUTEX_HOLD_MS")?,
+        memory: bytes("MEMORY_PER_REQUEST_KIB")?,
+        temporary_file: bytes("TEMP_FILE_KIB")?,
+        first_request_work: milliseconds("FIRST_REQUEST_WORK_MS")?,
+        background_work: milliseconds("BACKGROUND_WORK_MS")?,
+        crash: Crash {
+            at_request: Some(integer("CRASH_AFTER_REQUESTS", (0, u64::MAX))?).filter(|request| *request > 0),
+            probability,
+            seed: if seed { Some(integer("CRASH_SEED", (0, u64::MAX))?) } else { None },
+        },
+    })
 }
 
 /// The variable's value; an empty one counts as unset, as shells and container tools leave it.
@@ -124,14 +178,28 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!((settings.port, settings.host.to_string().as_str()), (8080, "0.0.0.0"));
         assert_eq!((settings.executor_threads, settings.log_requests), (1, true));
-        assert_eq!(settings.cpu_work + settings.wait + settings.startup_delay, Duration::ZERO);
+        let knobs = &settings.knobs;
+        let spent = [knobs.cpu_work, knobs.wait, knobs.mutex_hold, knobs.first_request_work, knobs.background_work];
+        assert_eq!(spent.iter().sum::<Duration>() + settings.startup_delay, Duration::ZERO);
+        assert_eq!((knobs.workers, knobs.memory, knobs.temporary_file), (None, 0, 0));
+        assert_eq!(knobs.crash, Crash { at_request: None, probability: 0.0, seed: None });
     }
 
     #[test]
     fn every_setting_has_its_unit() {
-        let settings = read(&[("CPU_WORK_US", "1500"), ("WAIT_MS", "90"), ("STARTUP_DELAY_MS", "300")]).unwrap();
-        assert_eq!(settings.cpu_work, Duration::from_micros(1500));
-        assert_eq!(settings.wait, Duration::from_millis(90));
+        let settings = read(&[
+            ("CPU_WORK_US", "1500"),
+            ("WAIT_MS", "90"),
+            ("STARTUP_DELAY_MS", "300"),
+            ("MEMORY_PER_REQUEST_KIB", "2"),
+            ("CRASH_PROBABILITY", "0.25"),
+            ("CRASH_SEED", "0"),
+        ])
+        .unwrap();
+        assert_eq!(settings.knobs.memory, 2048);
+        assert_eq!(settings.knobs.crash, Crash { at_request: None, probability: 0.25, seed: Some(0) });
+        assert_eq!(settings.knobs.cpu_work, Duration::from_micros(1500));
+        assert_eq!(settings.knobs.wait, Duration::from_millis(90));
         assert_eq!(settings.startup_delay, Duration::from_millis(300));
     }
 
@@ -146,7 +214,12 @@ mod tests {
             ("EXECUTOR_THREADS", "0"),
             ("DATABASE_POOL_SIZE", "0"),
             ("LOG_REQUESTS", "maybe"),
-            ("DATABASE_URL", "mysql://x"),
+            ("STOCK_UPDATES", "lossy"),
+            ("WORKERS", "many"),
+            ("MEMORY_PER_REQUEST_KIB", "1048577"),
+            ("CRASH_PROBABILITY", "1.5"),
+            ("CRASH_PROBABILITY", "NaN"),
+            ("CRASH_SEED", "x"),
             ("DATABASE_URL", "sqlite::memory:"),
         ] {
             let message = read(&[(name, value)]).unwrap_err().to_string();

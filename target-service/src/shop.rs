@@ -16,11 +16,12 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::log::{HttpRequest, Log, ProcessLine, RequestLine, Severity};
+use crate::load::Load;
+use crate::log::{FaultLine, HttpRequest, Log, RequestLine, Severity};
 use crate::route::Route;
 use crate::settings::Settings;
 use crate::store::{LockWait, Store, StoreError};
-use crate::{checkout, cors, csrf, drf, health, products, site_config, testimonials, wire, work};
+use crate::{afterwards, checkout, cors, csrf, drf, health, products, site_config, testimonials, wire};
 
 /// The largest body that is read, in bytes.
 const BODY_MAX: usize = 2_621_440;
@@ -32,6 +33,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 pub(crate) struct Shop {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
+    pub(crate) load: Load,
     pub(crate) log: Log,
     /// Draws the secrets and masks of [`crate::csrf`].
     pub(crate) rng: Mutex<StdRng>,
@@ -43,6 +45,8 @@ pub(crate) struct Shop {
 pub(crate) struct Totals {
     pub(crate) requests: std::sync::atomic::AtomicU64,
     pub(crate) lock_wait: LockWait,
+    /// Requests that failed because the database took no more connections.
+    pub(crate) connection_limit: std::sync::atomic::AtomicU64,
 }
 
 /// A request with its body, and where its waiting for locks is summed.
@@ -87,6 +91,7 @@ pub(crate) async fn serve(
     request: Request<Body>,
 ) -> Response {
     let (request, body) = request.into_parts();
+    let has_load = has_load(request.uri.path());
     let mut entry = Entry::new(&shop, &request, peer);
     let response = match axum::body::to_bytes(body, BODY_MAX).await {
         Ok(body) => {
@@ -96,7 +101,12 @@ pub(crate) async fn serve(
         Err(_) => wire::page(StatusCode::BAD_REQUEST, "Bad Request (400)", "The body is too large or broke off."),
     };
     entry.finish(&response);
-    response
+    if has_load { afterwards::work_after(response, shop.settings.knobs.background_work, &shop.log) } else { response }
+}
+
+/// Whether the knobs apply: to everything but the health checks and what is no part of the shop.
+fn has_load(path: &str) -> bool {
+    path == "/" || path.starts_with("/api/")
 }
 
 async fn answer(call: &Call) -> Response {
@@ -104,27 +114,49 @@ async fn answer(call: &Call) -> Response {
     if health::is_check(path) && [Method::GET, Method::HEAD].contains(&call.request.method) {
         return health::answer(call).await;
     }
-    if path == "/" || path.starts_with("/api/") {
-        work::burn(call.shop.settings.cpu_work);
-        work::wait(call.shop.settings.wait).await;
+    if has_load(path) {
+        return match call.shop.load.bear().await {
+            Ok(_held) => handle(call).await,
+            Err(error) => fault(call, "TEMPORARY_FILE_ERROR", &format!("failed to write a temporary file: {error}")),
+        };
     }
+    handle(call).await
+}
+
+/// The answer of the shop proper.
+async fn handle(call: &Call) -> Response {
     if cors::is_preflight(&call.request) {
         let mut response = cors::preflight();
         cors::allow(&call.request, response.headers_mut());
         return response;
     }
-    let mut response = route(call).await.unwrap_or_else(|error| {
-        call.shop.log.write(&ProcessLine {
-            severity: Severity::Error,
-            message: &error.to_string(),
-            time: stamp(Timestamp::now()),
-            process: serde_json::json!({ "path": path }),
-        });
-        wire::server_error_page()
-    });
+    let mut response = route(call).await.unwrap_or_else(|error| failed(call, &error));
     wire::secure(response.headers_mut());
     cors::allow(&call.request, response.headers_mut());
     response
+}
+
+/// Logs what the store could not do, and answers: 500, or 503 when the database has no connection left. (The genuine
+/// service answers 500 to that too, where it looks like any other fault.)
+pub(crate) fn failed(call: &Call, error: &StoreError) -> Response {
+    if !matches!(error, StoreError::ConnectionLimit(_)) {
+        return fault(call, "DATABASE_ERROR", &error.to_string());
+    }
+    drop(fault(call, "DATABASE_CONNECTION_LIMIT", &error.to_string()));
+    call.shop.totals.connection_limit.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    wire::page(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable (503)", "The database takes no more connections.")
+}
+
+/// Logs a fault and answers 500.
+fn fault(call: &Call, error: &'static str, message: &str) -> Response {
+    call.shop.log.write(&FaultLine {
+        severity: Severity::Error,
+        error,
+        message,
+        time: stamp(Timestamp::now()),
+        path: call.path(),
+    });
+    wire::server_error_page()
 }
 
 async fn route(call: &Call) -> Result<Response, StoreError> {

@@ -179,6 +179,8 @@ pub(crate) fn text(value: &Json, length_max: usize) -> Result<String, String> {
     };
     if text.is_empty() {
         Err("This field may not be blank.".to_owned())
+    } else if text.contains('\0') {
+        Err("Null characters are not allowed.".to_owned())
     } else if text.chars().count() > length_max {
         Err(format!("Ensure this field has no more than {length_max} characters."))
     } else {

@@ -2,6 +2,7 @@
 
 use super::parser::{Parser, Whole};
 use super::request::Written;
+use crate::driver::alarm::Alarm;
 use crate::driver::exchange::too_late;
 use crate::driver::outcome::{Outcome, Unanswered};
 use crate::driver::phases::Phases;
@@ -14,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 /// Bytes that are read into at once, at least.
 const READ_BYTES_MIN: usize = 16 * 1024;
@@ -76,8 +77,7 @@ pub(in crate::driver) struct Wire {
     stream: Stream,
     /// Bytes that came and are not an answer yet; without memory while the connection is idle.
     unread: BytesMut,
-    /// Wakes at the deadline of a request, or of one long answered: see [`Wire::poll_late`].
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 /// Why there is no answer.
@@ -100,7 +100,7 @@ pub(in crate::driver) struct Answered {
 
 impl Wire {
     pub(in crate::driver) fn new(stream: Stream) -> Self {
-        Self { stream, unread: BytesMut::new(), alarm: None }
+        Self { stream, unread: BytesMut::new(), alarm: Alarm::default() }
     }
 
     /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
@@ -117,22 +117,6 @@ impl Wire {
         // Since TLS 1.3 a server may refuse a client after the handshake, and that is what must be told.
         let told = ready!(came).err().and_then(|error| tls::ended(&error));
         Poll::Ready(Unanswered::broken(told.unwrap_or("connection closed before the request was sent".into())))
-    }
-
-    /// Ready when `deadline` has passed. The alarm stays set from request to request and is put off only when it goes
-    /// off too early: deadlines come by the hundred thousand and hardly any is ever reached.
-    fn poll_late(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if alarm.deadline() > deadline {
-            alarm.as_mut().reset(deadline);
-        }
-        while alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(deadline);
-        }
-        Poll::Pending
     }
 
     /// Sends `request` and reads its answer, which must be whole by `deadline`. Gives the connection back when it can
@@ -227,7 +211,7 @@ impl Exchange<'_> {
         if let Poll::Ready(answer) = self.poll_answer(cx) {
             return Poll::Ready(answer);
         }
-        self.wire.poll_late(cx, self.deadline).map(|()| Err(too_late()))
+        self.wire.alarm.poll(cx, self.deadline).map(|()| Err(too_late()))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<io::Result<()>> {

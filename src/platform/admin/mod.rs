@@ -4,6 +4,7 @@
 mod condition;
 mod enumeration;
 mod field;
+mod knative;
 mod mask;
 mod operation;
 mod operations;
@@ -21,13 +22,13 @@ pub(super) use quantity::duration;
 use super::clock::Clock;
 use super::place::Place;
 use super::spec::Operate;
-use super::status::Status;
+use super::status::{Code, Status};
 use axum::Router;
 use axum::routing::get;
 use operation::Operations;
 use reconcile::Turn;
 use serde_json::Value;
-use service::Service;
+use service::{Draft, Identity, Service};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -73,6 +74,7 @@ impl<O: Operate> Admin<O> {
     pub(super) fn router(self: Arc<Self>) -> Router {
         const LOCATION: &str = "/v2/projects/{project}/locations/{location}";
         let path = |rest: &str| format!("{LOCATION}{rest}");
+        let knative = knative::router(Arc::clone(&self));
         Router::new()
             .route(&path("/services"), get(services::list::<O>).post(services::create::<O>))
             .route(
@@ -87,6 +89,7 @@ impl<O: Operate> Admin<O> {
             .route(&path("/operations"), get(operations::list::<O>))
             .route(&path("/operations/{operation}"), get(operations::get::<O>).post(operations::wait::<O>))
             .with_state(self)
+            .merge(knative)
     }
 }
 
@@ -97,6 +100,26 @@ impl Books {
             .get(name)
             .filter(|service| service.place == *place)
             .ok_or_else(|| Status::not_found(format!("resource '{}/services/{name}' was not found", place.path())))
+    }
+
+    /// A service that does not exist yet, as it would stand in the books.
+    fn draft(
+        &mut self,
+        place: Place,
+        name: String,
+        wanted: field::Message,
+        now: jiff::Timestamp,
+    ) -> Result<Draft, Status> {
+        if let Some(service) = self.services.get(&name) {
+            let message = if service.place == place {
+                format!("resource '{}' already exists", service.path())
+            } else {
+                format!("'{}' exists, and the local platform has room for one service of a name", service.path())
+            };
+            return Err(Status::new(Code::AlreadyExists, message));
+        }
+        let uid = self.unique(now);
+        Service::create(Identity { place, name, uid }, wanted, now)
     }
 
     /// A number never given before, as a UUID writes it.

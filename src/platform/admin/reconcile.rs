@@ -1,11 +1,12 @@
 //! Makes the platform do what the books say: starts the revision of a change, then sets its routes, then ends its
 //! operation. The changes of one service are carried out one after the other, in the order in which they were accepted.
 
-use super::Admin;
 use super::service::Draft;
 use super::traffic::Target;
+use super::{Admin, Books};
 use crate::platform::spec::{Operate, OperateError, RevisionSpec};
 use crate::platform::status::{Code, Status};
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -27,23 +28,46 @@ impl Turn {
 }
 
 /// A change that was accepted.
-pub(super) struct Change {
-    pub(super) service: String,
-    pub(super) generation: u64,
-    pub(super) operation: String,
-    pub(super) spec: Option<RevisionSpec>,
-    pub(super) targets: Vec<Target>,
+struct Change {
+    service: String,
+    generation: u64,
+    operation: String,
+    spec: Option<RevisionSpec>,
+    targets: Vec<Target>,
 }
 
 impl Change {
-    pub(super) fn new(draft: Draft, operation: String) -> Self {
+    fn new(draft: Draft, operation: String) -> Self {
         let Draft { service, spec, targets } = draft;
         Self { generation: service.generation(), service: service.name, operation, spec, targets }
     }
 }
 
+/// Enters a valid change into the books and has it carried out; gives its operation.
+pub(super) fn begin<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, draft: Draft) -> Value {
+    let operation = format!("{}/operations/{}", draft.service.place.path(), books.unique(admin.clock.now()));
+    let answer = books.operations.begin(&operation, draft.service.to_json());
+    books.services.insert(draft.service.name.clone(), draft.service.clone());
+    let turn = books.queue(&draft.service.name);
+    tokio::spawn(change(Arc::clone(admin), Change::new(draft, operation), turn));
+    answer
+}
+
+/// Has a service deleted that may be; gives the operation, null if there is none of this name.
+pub(super) fn begin_deletion<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, name: &str) -> Value {
+    let serial = books.unique(admin.clock.now());
+    let Some(service) = books.services.get_mut(name) else { return Value::Null };
+    let json = service.to_json();
+    service.deleting = true;
+    let operation = format!("{}/operations/{serial}", service.place.path());
+    let answer = books.operations.begin(&operation, json);
+    let turn = books.queue(name);
+    tokio::spawn(delete(Arc::clone(admin), name.to_owned(), operation, turn));
+    answer
+}
+
 /// Carries out a change.
-pub(super) async fn change<O: Operate>(admin: Arc<Admin<O>>, change: Change, turn: Turn) {
+async fn change<O: Operate>(admin: Arc<Admin<O>>, change: Change, turn: Turn) {
     let _turn = turn.wait().await;
     let outcome = carry_out(&admin, &change).await;
     let now = admin.clock.now();
@@ -89,7 +113,7 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
 }
 
 /// Carries out a deletion.
-pub(super) async fn delete<O: Operate>(admin: Arc<Admin<O>>, name: String, operation: String, turn: Turn) {
+async fn delete<O: Operate>(admin: Arc<Admin<O>>, name: String, operation: String, turn: Turn) {
     let _turn = turn.wait().await;
     admin.operate.delete_service(&name).await;
     let mut books = admin.books();

@@ -233,8 +233,17 @@ impl Service {
         Ok(())
     }
 
+    /// Refuses a change of what is being deleted, or of another state than the one that the etag names.
+    pub(super) fn check_changeable(&self, etag: &str) -> Result<(), Status> {
+        if self.deleting {
+            let message = format!("'{}' is being deleted", self.path());
+            return Err(Status::new(Code::FailedPrecondition, message));
+        }
+        self.check_etag(etag)
+    }
+
     /// Refuses an etag that is not the present one; an empty one is no claim.
-    pub(super) fn check_etag(&self, etag: &str) -> Result<(), Status> {
+    fn check_etag(&self, etag: &str) -> Result<(), Status> {
         if etag.is_empty() || etag == self.etag() {
             return Ok(());
         }

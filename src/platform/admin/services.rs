@@ -1,15 +1,15 @@
 //! The calls on services.
 
-use super::field::{Message, text};
+use super::field::text;
 use super::mask::Mask;
 use super::operation;
-use super::reconcile::{self, Change};
-use super::service::{Draft, Identity, Service};
+use super::reconcile;
+use super::service::{Draft, Service};
 use super::{Admin, Books, page};
 use crate::platform::place::Place;
 use crate::platform::request::{Body, Params, Queries};
 use crate::platform::spec::Operate;
-use crate::platform::status::{Code, Status};
+use crate::platform::status::Status;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -32,41 +32,17 @@ pub(super) async fn create<O: Operate>(
     let validate_only = queries.flag("validateOnly")?;
     let now = admin.clock.now();
     let mut books = admin.books();
-    let draft = draft_new(&mut books, place, name, body, now)?;
+    let draft = books.draft(place, name, body, now)?;
     Ok(Json(accept(&admin, &mut books, draft, validate_only)))
-}
-
-fn draft_new(
-    books: &mut Books,
-    place: Place,
-    name: String,
-    wanted: Message,
-    now: jiff::Timestamp,
-) -> Result<Draft, Status> {
-    if let Some(service) = books.services.get(&name) {
-        let message = if service.place == place {
-            format!("resource '{}' already exists", service.path())
-        } else {
-            format!("'{}' exists, and the local platform has room for one service of a name", service.path())
-        };
-        return Err(Status::new(Code::AlreadyExists, message));
-    }
-    let uid = books.unique(now);
-    Service::create(Identity { place, name, uid }, wanted, now)
 }
 
 /// Enters a valid change into the books, has it carried out, and answers with its operation.
 fn accept<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, draft: Draft, validate_only: bool) -> Value {
-    let service = draft.service.to_json();
-    let operation = format!("{}/operations/{}", draft.service.place.path(), books.unique(admin.clock.now()));
     if validate_only {
-        return operation::finished(&operation, service, None);
+        let operation = format!("{}/operations/{}", draft.service.place.path(), books.unique(admin.clock.now()));
+        return operation::finished(&operation, draft.service.to_json(), None);
     }
-    let answer = books.operations.begin(&operation, service);
-    books.services.insert(draft.service.name.clone(), draft.service.clone());
-    let turn = books.queue(&draft.service.name);
-    tokio::spawn(reconcile::change(Arc::clone(admin), Change::new(draft, operation), turn));
-    answer
+    reconcile::begin(admin, books, draft)
 }
 
 /// `PATCH …/services/S?updateMask=&validateOnly=&allowMissing=&forceNewRevision=`
@@ -87,21 +63,13 @@ pub(super) async fn patch<O: Operate>(
     let mut books = admin.books();
     let draft = match books.service(&place, &name) {
         Ok(service) => {
-            check_changeable(service, &etag)?;
+            service.check_changeable(&etag)?;
             service.change(mask.apply(&service.wanted, body), force, now)?
         }
-        Err(_) if allow_missing => draft_new(&mut books, place, name, body, now)?,
+        Err(_) if allow_missing => books.draft(place, name, body, now)?,
         Err(missing) => return Err(missing),
     };
     Ok(Json(accept(&admin, &mut books, draft, validate_only)))
-}
-
-fn check_changeable(service: &Service, etag: &str) -> Result<(), Status> {
-    if service.deleting {
-        let message = format!("'{}' is being deleted", service.path());
-        return Err(Status::new(Code::FailedPrecondition, message));
-    }
-    service.check_etag(etag)
 }
 
 /// `GET …/services/S`
@@ -143,17 +111,11 @@ pub(super) async fn delete<O: Operate>(
     let now = admin.clock.now();
     let mut books = admin.books();
     let service = books.service(&place, &name)?;
-    check_changeable(service, queries.text("etag"))?;
-    let json = service.to_json();
-    let operation = format!("{}/operations/{}", place.path(), books.unique(now));
+    service.check_changeable(queries.text("etag"))?;
     if validate_only {
+        let json = service.to_json();
+        let operation = format!("{}/operations/{}", place.path(), books.unique(now));
         return Ok(Json(operation::finished(&operation, json, None)));
     }
-    if let Some(service) = books.services.get_mut(&name) {
-        service.deleting = true;
-    }
-    let answer = books.operations.begin(&operation, json);
-    let turn = books.queue(&name);
-    tokio::spawn(reconcile::delete(Arc::clone(&admin), name, operation, turn));
-    Ok(Json(answer))
+    Ok(Json(reconcile::begin_deletion(&admin, &mut books, &name)))
 }

@@ -3,11 +3,13 @@
 
 mod deploying;
 mod failing;
+mod knative;
 mod metering;
 mod refusing;
 
 use super::admin::Admin;
 use super::clock::Clock;
+use super::connection;
 use super::monitoring::Monitoring;
 use super::place::Place;
 use super::sample::RevisionSample;
@@ -92,7 +94,7 @@ impl Stand {
         let monitoring = Monitoring::new(clock, time_factor);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(axum::serve(listener, router(&admin, &monitoring)).into_future());
+        tokio::spawn(connection::serve(listener, router(&admin, &monitoring), std::future::pending()));
         Self { endpoint, fake, monitoring, http: reqwest::Client::new(), now }
     }
 

@@ -4,6 +4,7 @@ mod actors;
 mod law;
 
 use super::*;
+use crate::platform::LimiterKind;
 use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
 use actors::launcher;
@@ -61,7 +62,8 @@ async fn fleet(policy: Policy, logs_dir: Option<PathBuf>) -> Fleet {
         policy,
         time_factor: 10.0,
         host_cores_per_vcpu: 1.0,
-        limiter: LimiterChoice::None,
+        limiter: LimiterChoice::Only(LimiterKind::None),
+            cpu_idle: CpuIdle::Frozen,
         launcher: None,
         logs_dir,
     };
@@ -77,7 +79,8 @@ async fn an_option_that_makes_no_sense_is_named_with_its_value() {
             policy: Policy::cloud_run(),
             time_factor,
             host_cores_per_vcpu,
-            limiter: LimiterChoice::None,
+            limiter: LimiterChoice::Only(LimiterKind::None),
+            cpu_idle: CpuIdle::Frozen,
             launcher: None,
             logs_dir: None,
         };
@@ -357,6 +360,7 @@ async fn a_launched_instance_is_in_its_group_and_nothing_is_left_of_it() {
         time_factor: 10.0,
         host_cores_per_vcpu: 0.25,
         limiter: LimiterChoice::Auto,
+        cpu_idle: CpuIdle::Frozen,
         launcher: Some(launcher(directory.path())),
         logs_dir: Some(directory.path().to_owned()),
     };

@@ -65,20 +65,40 @@ impl Group {
         Ok(group)
     }
 
-    fn limit(&self, quota: Quota) -> io::Result<()> {
-        let (quota_us, period_us) = bandwidth(quota.cores);
+    /// A group of version 2 that somebody else has made and will remove.
+    pub(super) fn at(place: PathBuf) -> Self {
+        let procs = vec![place.join("cgroup.procs")];
+        Self { version: Version::Two, cpu: place.clone(), accounting: place.clone(), memory: place, procs }
+    }
+
+    /// Another share of CPU from now on.
+    pub(super) fn set_cores(&self, cores: f64) -> io::Result<()> {
+        let (quota_us, period_us) = bandwidth(cores);
         match self.version {
             Version::One => {
+                // The kernel refuses a quota that a parent's cannot hold at the period of the moment: none in between.
+                let quota_file = self.cpu.join("cpu.cfs_quota_us");
+                let _ = write(&quota_file, "-1");
                 write(&self.cpu.join("cpu.cfs_period_us"), &period_us.to_string())?;
-                write(&self.cpu.join("cpu.cfs_quota_us"), &quota_us.to_string())?;
+                write(&quota_file, &quota_us.to_string())
+            }
+            Version::Two => write(&self.cpu.join("cpu.max"), &format!("{quota_us} {period_us}")),
+        }
+    }
+
+    fn limit(&self, quota: Quota) -> io::Result<()> {
+        self.set_cores(quota.cores)?;
+        match self.version {
+            Version::One => {
                 write(&self.memory.join("memory.limit_in_bytes"), &quota.memory.to_string())?;
                 // Without swap accounting the file is not there, and without swap it changes nothing.
                 let _ = write(&self.memory.join("memory.memsw.limit_in_bytes"), &quota.memory.to_string());
             }
             Version::Two => {
-                write(&self.cpu.join("cpu.max"), &format!("{quota_us} {period_us}"))?;
                 write(&self.memory.join("memory.max"), &quota.memory.to_string())?;
                 let _ = write(&self.memory.join("memory.swap.max"), "0");
+                // Cloud Run ends the whole instance, not the greediest of its processes.
+                let _ = write(&self.memory.join("memory.oom.group"), "1");
             }
         }
         Ok(())
@@ -114,6 +134,26 @@ impl Group {
         Some(usage.saturating_sub(field(&stat, inactive).unwrap_or(0)))
     }
 
+    /// How often the kernel ended a process of it because the limit of memory was reached.
+    pub(in crate::platform) fn memory_kills(&self) -> Option<u64> {
+        let file = match self.version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        };
+        field(&std::fs::read_to_string(self.memory.join(file)).ok()?, "oom_kill")
+    }
+
+    /// Whether it can stop all of its processes at once, those that left their process group too. Version 1 can, but
+    /// who is frozen by it cannot be killed: were the platform killed, its instances would stay behind for ever.
+    pub(super) fn can_freeze(&self) -> bool {
+        self.version == Version::Two
+    }
+
+    /// Stops all of its processes, or lets them go on. Only where [`Group::can_freeze`] says so.
+    pub(super) fn set_frozen(&self, frozen: bool) -> io::Result<()> {
+        write(&self.cpu.join("cgroup.freeze"), if frozen { "1" } else { "0" })
+    }
+
     /// Ends what is still in it and removes it. The kernel lets go of a group a moment after its last process.
     pub(in crate::platform) async fn remove(&self) {
         for _ in 0..50 {
@@ -141,8 +181,13 @@ fn bandwidth(cores: f64) -> (u64, u64) {
     ((period * cores).round().max(QUOTA_MIN_US) as u64, period as u64)
 }
 
+/// The quota's period in whole milliseconds, as systemd takes it.
+pub(super) fn period_ms(cores: f64) -> u64 {
+    bandwidth(cores).1.div_ceil(1_000)
+}
+
 /// Kills the processes of a group that the platform made: nothing is in it but what the platform started.
-fn end_all(procs: &Path) {
+pub(super) fn end_all(procs: &Path) {
     #[cfg(unix)]
     for pid in std::fs::read_to_string(procs).unwrap_or_default().lines() {
         if let Some(pid) = pid.parse().ok().and_then(rustix::process::Pid::from_raw) {
@@ -196,12 +241,27 @@ mod tests {
         std::fs::write(place("memory/memory.stat"), "cache 9\ntotal_inactive_file 1000\n").unwrap();
         assert_eq!(one.memory_used(), Some(4000));
 
+        std::fs::write(place("memory/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n").unwrap();
+        assert_eq!(one.memory_kills(), Some(2));
+        one.set_cores(0.1).unwrap();
+        assert_eq!(read(place("cpu/cpu.cfs_quota_us")), "2000");
+        assert!(!one.can_freeze());
+
         let two = Group::create(Version::Two, [place("v2"), place("v2"), place("v2")], quota).unwrap();
         assert_eq!(read(place("v2/cpu.max")), "1000 20000");
         assert_eq!(read(place("v2/memory.max")), "536870912");
         assert_eq!(two.procs_files(), [place("v2/cgroup.procs")]);
         std::fs::write(place("v2/cpu.stat"), "usage_usec 77\nuser_usec 7\n").unwrap();
         assert_eq!(two.cpu_used(), Some(Duration::from_micros(77)));
+        std::fs::write(place("v2/memory.events"), "max 3\noom 1\noom_kill 1\noom_group_kill 1\n").unwrap();
+        assert_eq!(two.memory_kills(), Some(1));
+        two.set_cores(0.02).unwrap();
+        assert_eq!(read(place("v2/cpu.max")), "1000 50000");
+        two.set_frozen(true).unwrap();
+        assert_eq!(read(place("v2/cgroup.freeze")), "1");
+        two.set_frozen(false).unwrap();
+        assert_eq!(read(place("v2/cgroup.freeze")), "0");
+        assert_eq!(read(place("v2/memory.oom.group")), "1");
     }
 
     #[test]

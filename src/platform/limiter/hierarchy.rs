@@ -15,8 +15,25 @@ pub(super) struct Hierarchies {
 impl Hierarchies {
     /// Reads them; none where there is no `/proc`.
     pub(super) fn of_this_process() -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        Self::parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
+        Self::of("self")
+    }
+
+    /// Those of another process, where this one sees them.
+    pub(super) fn of_process(pid: u32) -> Self {
+        Self::of(&pid.to_string())
+    }
+
+    fn of(process: &str) -> Self {
+        let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
+        Self::parse(&read(format!("/proc/{process}/cgroup")), &read("/proc/self/mountinfo".to_owned()))
+    }
+
+    /// Every directory in which a platform may have made groups.
+    pub(super) fn all(&self) -> Vec<&Path> {
+        let mut all: Vec<_> = self.v1.values().chain(&self.v2).map(PathBuf::as_path).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     fn parse(cgroup: &str, mountinfo: &str) -> Self {

@@ -41,7 +41,7 @@ fn offers_two(own: &Path) -> Result<(), String> {
 fn may_make_groups(own: &Path) -> Result<(), String> {
     // Its name has the form of the platform's own groups, so that one that is left behind is swept up by the next
     // platform.
-    let group = own.join(format!("tidegate-{}-offer", std::process::id()));
+    let group = own.join(crate::platform::owner::name_of_this_process("offer"));
     std::fs::create_dir(&group).map_err(|error| format!("no group can be made in {}: {error}", own.display()))?;
     std::fs::remove_dir(&group).map_err(|error| format!("{} cannot be removed: {error}", group.display()))
 }

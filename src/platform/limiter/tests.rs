@@ -13,12 +13,12 @@ fn the_share_is_read_from_the_line_of_two_numbers() {
 async fn without_a_launcher_auto_is_openly_unlimited_and_an_explicit_choice_is_an_error() {
     let spawner = Spawner::start().unwrap();
     let (limiter, report) = Limiter::probe(LimiterChoice::Auto, (None, &spawner), 0.05, "1").await.unwrap();
-    assert!(!limiter.limits());
+    assert!(!limiter.is_limiting());
     assert_eq!(report.kind, LimiterKind::None);
     assert!(report.note.contains("cgroup1: there is no launcher"), "{}", report.note);
-    let error = Limiter::probe(LimiterChoice::Cgroup1, (None, &spawner), 0.05, "1").await.unwrap_err();
+    let error = Limiter::probe(LimiterChoice::Only(LimiterKind::Cgroup1), (None, &spawner), 0.05, "1").await.unwrap_err();
     assert!(error.to_string().contains("--limiter none"), "{error}");
-    let (_, asked) = Limiter::probe(LimiterChoice::None, (None, &spawner), 2.0, "1").await.unwrap();
+    let (_, asked) = Limiter::probe(LimiterChoice::Only(LimiterKind::None), (None, &spawner), 2.0, "1").await.unwrap();
     assert!(asked.note.contains("as asked for"), "{}", asked.note);
     assert_eq!(asked.set_cores, 1.0);
 }

@@ -1,12 +1,17 @@
 //! The place below which a platform makes its groups: in each hierarchy the platform's own group.
 
-use super::group::{Group, Quota, Version, write};
+use super::group::{Group, Quota, Version, end_all, write};
 use super::hierarchy::Hierarchies;
+use crate::platform::owner;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// All groups of one platform begin with this and its process id.
-const PREFIX: &str = "tidegate-";
+/// Ends the name of the group into which a platform moved itself and its ancestors.
+const SELF: &str = "-self";
+/// The kernel lets go of a group a moment after its last process: so often, and so far apart, removing it is tried.
+const REMOVALS: u32 = 20;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
 
 /// A usable version of cgroups.
 #[derive(Debug)]
@@ -38,7 +43,7 @@ impl Tree {
 
     /// Version 2: needs the controllers cpu and memory delegated to the own group.
     pub(super) fn two(found: &Hierarchies, unique: &str) -> Result<Self, String> {
-        let own = found.v2.clone().ok_or("it is not mounted")?;
+        let own = found.v2.as_deref().map(home_of).ok_or("it is not mounted")?;
         let controllers = std::fs::read_to_string(own.join("cgroup.controllers")).unwrap_or_default();
         if !has_both(&controllers) {
             return Err(format!("the controllers cpu and memory are not delegated to {}", own.display()));
@@ -52,11 +57,7 @@ impl Tree {
     }
 
     fn new(version: Version, own: [PathBuf; 3], unique: &str) -> Self {
-        let prefix = format!("{PREFIX}{}-{unique}", std::process::id());
-        for own in &own {
-            remove_leftovers(own);
-        }
-        Self { version, own, prefix, moved: None }
+        Self { version, own, prefix: owner::name_of_this_process(unique), moved: None }
     }
 
     /// A new group.
@@ -69,12 +70,12 @@ impl Tree {
     /// Removes what is left of this platform's groups and puts the own group back as it was.
     pub(super) fn close(&self) {
         for own in &self.own {
-            remove_matching(own, |name| name.starts_with(&self.prefix) && !name.ends_with("-self"));
+            remove_matching(own, |name| name.starts_with(&self.prefix) && !name.ends_with(SELF));
         }
         if let Some(moved) = &self.moved {
             let own = &self.own[0];
             // Others may use the controllers by now: then they stay enabled.
-            let _ = write(&own.join("cgroup.subtree_control"), "-cpu -memory");
+            let _ = write(&own.join("cgroup.subtree_control"), DISABLE);
             if let Some(leaf) = &moved.leaf {
                 move_all(leaf, own);
                 let _ = std::fs::remove_dir(leaf);
@@ -99,7 +100,7 @@ impl Tree {
                 own.display()
             ));
         }
-        let leaf = own.join(format!("{}-self", self.prefix));
+        let leaf = own.join(format!("{}{SELF}", self.prefix));
         std::fs::create_dir(&leaf).map_err(|error| format!("{}: {error}", leaf.display()))?;
         move_all(own, &leaf);
         write(&control, "+cpu +memory").map_err(|error| {
@@ -136,22 +137,49 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Groups of platforms that were killed before they could remove them.
-fn remove_leftovers(own: &Path) {
-    remove_matching(own, |name| owner_of(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+/// Removes the groups of platforms that were killed before they could, with what still runs in them; says how many.
+pub(super) fn remove_leftovers(found: &Hierarchies) -> usize {
+    let homes = found.all().into_iter().map(home_of).collect::<std::collections::BTreeSet<_>>();
+    homes.iter().map(|home| remove_matching(home, |name| owner::is_gone(name) && !name.ends_with(SELF))).sum()
 }
 
-/// The process id in a group's name.
-fn owner_of(name: &str) -> Option<u32> {
-    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
-}
-
-/// Only empty groups can be removed; one with a process in it stays.
-fn remove_matching(own: &Path, matches: impl Fn(&str) -> bool) {
-    let Ok(entries) = std::fs::read_dir(own) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(&matches)) {
-        let _ = std::fs::remove_dir(entry.path());
+/// Where the platform's groups are to be. A shell that started a platform may stand in the leaf into which that one
+/// moved it before it was killed: all in there go back to where they came from, which is the place.
+fn home_of(own: &Path) -> PathBuf {
+    let name = own.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match own.parent() {
+        Some(home) if name.ends_with(SELF) && owner::is_gone(&name) => {
+            remove_matching(home, |name| owner::is_gone(name) && !name.ends_with(SELF));
+            // A group whose children have controllers takes no processes.
+            let _ = write(&home.join("cgroup.subtree_control"), DISABLE);
+            move_all(own, home);
+            let _ = std::fs::remove_dir(own);
+            home.to_owned()
+        }
+        _ => own.to_owned(),
     }
+}
+
+const DISABLE: &str = "-cpu -memory";
+
+/// Ends what is in the groups of such a name and removes them; says how many there were.
+fn remove_matching(own: &Path, matches: impl Fn(&str) -> bool) -> usize {
+    let Ok(entries) = std::fs::read_dir(own) else { return 0 };
+    let groups = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(&matches));
+    groups.map(|entry| remove(&entry.path())).filter(|removed| *removed).count()
+}
+
+/// Whether the group could be removed.
+fn remove(group: &Path) -> bool {
+    for _ in 0..REMOVALS {
+        if std::fs::remove_dir(group).is_ok() {
+            return true;
+        }
+        // Who is frozen by version 1's freezer cannot be killed; no platform of ours freezes by it.
+        end_all(&group.join("cgroup.procs"));
+        std::thread::sleep(REMOVAL_PAUSE);
+    }
+    false
 }
 
 #[cfg(test)]
@@ -161,18 +189,35 @@ mod tests {
     #[test]
     fn groups_of_dead_platforms_are_removed_and_those_of_living_ones_stay() {
         let own = tempfile::tempdir().unwrap();
-        let living = format!("tidegate-{}-1-shop", std::process::id());
+        let living = format!("{}-shop", owner::name_of_this_process("1"));
         // No process has this number: it is above the kernel's greatest.
-        for name in ["tidegate-4999999-1-shop", "tidegate-soon", "other", &living] {
+        let dead = living.replace(&format!("-{}-", std::process::id()), "-4999999-");
+        for name in [&dead, "tidegate-soon", "other", &living] {
             std::fs::create_dir(own.path().join(name)).unwrap();
         }
-        remove_leftovers(own.path());
+        let found = Hierarchies { v2: Some(own.path().to_owned()), ..Hierarchies::default() };
+        assert_eq!(remove_leftovers(&found), 1);
         let mut left: Vec<_> = std::fs::read_dir(own.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         left.sort();
         assert_eq!(left, ["other", living.as_str(), "tidegate-soon"]);
+    }
+
+    #[test]
+    fn a_shell_in_the_leaf_of_a_dead_platform_is_moved_back_and_its_home_is_the_place() {
+        let home = tempfile::tempdir().unwrap();
+        let living = owner::name_of_this_process("1");
+        let dead = living.replace(&format!("-{}-", std::process::id()), "-4999999-");
+        let leaf = home.path().join(format!("{dead}{SELF}"));
+        std::fs::create_dir(&leaf).unwrap();
+        std::fs::write(leaf.join("cgroup.procs"), "41\n42\n").unwrap();
+        assert_eq!(home_of(&leaf), home.path());
+        assert_eq!(std::fs::read_to_string(home.path().join("cgroup.procs")).unwrap(), "42", "one after the other");
+        assert_eq!(std::fs::read_to_string(home.path().join("cgroup.subtree_control")).unwrap(), DISABLE);
+        let own = home.path().join(format!("{living}{SELF}"));
+        assert_eq!(home_of(&own), own);
     }
 
     #[test]
@@ -194,7 +239,7 @@ mod tests {
         let control = own.path().join("cgroup.subtree_control");
         assert_eq!(std::fs::read_to_string(&control).unwrap(), "+cpu +memory");
         tree.group("shop/1", Quota { cores: 0.1, memory: 1 << 20 }).unwrap();
-        assert!(own.path().join(format!("tidegate-{}-1-shop_1", std::process::id())).is_dir());
+        assert!(own.path().join(format!("{}-shop_1", owner::name_of_this_process("1"))).is_dir());
         tree.close();
         assert_eq!(std::fs::read_to_string(&control).unwrap(), "-cpu -memory");
     }

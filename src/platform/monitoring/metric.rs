@@ -1,9 +1,6 @@
 //! The metrics of Cloud Run that the local platform writes, as Google describes them
 //! (`docs.cloud.google.com/monitoring/api/metrics_gcp_p_z`, read 2026-11-22).
 
-use serde_json::{Value, json};
-use std::time::Duration;
-
 /// The monitored resource of every metric here.
 pub(super) const RESOURCE_TYPE: &str = "cloud_run_revision";
 
@@ -25,6 +22,14 @@ impl Kind {
             Self::Delta => "DELTA",
         }
     }
+
+    /// In protocol buffers (google.api.MetricDescriptor.MetricKind).
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Gauge => 1,
+            Self::Delta => 2,
+        }
+    }
 }
 
 /// What a point holds.
@@ -43,6 +48,42 @@ impl ValueType {
             Self::Distribution => "DISTRIBUTION",
         }
     }
+
+    /// In protocol buffers (google.api.MetricDescriptor.ValueType).
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Int64 => 2,
+            Self::Double => 3,
+            Self::Distribution => 5,
+        }
+    }
+}
+
+/// How settled a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LaunchStage {
+    Alpha,
+    Beta,
+    Ga,
+}
+
+impl LaunchStage {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Alpha => "ALPHA",
+            Self::Beta => "BETA",
+            Self::Ga => "GA",
+        }
+    }
+
+    /// In protocol buffers (google.api.LaunchStage).
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Alpha => 2,
+            Self::Beta => 3,
+            Self::Ga => 4,
+        }
+    }
 }
 
 /// One metric's description.
@@ -54,9 +95,9 @@ pub(super) struct Metric {
     pub(super) value_type: ValueType,
     pub(super) unit: &'static str,
     pub(super) labels: &'static [&'static str],
-    launch_stage: &'static str,
-    display_name: &'static str,
-    description: &'static str,
+    pub(super) launch_stage: LaunchStage,
+    pub(super) display_name: &'static str,
+    pub(super) description: &'static str,
 }
 
 const RESPONSE: &[&str] = &["response_code", "response_code_class", "route"];
@@ -67,7 +108,7 @@ pub(super) static BILLABLE_INSTANCE_TIME: Metric = Metric {
     value_type: ValueType::Double,
     unit: "s",
     labels: &[],
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Billable Instance Time",
     description: "Time that is billed, summed over all instances of the revision, each in slices of 100 ms.",
 };
@@ -77,7 +118,7 @@ pub(super) static INSTANCE_COUNT: Metric = Metric {
     value_type: ValueType::Int64,
     unit: "1",
     labels: &["state"],
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Instance Count",
     description: "Number of instances, by state: active or idle.",
 };
@@ -87,7 +128,7 @@ pub(super) static REQUEST_COUNT: Metric = Metric {
     value_type: ValueType::Int64,
     unit: "1",
     labels: RESPONSE,
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Request Count",
     description: "Requests that reached an instance. Those that never did are not counted.",
 };
@@ -97,7 +138,7 @@ pub(super) static REQUEST_LATENCIES: Metric = Metric {
     value_type: ValueType::Distribution,
     unit: "ms",
     labels: RESPONSE,
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Request Latency",
     description: "Time of requests in a running instance, without its start and without queueing.",
 };
@@ -107,7 +148,7 @@ pub(super) static PENDING: Metric = Metric {
     value_type: ValueType::Distribution,
     unit: "ms",
     labels: RESPONSE,
-    launch_stage: "BETA",
+    launch_stage: LaunchStage::Beta,
     display_name: "Pending Latency",
     description: "Time that requests waited for an instance, its start included.",
 };
@@ -117,7 +158,7 @@ pub(super) static STARTUP_LATENCIES: Metric = Metric {
     value_type: ValueType::Distribution,
     unit: "ms",
     labels: &[],
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Container Startup Latency",
     description: "Time that new instances took to start.",
 };
@@ -127,7 +168,7 @@ pub(super) static CPU_UTILIZATIONS: Metric = Metric {
     value_type: ValueType::Distribution,
     unit: "10^2.%",
     labels: &[],
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Container CPU Utilization",
     description: "CPU utilisation of each instance, 0 to 1 of its vCPUs.",
 };
@@ -137,7 +178,7 @@ pub(super) static MEMORY_UTILIZATIONS: Metric = Metric {
     value_type: ValueType::Distribution,
     unit: "10^2.%",
     labels: &[],
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Container Memory Utilization",
     description: "Memory utilisation of each instance, 0 to 1 of its limit.",
 };
@@ -147,7 +188,7 @@ pub(super) static MAX_REQUEST_CONCURRENCIES: Metric = Metric {
     value_type: ValueType::Distribution,
     unit: "1",
     labels: &["state"],
-    launch_stage: "GA",
+    launch_stage: LaunchStage::Ga,
     display_name: "Max Concurrent Requests",
     description: "The most requests that each instance held at once.",
 };
@@ -157,7 +198,7 @@ pub(super) static PENDING_REQUESTS: Metric = Metric {
     value_type: ValueType::Int64,
     unit: "1",
     labels: &[],
-    launch_stage: "ALPHA",
+    launch_stage: LaunchStage::Alpha,
     display_name: "Pending Requests",
     description: "Requests waiting for an instance.",
 };
@@ -180,55 +221,5 @@ impl Metric {
     /// The metric of this type.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         METRICS.into_iter().find(|metric| metric.name == name)
-    }
-
-    /// Google's metric descriptor. The period and the delay are the platform's, divided by its time factor.
-    pub(super) fn descriptor(&self, project: &str, sample_period: Duration, ingest_delay: Duration) -> Value {
-        let labels: Vec<_> = self
-            .labels
-            .iter()
-            .map(|label| {
-                if *label == "response_code" {
-                    json!({"key": label, "valueType": "INT64"})
-                } else {
-                    json!({"key": label})
-                }
-            })
-            .collect();
-        json!({
-            "name": format!("projects/{project}/metricDescriptors/{}", self.name),
-            "type": self.name,
-            "labels": labels,
-            "metricKind": self.kind.name(),
-            "valueType": self.value_type.name(),
-            "unit": self.unit,
-            "description": self.description,
-            "displayName": self.display_name,
-            "metadata": {
-                "launchStage": self.launch_stage,
-                "samplePeriod": seconds(sample_period),
-                "ingestDelay": seconds(ingest_delay),
-            },
-            "launchStage": self.launch_stage,
-            "monitoredResourceTypes": [RESOURCE_TYPE],
-        })
-    }
-}
-
-/// A duration as JSON writes it: `5s`, `8.571428571s`.
-fn seconds(duration: Duration) -> String {
-    let decimals = format!(".{:09}", duration.subsec_nanos());
-    format!("{}{}s", duration.as_secs(), decimals.trim_end_matches('0').trim_end_matches('.'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_as_json_does() {
-        assert_eq!(seconds(Duration::from_mins(1)), "60s");
-        assert_eq!(seconds(Duration::from_millis(7500)), "7.5s");
-        assert_eq!(seconds(Duration::from_nanos(1)), "0.000000001s");
     }
 }

@@ -1,35 +1,36 @@
-//! Cloud Monitoring API v3 over REST: descriptors and time series of the local platform's metrics. Holds what was
-//! sampled; knows nothing of instances.
+//! Cloud Monitoring API v3 over REST and gRPC: descriptors and time series of the local platform's metrics. Holds what
+//! was sampled; knows nothing of instances.
 
 mod aggregation;
+mod descriptor;
 mod filter;
+mod grpc;
+mod message;
 mod metric;
 mod page;
+mod protobuf;
 mod query;
+mod rest;
 mod series;
 mod store;
 mod token;
 mod value;
 
+pub(super) use grpc::unimplemented;
+
 use super::clock::Clock;
 use super::place::Place;
-use super::request::{Params, Queries};
+use super::request::Queries;
 use super::sample::RevisionSample;
 use super::status::Status;
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
-use filter::Filter;
+use axum::Router;
+use descriptor::Timing;
 use jiff::{SignedDuration, Timestamp};
-use metric::{METRICS, Metric};
 use query::Query;
-use serde_json::{Value, json};
-use series::Shape;
+use series::{Series, Shape};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Period, Store};
-
-type Answer = Result<Json<Value>, Status>;
 
 /// Cloud Run samples every 60 s and shows a point up to 120 s later
 /// (`docs.cloud.google.com/monitoring/api/metrics_gcp_p_z`, read 2026-11-22).
@@ -91,13 +92,41 @@ impl Monitoring {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The paths of the Monitoring API.
+    /// The paths of the Monitoring API, over REST and over gRPC.
     pub(super) fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/v3/projects/{project}/metricDescriptors", get(list_descriptors))
-            .route("/v3/projects/{project}/metricDescriptors/{*metric}", get(get_descriptor))
-            .route("/v3/projects/{project}/timeSeries", get(list_time_series))
-            .with_state(self)
+        rest::router(Arc::clone(&self)).merge(grpc::router(self))
+    }
+
+    /// How often is sampled and how late it is seen, for descriptors.
+    fn timing(&self) -> Timing {
+        Timing { sample_period: self.sample_period, ingest_delay: self.ingest_delay }
+    }
+
+    /// Reads a query of either protocol and hands over the page it asks for.
+    fn page<R>(
+        &self,
+        queries: &Queries,
+        project: &str,
+        write: impl FnOnce(&Query, page::Page<'_>) -> R,
+    ) -> Result<R, Status> {
+        let query = Query::parse(queries, self.sample_period)?;
+        let cursor = page::Cursor::parse(queries, project, self.clock.now())?;
+        let series = self.series(&query, project, &cursor);
+        let page = page::Page::cut(&series, &query, &cursor);
+        Ok(write(&query, page))
+    }
+
+    fn series(&self, query: &Query, project: &str, cursor: &page::Cursor) -> Vec<Series> {
+        // A point is seen once the delay has passed after the end of its period.
+        let visible = before(cursor.asked, self.ingest_delay).unwrap_or(Timestamp::MIN);
+        let ends = (query.earliest(), query.end.min(visible));
+        let mut series = self.books().store.select(query.metric, project, &query.filter, ends);
+        let mut shape = Shape { kind: query.metric.kind, value_type: query.metric.value_type };
+        for aggregation in &query.aggregations {
+            series = aggregation.apply(series, query.start, query.end, shape);
+            shape = aggregation.shape(shape).unwrap_or(shape);
+        }
+        series
     }
 }
 
@@ -112,71 +141,6 @@ fn next_end(start: Timestamp, sample_period: Duration, now: Timestamp) -> Timest
 
 fn before(time: Timestamp, by: Duration) -> Option<Timestamp> {
     SignedDuration::try_from(by).ok().and_then(|by| time.checked_sub(by).ok())
-}
-
-/// `GET /v3/projects/P/metricDescriptors?filter=`
-async fn list_descriptors(
-    State(monitoring): State<Arc<Monitoring>>,
-    Params(project): Params<String>,
-    queries: Queries,
-) -> Answer {
-    queries.only(&["filter", "pageSize", "pageToken", "activeOnly"])?;
-    let filter = Filter::parse(queries.text("filter"))?;
-    let all: Vec<_> = METRICS.into_iter().filter(|metric| filter.matches_type(metric.name)).collect();
-    let size = queries.page_size(all.len().max(1), all.len().max(1))?;
-    let token = queries.text("pageToken");
-    let start = match token {
-        "" => 0,
-        token => token.parse().map_err(|_| Status::field("pageToken", format!("{token:?} is not one of mine")))?,
-    };
-    let descriptors: Vec<_> =
-        all.iter().skip(start).take(size).map(|metric| monitoring.descriptor(metric, &project)).collect();
-    let next = usize::saturating_add(start, size);
-    let next = if next < all.len() { next.to_string() } else { String::new() };
-    Ok(Json(json!({"metricDescriptors": descriptors, "nextPageToken": next})))
-}
-
-/// `GET /v3/projects/P/metricDescriptors/run.googleapis.com/…`
-async fn get_descriptor(
-    State(monitoring): State<Arc<Monitoring>>,
-    Params((project, name)): Params<(String, String)>,
-    queries: Queries,
-) -> Answer {
-    queries.only(&[])?;
-    match Metric::find(&name) {
-        Some(metric) => Ok(Json(monitoring.descriptor(metric, &project))),
-        None => Err(Status::not_found(format!("could not find descriptor for metric '{name}'"))),
-    }
-}
-
-/// `GET /v3/projects/P/timeSeries`
-async fn list_time_series(
-    State(monitoring): State<Arc<Monitoring>>,
-    Params(project): Params<String>,
-    queries: Queries,
-) -> Answer {
-    let query = Query::parse(&queries, monitoring.sample_period)?;
-    let cursor = page::Cursor::parse(&queries, &project, monitoring.clock.now())?;
-    Ok(Json(monitoring.answer(&query, &project, &cursor)))
-}
-
-impl Monitoring {
-    fn descriptor(&self, metric: &Metric, project: &str) -> Value {
-        metric.descriptor(project, self.sample_period, self.ingest_delay)
-    }
-
-    fn answer(&self, query: &Query, project: &str, cursor: &page::Cursor) -> Value {
-        // A point is seen once the delay has passed after the end of its period.
-        let visible = before(cursor.asked, self.ingest_delay).unwrap_or(Timestamp::MIN);
-        let ends = (query.earliest(), query.end.min(visible));
-        let mut series = self.books().store.select(query.metric, project, &query.filter, ends);
-        let mut shape = Shape { kind: query.metric.kind, value_type: query.metric.value_type };
-        for aggregation in &query.aggregations {
-            series = aggregation.apply(series, query.start, query.end, shape);
-            shape = aggregation.shape(shape).unwrap_or(shape);
-        }
-        page::answer(&series, query, cursor)
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pages of time series: how far a reader has come.
 
 use super::query::Query;
-use super::series::Series;
+use super::series::{Point, Series};
 use crate::platform::request::Queries;
 use crate::platform::status::Status;
 use jiff::Timestamp;
@@ -49,20 +49,36 @@ impl Cursor {
 }
 
 /// One page. Its size counts points, or series if there are none; a series may go on in the next page.
-pub(super) fn answer(series: &[Series], query: &Query, cursor: &Cursor) -> Value {
-    let weight = |series: &Series| if query.headers_only { 1 } else { series.points.len() };
-    let until = cursor.given.saturating_add(query.page_size);
-    let mut page = Vec::new();
-    let mut passed = 0;
-    for one in series {
-        let (from, to) = (passed, passed + weight(one));
-        passed = to;
-        let (first, last) = (from.max(cursor.given), to.min(until));
-        if first < last {
-            let points = if query.headers_only { &[] } else { &one.points[first - from..last - from] };
-            page.push(one.to_json(query.shape, points));
+pub(super) struct Page<'a> {
+    /// Series, each with the points that belong to this page.
+    pub(super) series: Vec<(&'a Series, &'a [Point])>,
+    /// Token of the next page; empty at the end.
+    pub(super) next: String,
+}
+
+impl<'a> Page<'a> {
+    /// The page of `series` that the cursor points to.
+    pub(super) fn cut(series: &'a [Series], query: &Query, cursor: &Cursor) -> Self {
+        let weight = |series: &Series| if query.headers_only { 1 } else { series.points.len() };
+        let until = cursor.given.saturating_add(query.page_size);
+        let mut page = Vec::new();
+        let mut passed = 0;
+        for one in series {
+            let (from, to) = (passed, passed + weight(one));
+            passed = to;
+            let (first, last) = (from.max(cursor.given), to.min(until));
+            if first < last {
+                let points = if query.headers_only { &[] } else { &one.points[first - from..last - from] };
+                page.push((one, points));
+            }
         }
+        let next = if until < passed { cursor.token(until) } else { String::new() };
+        Self { series: page, next }
     }
-    let next = if until < passed { cursor.token(until) } else { String::new() };
-    json!({"timeSeries": page, "nextPageToken": next, "unit": query.metric.unit})
+
+    /// Google's JSON.
+    pub(super) fn to_json(&self, query: &Query) -> Value {
+        let series: Vec<_> = self.series.iter().map(|(series, points)| series.to_json(query.shape, points)).collect();
+        json!({"timeSeries": series, "nextPageToken": self.next, "unit": query.metric.unit})
+    }
 }

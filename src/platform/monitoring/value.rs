@@ -62,7 +62,7 @@ fn distribution_json(distribution: &Distribution) -> Json {
 }
 
 /// Buckets up to the last that holds something; Monitoring leaves out the empty ones after it.
-fn occupied(distribution: &Distribution) -> usize {
+pub(super) fn occupied(distribution: &Distribution) -> usize {
     distribution.bucket_counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1)
 }
 

@@ -57,14 +57,18 @@ fn verdicts(study: &Study) -> Vec<Vec<Span>> {
     let checks: Vec<_> = study.trials.iter().map(|trial| law::checks(study, trial)).collect();
     for (index, law) in study.scenario.conservation.iter().enumerate() {
         let asked: Vec<_> = checks.iter().filter_map(|checks| checks[index].as_ref()).collect();
-        let held = asked.iter().filter(|check| check.sold == check.fall).count();
+        let held = asked.iter().filter(|check| check.holds()).count();
         if asked.is_empty() {
             lines.push(vec![format!("{} was not checked: no trial could be asked.", law::name(law)).into()]);
             continue;
         }
         lines.push(vec![
             Span::Strong(format!("{} holds in {held} of {} trials", law::name(law), asked.len())),
-            " that could be asked: what the answers say against what the service says.".into(),
+            format!(
+                " that could be asked: what the answers say against what the service says.{}",
+                law::failure(&asked)
+            )
+            .into(),
         ]);
     }
     lines
@@ -116,7 +120,8 @@ fn trials(study: &Study) -> Table {
         cells.extend(law::checks(study, trial).into_iter().map(|check| match check {
             None => Cell::toned("not asked", Tone::Muted),
             Some(check) => {
-                Cell::verdict(check.sold == check.fall, &format!("{} counted, {} gone", check.sold, check.fall))
+                let difference = if check.holds() { String::new() } else { format!(": {}", check.difference()) };
+                Cell::verdict(check.holds(), &format!("{} counted, {} gone{difference}", check.sold, check.fall))
             }
         }));
         table.rows.push(Row::of(cells));
@@ -372,10 +377,13 @@ mod tests {
         assert_eq!(table.columns[10].title, "units_sold = fall of stock");
         assert_eq!(table.columns[11].title, "vouchers_used = fall of vouchers");
         let cells: Vec<_> = table.rows[..3].iter().map(|row| row.cells[11].text.as_str()).collect();
-        assert_eq!(cells, ["✓ 7 counted, 7 gone", "✗ 7 counted, 6 gone", "not asked"]);
+        let lost = "✗ 7 counted, 6 gone: 1 counted and not gone, 14.3 % of what was counted";
+        assert_eq!(cells, ["✓ 7 counted, 7 gone", lost, "not asked"]);
         let text = words(&study);
         assert!(text.contains("units_sold = fall of stock holds in 12 of 12 trials"), "{text}");
         assert!(text.contains("vouchers_used = fall of vouchers holds in 1 of 2 trials"), "{text}");
+        let sum = "In the others 7 were counted and 6 are gone: 1 counted and not gone, 14.3 % of what was counted.";
+        assert!(text.contains(sum), "{text}");
         study.trials.truncate(0);
         assert!(words(&study).contains("vouchers_used = fall of vouchers was not checked"));
     }

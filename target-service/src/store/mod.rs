@@ -7,6 +7,10 @@
 //! that both SQLite and PostgreSQL read.
 
 mod database;
+mod fault;
+mod pool;
+mod postgres;
+mod racy;
 mod record;
 mod sale;
 mod schema;
@@ -15,15 +19,16 @@ mod waits;
 
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteArguments, SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use database::{Database, DatabaseUrlError};
+pub(crate) use pool::Value;
 pub(crate) use record::{Product, Record, SiteConfig, Table, Testimonial, cents_text};
 pub(crate) use sale::Line;
 pub(crate) use waits::LockWait;
+
+use pool::{Pool, Row};
 
 /// How long a statement tries to get its lock before the request fails.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -31,28 +36,39 @@ const LOCK_WAIT_MAX: Duration = Duration::from_secs(20);
 /// repeated, and is less than a throttled holder's usual pause, so that little time is lost after its return.
 const LOCK_PAUSES_MS: [u64; 5] = [1, 2, 3, 5, 8];
 
-/// A value of a statement or a column.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
-    Integer(i64),
-    Text(String),
-    Boolean(bool),
-    /// No text.
-    Null,
+/// How sales change the stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sales {
+    /// By what is sold, however many sell at once.
+    Exact,
+    /// As the genuine service does: read, subtract, write all back. Sales at the same time undo each other.
+    Racy,
 }
 
 #[derive(Debug, Error)]
 pub(crate) enum StoreError {
     #[error("the database refused a statement: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     #[error("the database stayed locked for {} s: another process holds a transaction open", LOCK_WAIT_MAX.as_secs())]
     Locked,
     #[error("a store operation ended early: {0}")]
     Ended(#[from] tokio::task::JoinError),
     #[error("a count in a cart is out of the range of the stock column")]
     OutOfRange,
-    #[error("failed to set up the database {url}: {source}; give DATABASE_URL a file in a writable folder")]
-    Setup { url: String, source: sqlx::Error },
+    #[error(
+        "the database takes no more connections: {0}; allow fewer instances, lower DATABASE_POOL_SIZE, or raise the database's limit"
+    )]
+    ConnectionLimit(sqlx::Error),
+    #[error(
+        "failed to set up the database {shown}: {source}; give DATABASE_URL a file in a writable folder, or a database that runs and lets its user create tables"
+    )]
+    Setup { shown: String, source: sqlx::Error },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if fault::is_connection_limit(&error) { Self::ConnectionLimit(error) } else { Self::Database(error) }
+    }
 }
 
 impl StoreError {
@@ -62,33 +78,29 @@ impl StoreError {
     }
 }
 
-/// The connections of this process to the database. Clones share them.
+/// The shop's data. Clones share the connections to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    pool: SqlitePool,
+    pool: Pool,
+    sales: Sales,
 }
 
 impl Store {
     /// Creates tables and seeds where they are missing, and leaves everything else alone.
     pub(crate) async fn migrate(database: &Database) -> Result<(), StoreError> {
-        schema::migrate(database).await.map_err(|source| StoreError::Setup { url: database.url.clone(), source })
+        let setup = |source| StoreError::Setup { shown: database.shown.clone(), source };
+        schema::migrate(database).await.map_err(setup)
     }
 
     /// Opens the store, setting it up first when the database is empty. One connection is opened now, others as
     /// they are needed.
-    pub(crate) async fn open(database: &Database) -> Result<Self, StoreError> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(database.connections)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .acquire_timeout(LOCK_WAIT_MAX)
-            // The store waits for locks itself, off the connection and measured, so the engine must not.
-            .connect_lazy_with(database.options(Duration::ZERO));
-        let store = Self { pool };
+    pub(crate) async fn open(database: &Database, sales: Sales) -> Result<Self, StoreError> {
+        let store = Self { pool: Pool::new(database), sales };
         let waits = LockWait::default();
         match store.rows(&waits, schema::IS_SET_UP, Vec::new()).await {
             Ok(rows) if !rows.is_empty() => Ok(store),
+            // Other instances have all connections, so it is set up; each request will tell how it fares.
+            Err(StoreError::ConnectionLimit(_)) => Ok(store),
             // No table yet, an empty one, or a file that cannot be read: setting up tells which.
             _ => {
                 Self::migrate(database).await?;
@@ -188,12 +200,7 @@ impl Store {
     /// Runs one statement to its end, whatever becomes of the caller, and adds the time it waited to `waits`.
     ///
     /// `sql` comes from this module alone and holds no outside text: values travel as parameters.
-    async fn rows(
-        &self,
-        waits: &LockWait,
-        sql: impl Into<String>,
-        values: Vec<Value>,
-    ) -> Result<Vec<SqliteRow>, StoreError> {
+    async fn rows(&self, waits: &LockWait, sql: impl Into<String>, values: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         let (store, waits, sql) = (self.clone(), waits.clone(), sql.into());
         tokio::spawn(async move { store.rows_when_unlocked(&waits, sql, values).await }).await?
     }
@@ -203,13 +210,13 @@ impl Store {
         waits: &LockWait,
         sql: String,
         values: Vec<Value>,
-    ) -> Result<Vec<SqliteRow>, StoreError> {
+    ) -> Result<Vec<Row>, StoreError> {
         let begin = Instant::now();
         let mut pauses = LOCK_PAUSES_MS.iter().copied();
         let mut pause_ms = LOCK_PAUSES_MS[0];
         loop {
-            match self.try_rows(waits, &sql, &values).await {
-                Err(error) if database::is_locked(&error) => {
+            match self.pool.rows(waits, &sql, &values).await {
+                Err(error) if fault::is_locked(&error) => {
                     if begin.elapsed() > LOCK_WAIT_MAX {
                         return Err(StoreError::Locked);
                     }
@@ -221,23 +228,5 @@ impl Store {
                 result => return Ok(result?),
             }
         }
-    }
-
-    async fn try_rows(&self, waits: &LockWait, sql: &str, values: &[Value]) -> Result<Vec<SqliteRow>, sqlx::Error> {
-        let acquire = Instant::now();
-        let connection = self.pool.acquire().await;
-        waits.add(acquire.elapsed());
-        let mut arguments = SqliteArguments::default();
-        for value in values {
-            match value {
-                Value::Integer(number) => arguments.add(*number),
-                Value::Text(text) => arguments.add(text.clone()),
-                Value::Boolean(truth) => arguments.add(*truth),
-                Value::Null => arguments.add(None::<String>),
-            }
-            .map_err(sqlx::Error::Encode)?;
-        }
-        // Fetching all rows steps the statement to its end, so its lock is gone before the answer is looked at.
-        sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(&mut *connection?).await
     }
 }

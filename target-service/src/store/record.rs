@@ -1,8 +1,8 @@
 //! The records of the store, as rows and as JSON on the wire.
 
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+
+use super::pool::Row;
 
 /// The tables that clients can write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) trait Record: Sized + Send + 'static {
     /// The order of a listing.
     const ORDER: &'static str;
 
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error>;
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error>;
     fn id(&self) -> i64;
     /// Whether it is the active one; `None` where a table knows no such thing.
     fn active(&self) -> Option<bool>;
@@ -51,16 +51,16 @@ impl Record for Product {
     const TABLE: Table = Table::Product;
     const ORDER: &'static str = "id";
 
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            description: row.try_get("description")?,
-            price_cents: row.try_get("price_cents")?,
-            active: row.try_get("active")?,
-            discount_percent: row.try_get("discount_percent")?,
-            inventory_count: row.try_get("inventory_count")?,
-            image: row.try_get("image")?,
+            id: row.get("id")?,
+            name: row.get("name")?,
+            description: row.get("description")?,
+            price_cents: row.get("price_cents")?,
+            active: row.get("active")?,
+            discount_percent: row.get("discount_percent")?,
+            inventory_count: row.get("inventory_count")?,
+            image: row.get("image")?,
         })
     }
 
@@ -113,15 +113,15 @@ impl Record for Testimonial {
     const TABLE: Table = Table::Testimonial;
     const ORDER: &'static str = "rating DESC, id";
 
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: row.try_get("id")?,
-            product_id: row.try_get("product_id")?,
-            reviewer_name: row.try_get("reviewer_name")?,
-            reviewer_location: row.try_get("reviewer_location")?,
-            rating: row.try_get("rating")?,
-            summary: row.try_get("summary")?,
-            description: row.try_get("description")?,
+            id: row.get("id")?,
+            product_id: row.get("product_id")?,
+            reviewer_name: row.get("reviewer_name")?,
+            reviewer_location: row.get("reviewer_location")?,
+            rating: row.get("rating")?,
+            summary: row.get("summary")?,
+            description: row.get("description")?,
         })
     }
 
@@ -154,18 +154,18 @@ impl Record for SiteConfig {
     const TABLE: Table = Table::SiteConfig;
     const ORDER: &'static str = "id";
 
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: row.try_get("id")?,
-            active: row.try_get("active")?,
-            color_primary: row.try_get("color_primary")?,
-            color_secondary: row.try_get("color_secondary")?,
-            color_action: row.try_get("color_action")?,
-            color_action_text: row.try_get("color_action_text")?,
-            site_name: row.try_get("site_name")?,
-            site_name_font: row.try_get("site_name_font")?,
-            site_name_color: row.try_get("site_name_color")?,
-            base_font: row.try_get("base_font")?,
+            id: row.get("id")?,
+            active: row.get("active")?,
+            color_primary: row.get("color_primary")?,
+            color_secondary: row.get("color_secondary")?,
+            color_action: row.get("color_action")?,
+            color_action_text: row.get("color_action_text")?,
+            site_name: row.get("site_name")?,
+            site_name_font: row.get("site_name_font")?,
+            site_name_color: row.get("site_name_color")?,
+            base_font: row.get("base_font")?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The shop's first stock: four products, five testimonials each, one site configuration. Always the same, so that
 //! two studies read the same pages.
 
-use sqlx::sqlite::SqliteConnection;
+use super::Value;
 
 struct SeedProduct {
     name: &'static str,
@@ -86,44 +86,42 @@ const TESTIMONIALS: [[SeedTestimonial; 5]; 4] = [
     ],
 ];
 
-pub(super) async fn plant(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    for product in &PRODUCTS {
-        sqlx::query(
-            "INSERT INTO product (name, description, price_cents, active, discount_percent, inventory_count, image) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(product.name)
-        .bind(product.description)
-        .bind(product.price_cents)
-        .bind(product.active)
-        .bind(product.discount_percent)
-        .bind(product.inventory_count)
-        .bind(product.image)
-        .execute(&mut *connection)
-        .await?;
-    }
-    for (product_id, testimonials) in (1_i64..).zip(&TESTIMONIALS) {
-        for (reviewer_name, reviewer_location, rating, summary, description) in testimonials {
-            sqlx::query(
-                "INSERT INTO testimonial (product_id, reviewer_name, reviewer_location, rating, summary, description) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(product_id)
-            .bind(reviewer_name)
-            .bind(reviewer_location)
-            .bind(rating)
-            .bind(summary)
-            .bind(description)
-            .execute(&mut *connection)
-            .await?;
-        }
-    }
-    sqlx::query(
-        "INSERT INTO site_config (active, color_primary, color_secondary, color_action, color_action_text, site_name, \
-         site_name_font, site_name_color, base_font) VALUES (TRUE, '#B2B43F', '#865B53', '#FFD64F', '#000000', \
-         'Avocano', 'Indie Flower', '#767E46', 'Merriweather')",
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
+/// The statements that fill empty tables, in the order that gives the seeds their keys.
+pub(super) fn statements() -> Vec<(&'static str, Vec<Value>)> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let products = PRODUCTS.iter().map(|product| {
+        let values = vec![
+            text(product.name),
+            text(product.description),
+            Value::Integer(product.price_cents),
+            Value::Boolean(product.active),
+            Value::Integer(product.discount_percent),
+            Value::Integer(product.inventory_count),
+            text(product.image),
+        ];
+        (INSERT_PRODUCT, values)
+    });
+    let of_products = (1_i64..).zip(&TESTIMONIALS);
+    let testimonials = of_products.flat_map(|(product, testimonials)| {
+        testimonials.iter().map(move |(reviewer_name, reviewer_location, rating, summary, description)| {
+            let values = vec![
+                Value::Integer(product),
+                text(reviewer_name),
+                text(reviewer_location),
+                Value::Integer(*rating),
+                text(summary),
+                text(description),
+            ];
+            (INSERT_TESTIMONIAL, values)
+        })
+    });
+    products.chain(testimonials).chain([(INSERT_SITE_CONFIG, Vec::new())]).collect()
 }
+
+const INSERT_PRODUCT: &str = "INSERT INTO product (name, description, price_cents, active, discount_percent, inventory_count, image) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const INSERT_TESTIMONIAL: &str = "INSERT INTO testimonial (product_id, reviewer_name, reviewer_location, rating, summary, description) \
+     VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT_SITE_CONFIG: &str = "INSERT INTO site_config (active, color_primary, color_secondary, color_action, color_action_text, site_name, \
+     site_name_font, site_name_color, base_font) VALUES (TRUE, '#B2B43F', '#865B53', '#FFD64F', '#000000', \
+     'Avocano', 'Indie Flower', '#767E46', 'Merriweather')";

@@ -1,5 +1,6 @@
 //! The REST routes, the pages and the common headers, as recorded from the genuine shop.
 
+use crate::place::{Place, on_both};
 use crate::service::{Service, client};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,13 +8,11 @@ use serde_json::{Value, json};
 struct Shop {
     service: Service,
     client: reqwest::Client,
-    _folder: tempfile::TempDir,
 }
 
 impl Shop {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { service: Service::start(folder.path(), &[]), client: client(), _folder: folder }
+    fn start(place: &Place) -> Self {
+        Self { service: place.start(&[]), client: client() }
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -36,9 +35,8 @@ impl Shop {
     }
 }
 
-#[tokio::test]
-async fn products_are_compact_json_field_by_field() {
-    let shop = Shop::start();
+async fn products_are_compact_json_field_by_field(place: Place) {
+    let shop = Shop::start(&place);
     let host = &shop.service.address;
     let avocado = format!(
         r#"{{"id":4,"name":"Sparkly Avocado","description":"Never before has an avocado been as sparkly. Sure to be a star ingredient in your next salad.","price":"2.99","discount_price":"2.57","active":true,"discount_percent":14,"discount_saving":0.42,"inventory_count":42,"image":"http://{host}/media/photos/4_image.png"}}"#
@@ -61,9 +59,8 @@ async fn products_are_compact_json_field_by_field() {
     assert_eq!(shop.get("/api/products/abc/").await, (404, r#"{"detail":"Not found."}"#.into()));
 }
 
-#[tokio::test]
-async fn site_config_and_testimonials() {
-    let shop = Shop::start();
+async fn site_config_and_testimonials(place: Place) {
+    let shop = Shop::start(&place);
     let site = r##"{"active":true,"color_primary":"#B2B43F","color_secondary":"#865B53","color_action":"#FFD64F","color_action_text":"#000000","site_name":"Avocano","site_name_font":"Indie Flower","site_name_color":"#767E46","base_font":"Merriweather"}"##;
     assert_eq!(shop.get("/api/active/site_config/").await, (200, site.to_owned()));
     assert_eq!(shop.get("/api/site_config/1/").await, (200, site.to_owned()));
@@ -86,9 +83,8 @@ async fn site_config_and_testimonials() {
     assert_eq!(read(shop.get("/api/testimonials/?product_id=&limit=2").await.1).len(), 20);
 }
 
-#[tokio::test]
-async fn products_can_be_written_by_anybody() {
-    let shop = Shop::start();
+async fn products_can_be_written_by_anybody(place: Place) {
+    let shop = Shop::start(&place);
     let (status, reset) = shop.send(Method::PATCH, "/api/products/2/", &json!({"inventory_count": 500})).await;
     assert_eq!((status, &reset["inventory_count"]), (200, &json!(500)));
     let new = json!({"name": "Tin Fox", "description": "Shiny.", "price": "3.5", "active": true, "discount_percent": 50, "inventory_count": 7});
@@ -124,9 +120,8 @@ async fn products_can_be_written_by_anybody() {
     assert_eq!(shop.send(Method::PATCH, "/api/products/4/", &json!({})).await.0, 404);
 }
 
-#[tokio::test]
-async fn testimonials_and_site_configs_can_be_written_by_anybody() {
-    let shop = Shop::start();
+async fn testimonials_and_site_configs_can_be_written_by_anybody(place: Place) {
+    let shop = Shop::start(&place);
     let new =
         json!({"product_id": 1, "reviewer_name": "A", "reviewer_location": "B", "summary": "C", "description": "D"});
     let (status, made) = shop.send(Method::POST, "/api/testimonials/", &new).await;
@@ -153,9 +148,8 @@ async fn testimonials_and_site_configs_can_be_written_by_anybody() {
     assert_eq!(shop.get("/api/active/site_config/").await.0, 404);
 }
 
-#[tokio::test]
-async fn a_purchase_takes_one_even_by_get() {
-    let shop = Shop::start();
+async fn a_purchase_takes_one_even_by_get(place: Place) {
+    let shop = Shop::start(&place);
     let path = "/api/products/2/purchase/";
     let (status, body) = shop.get(path).await;
     assert_eq!(status, 200);
@@ -171,9 +165,8 @@ async fn a_purchase_takes_one_even_by_get() {
     assert_eq!(shop.get("/api/products/99/purchase/").await.0, 404);
 }
 
-#[tokio::test]
-async fn slashes_redirect_and_unknown_paths_do_not() {
-    let shop = Shop::start();
+async fn slashes_redirect_and_unknown_paths_do_not(place: Place) {
+    let shop = Shop::start(&place);
     for (path, location) in [
         ("/api/products", "/api/products/"),
         ("/api/products/4", "/api/products/4/"),
@@ -201,9 +194,8 @@ async fn slashes_redirect_and_unknown_paths_do_not() {
     assert_eq!(shop.get("/api/").await, (200, root));
 }
 
-#[tokio::test]
-async fn every_answer_carries_the_common_headers() {
-    let shop = Shop::start();
+async fn every_answer_carries_the_common_headers(place: Place) {
+    let shop = Shop::start(&place);
     for (path, vary, allow) in [
         ("/api/products/", "Accept, Cookie, origin", Some("GET, POST, HEAD, OPTIONS")),
         ("/api/products/4/", "Accept, Cookie, origin", Some("GET, PUT, PATCH, DELETE, HEAD, OPTIONS")),
@@ -232,9 +224,8 @@ async fn every_answer_carries_the_common_headers() {
     }
 }
 
-#[tokio::test]
-async fn preflights_are_answered_for_every_path() {
-    let shop = Shop::start();
+async fn preflights_are_answered_for_every_path(place: Place) {
+    let shop = Shop::start(&place);
     let asked = [("origin", "https://shop.example"), ("access-control-request-method", "POST")];
     for path in ["/api/checkout", "/api/products/"] {
         let (status, headers) = shop.headers(Method::OPTIONS, path, &asked).await;
@@ -250,9 +241,8 @@ async fn preflights_are_answered_for_every_path() {
     }
 }
 
-#[tokio::test]
-async fn the_errors_of_the_rest_routes() {
-    let shop = Shop::start();
+async fn the_errors_of_the_rest_routes(place: Place) {
+    let shop = Shop::start(&place);
     let (status, body) = shop.send(Method::PUT, "/api/products/", &json!({})).await;
     assert_eq!((status, body), (405, json!({"detail": "Method \"PUT\" not allowed."})));
     assert_eq!(shop.headers(Method::GET, "/api/products/", &[("accept", "application/xml")]).await.0, 406);
@@ -275,4 +265,16 @@ async fn the_errors_of_the_rest_routes() {
     let (status, headers) = shop.headers(Method::HEAD, "/api/products/4/", &[]).await;
     assert_eq!(status, 200);
     assert!(headers["content-length"].to_str().unwrap().parse::<usize>().unwrap() > 100);
+}
+
+on_both! {
+    products_are_compact_json_field_by_field,
+    site_config_and_testimonials,
+    products_can_be_written_by_anybody,
+    testimonials_and_site_configs_can_be_written_by_anybody,
+    a_purchase_takes_one_even_by_get,
+    slashes_redirect_and_unknown_paths_do_not,
+    every_answer_carries_the_common_headers,
+    preflights_are_answered_for_every_path,
+    the_errors_of_the_rest_routes,
 }

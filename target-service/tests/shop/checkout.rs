@@ -1,6 +1,7 @@
 //! The checkout and its token, byte by byte as recorded from the genuine shop.
 
-use crate::service::{Service, checkout, client, stock, token};
+use crate::place::{Place, on_both};
+use crate::service::{checkout, client, stock, token};
 use serde_json::Value;
 
 const CUSTOMER: &str = r#""customer":{"email":"foo@bar.com"}"#;
@@ -78,10 +79,8 @@ fn recorded_cases() -> Vec<(String, u16, &'static str)> {
     ]
 }
 
-#[tokio::test]
-async fn every_recorded_case_answers_as_recorded() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path(), &[]);
+async fn every_recorded_case_answers_as_recorded(place: Place) {
+    let service = place.start(&[]);
     let client = client();
     let token = token(&client, &service).await;
     for (body, status, expected) in recorded_cases() {
@@ -100,10 +99,8 @@ async fn every_recorded_case_answers_as_recorded() {
     assert_eq!(stock(&client, &service, 2).await, 4, "a refused cart takes nothing");
 }
 
-#[tokio::test]
-async fn bodies_the_genuine_service_fails_on_are_500() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path(), &[]);
+async fn bodies_the_genuine_service_fails_on_are_500(place: Place) {
+    let service = place.start(&[]);
     let client = client();
     let token = token(&client, &service).await;
     let line = r#""items":[{"id":4,"countRequested":1}]"#;
@@ -126,10 +123,8 @@ async fn bodies_the_genuine_service_fails_on_are_500() {
     assert_eq!(stock(&client, &service, 4).await, 42);
 }
 
-#[tokio::test]
-async fn the_quirks_of_lines_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path(), &[]);
+async fn the_quirks_of_lines_are_kept(place: Place) {
+    let service = place.start(&[]);
     let client = client();
     let token = token(&client, &service).await;
     let send = async |items: &str| checkout(&client, &service, &token, cart(items)).send().await.unwrap().status();
@@ -150,10 +145,8 @@ async fn the_quirks_of_lines_are_kept() {
     assert_eq!((&soldout["severity"], &soldout["product"]), (&Value::from("ERROR"), &Value::from(1)));
 }
 
-#[tokio::test]
-async fn a_checkout_needs_its_token() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path(), &[]);
+async fn a_checkout_needs_its_token(place: Place) {
+    let service = place.start(&[]);
     let client = client();
     let good = token(&client, &service).await;
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
@@ -187,10 +180,8 @@ async fn a_checkout_needs_its_token() {
     assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
 }
 
-#[tokio::test]
-async fn tokens_and_the_checkouts_other_methods() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::start(folder.path(), &[]);
+async fn tokens_and_the_checkouts_other_methods(place: Place) {
+    let service = place.start(&[]);
     let client = client();
     let response = client.get(service.url("/api/checkout")).send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["allow"]), (405, &"POST".parse().unwrap()));
@@ -205,4 +196,12 @@ async fn tokens_and_the_checkouts_other_methods() {
     let body = again.text().await.unwrap();
     assert!(body.starts_with(r#"{"csrfToken": ""#) && !body.contains(&first), "masked anew: {body}");
     assert_eq!(client.get(service.url("/api/checkout/")).send().await.unwrap().status(), 404);
+}
+
+on_both! {
+    every_recorded_case_answers_as_recorded,
+    bodies_the_genuine_service_fails_on_are_500,
+    the_quirks_of_lines_are_kept,
+    a_checkout_needs_its_token,
+    tokens_and_the_checkouts_other_methods,
 }

@@ -3,6 +3,8 @@
 
 mod api;
 mod checkout;
+mod knobs;
 mod lifecycle;
+mod place;
 mod service;
 mod stock;

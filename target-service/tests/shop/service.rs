@@ -48,7 +48,7 @@ impl Service {
     }
 
     /// The next log line for which `wanted` holds; those before it are passed over.
-    pub(crate) fn log_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn log_line(&self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = self.lines.lock().unwrap().recv_timeout(PATIENCE).expect("the wanted line is logged");
             let line: Value = serde_json::from_str(&line).expect("each line is JSON");
@@ -63,6 +63,13 @@ impl Service {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process runs");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields after the name").split_whitespace().collect();
         [fields[11], fields[12]].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
+    /// A line of the process's status that is in KiB.
+    pub(crate) fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line of it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     pub(crate) fn terminate(&self) {

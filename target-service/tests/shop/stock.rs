@@ -1,5 +1,6 @@
 //! Stock under concurrency: several processes on one file sell exactly what the stock falls by.
 
+use crate::place::{Place, on_both};
 use crate::service::{Service, checkout, client, stock, token};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -40,10 +41,8 @@ async fn set_stock(service: &Service, product: u32, count: i64) {
     assert_eq!(client().request(Method::PATCH, url).json(&body).send().await.unwrap().status(), 200);
 }
 
-#[tokio::test]
-async fn what_is_sold_is_what_the_stock_falls_by() {
-    let folder = tempfile::tempdir().unwrap();
-    let services: Vec<_> = (0..4).map(|_| Service::start(folder.path(), &[])).collect();
+async fn what_is_sold_is_what_the_stock_falls_by(place: Place) {
+    let services: Vec<_> = (0..4).map(|_| place.start(&[])).collect();
     let client = client();
     set_stock(&services[0], 3, 1000).await;
     let sold = buy(&services, 6, 10, r#"{"id":3,"countRequested":2}"#).await;
@@ -51,10 +50,8 @@ async fn what_is_sold_is_what_the_stock_falls_by() {
     assert_eq!(stock(&client, &services[1], 3).await, 1000 - 480);
 }
 
-#[tokio::test]
-async fn the_last_unit_is_sold_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let services: Vec<_> = (0..4).map(|_| Service::start(folder.path(), &[])).collect();
+async fn the_last_unit_is_sold_once(place: Place) {
+    let services: Vec<_> = (0..4).map(|_| place.start(&[])).collect();
     let client = client();
     set_stock(&services[0], 1, 50).await;
     set_stock(&services[0], 4, 70).await;
@@ -90,10 +87,8 @@ async fn shop_at_random(service: std::sync::Arc<Service>, seed: u64) -> [i64; 5]
     bought
 }
 
-#[tokio::test]
-async fn carts_of_every_shape_keep_the_books() {
-    let folder = tempfile::tempdir().unwrap();
-    let services: Vec<_> = (0..3).map(|_| std::sync::Arc::new(Service::start(folder.path(), &[]))).collect();
+async fn carts_of_every_shape_keep_the_books(place: Place) {
+    let services: Vec<_> = (0..3).map(|_| std::sync::Arc::new(place.start(&[]))).collect();
     let client = client();
     let mut before = [0; 5];
     for (product, stock_before) in (1..=4).zip(&mut before[1..]) {
@@ -102,43 +97,66 @@ async fn carts_of_every_shape_keep_the_books() {
     }
     let buyers = (0..9).map(|seed| shop_at_random(std::sync::Arc::clone(&services[seed % 3]), seed as u64));
     let taken = buyers.collect::<tokio::task::JoinSet<_>>().join_all().await;
-    let mut database = connect(&folder).await;
     for product in 1..=4_u32 {
         let sum: i64 = taken.iter().map(|taken| taken[product as usize]).sum();
         assert!(sum > 0, "something was sold of {product}");
         let after = stock(&client, &services[1], product).await;
         assert_eq!(before[product as usize] - after, sum, "product {product}");
-        let sold: i64 = sqlx::query_scalar("SELECT units_sold FROM product WHERE id = $1")
-            .bind(product)
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        assert_eq!(sold, sum, "the counter of product {product}");
     }
+    let sold = place.number("SELECT CAST(SUM(units_sold) AS BIGINT) FROM product").await;
+    assert_eq!(sold, taken.iter().flatten().sum::<i64>(), "the shop's own count");
 }
 
-#[tokio::test]
-async fn several_processes_set_one_database_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut migrations: Vec<_> =
-        (0..6).map(|_| crate::service::command("migrate", folder.path()).spawn().unwrap()).collect();
+async fn racy_sales_lose_updates_and_count_what_they_sold(place: Place) {
+    let services: Vec<_> = (0..3).map(|_| place.start(&[("STOCK_UPDATES", "racy")])).collect();
+    let client = client();
+    set_stock(&services[0], 3, 1000).await;
+    set_stock(&services[0], 4, 1000).await;
+    let mut sold = 0;
+    // Two sales that meet are a matter of luck, so they are given more of it until they have.
+    for _ in 0..20 {
+        sold += buy(&services, 6, 5, r#"{"id":3,"countRequested":2},{"id":4,"countRequested":1}"#).await;
+        if 1000 - stock(&client, &services[0], 3).await < 2 * i64::try_from(sold).unwrap() {
+            break;
+        }
+        set_stock(&services[0], 3, 1000).await;
+        set_stock(&services[0], 4, 1000).await;
+        assert_eq!(place.number("UPDATE product SET units_sold = 0 WHERE id = 3 RETURNING units_sold").await, 0);
+        sold = 0;
+    }
+    let fall = 1000 - stock(&client, &services[1], 3).await;
+    let counted = place.number("SELECT units_sold FROM product WHERE id = 3").await;
+    assert_eq!(counted, 2 * i64::try_from(sold).unwrap(), "every sale is counted");
+    assert!(fall < counted, "{counted} units were sold and the stock fell by {fall}: no update was lost");
+    assert!(fall > 0);
+}
+
+async fn a_racy_shop_that_one_customer_uses_keeps_the_books(place: Place) {
+    let service = place.start(&[("STOCK_UPDATES", "racy")]);
+    let services = [service];
+    let sold = buy(&services, 1, 12, r#"{"id":3,"countRequested":3},{"id":4,"countRequested":1}"#).await;
+    assert_eq!((sold, stock(&client(), &services[0], 3).await), (12, 71 - 36));
+    let refused = buy(&services, 1, 1, r#"{"id":3,"countRequested":1},{"id":2,"countRequested":5}"#).await;
+    assert_eq!((refused, stock(&client(), &services[0], 3).await), (0, 71 - 36), "a cart is checked as a whole");
+}
+
+async fn several_processes_set_one_database_up(place: Place) {
+    let mut migrations: Vec<_> = (0..6).map(|_| place.command("migrate").spawn().unwrap()).collect();
     for migration in &mut migrations {
         assert!(migration.wait().unwrap().success());
     }
-    let service = Service::start(folder.path(), &[]);
+    let service = place.start(&[]);
     let products: Vec<serde_json::Value> =
         client().get(service.url("/api/products/")).send().await.unwrap().json().await.unwrap();
     assert_eq!(products.len(), 4);
     set_stock(&service, 2, 99).await;
-    assert!(crate::service::command("migrate", folder.path()).status().unwrap().success());
+    assert!(place.command("migrate").status().unwrap().success());
     assert_eq!(stock(&client(), &service, 2).await, 99, "what is there stays");
 }
 
-#[tokio::test]
-async fn several_shops_start_on_no_database() {
-    let folder = tempfile::tempdir().unwrap();
+async fn several_shops_start_on_no_database(place: Place) {
     let services: Vec<Service> = std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..5).map(|_| scope.spawn(|| Service::start(folder.path(), &[]))).collect();
+        let starts: Vec<_> = (0..5).map(|_| scope.spawn(|| place.start(&[]))).collect();
         starts.into_iter().map(|start| start.join().unwrap()).collect()
     });
     set_stock(&services[0], 2, 9).await;
@@ -211,4 +229,37 @@ async fn a_sale_whose_client_has_gone_is_finished_whole() {
     assert_eq!(stock(&client, &other, 3).await, 70);
     set_stock(&other, 3, 5).await;
     assert_eq!(stock(&client, &service, 3).await, 5);
+}
+
+#[tokio::test]
+async fn the_databases_limit_of_connections_is_told_from_other_failures() {
+    let Some(place) = Place::server().await else { return };
+    let service = place.start(&[("DATABASE_POOL_SIZE", "5")]);
+    place.limit_connections(1).await;
+    let client = client();
+    // The one connection is kept by the service that has it, so it goes on; the second service gets none.
+    let other = place.start(&[("DATABASE_POOL_SIZE", "1")]);
+    let refused = client.get(other.url("/api/products/")).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.text().await.unwrap().contains("The database takes no more connections."));
+    let line = other.log_line(|line| line["error"] == "DATABASE_CONNECTION_LIMIT");
+    assert_eq!((&line["severity"], &line["path"]), (&json!("ERROR"), &json!("/api/products/")));
+    assert!(line["message"].as_str().unwrap().contains("DATABASE_POOL_SIZE"), "{line}");
+    assert_eq!(client.get(other.url("/ready")).send().await.unwrap().status(), 500);
+    assert_eq!(stock(&client, &service, 3).await, 71);
+    place.limit_connections(10).await;
+    assert_eq!(stock(&client, &other, 3).await, 71, "the limit is gone, and so are the refusals");
+    other.terminate();
+    let stopped = other.log_line(|line| line["message"] == "stopped");
+    assert_eq!(stopped["process"]["connection_limit"], 2);
+}
+
+on_both! {
+    racy_sales_lose_updates_and_count_what_they_sold,
+    a_racy_shop_that_one_customer_uses_keeps_the_books,
+    what_is_sold_is_what_the_stock_falls_by,
+    the_last_unit_is_sold_once,
+    carts_of_every_shape_keep_the_books,
+    several_processes_set_one_database_up,
+    several_shops_start_on_no_database,
 }

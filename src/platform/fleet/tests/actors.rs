@@ -3,7 +3,7 @@
 
 use super::{get_text, spec, to};
 use crate::autoscaler::Policy;
-use crate::platform::{Fleet, FleetOptions, LimiterChoice, Operate};
+use crate::platform::{CpuIdle, Fleet, FleetOptions, LimiterChoice, LimiterKind, Operate};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path};
@@ -123,7 +123,8 @@ async fn platform_to_be_killed() {
         policy: Policy::cloud_run(),
         time_factor: 1.0,
         host_cores_per_vcpu: 1.0,
-        limiter: LimiterChoice::None,
+        limiter: LimiterChoice::Only(LimiterKind::None),
+            cpu_idle: CpuIdle::Frozen,
         launcher: Some(launcher(&directory)),
         logs_dir: Some(directory.clone()),
     };
