@@ -96,7 +96,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
-            Some(_) = async { self.hangup.as_mut()?.recv().await } => Signal::Hangup,
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => Signal::Hangup,
         }
     }
 

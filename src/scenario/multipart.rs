@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// One part of a form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -77,13 +78,14 @@ pub(super) fn content_type(boundary: &str) -> String {
 pub(super) fn pieces(parts: &[FormPart], boundary: &str, mut compile: impl FnMut(&str) -> Vec<Part>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut fixed = String::new();
+    // Writing into a String cannot fail.
     for part in parts {
-        fixed.push_str(&format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{}\"", quoted(&part.name)));
+        let _ = write!(fixed, "--{boundary}\r\ncontent-disposition: form-data; name=\"{}\"", quoted(&part.name));
         if let Some(filename) = &part.filename {
-            fixed.push_str(&format!("; filename=\"{}\"", quoted(filename)));
+            let _ = write!(fixed, "; filename=\"{}\"", quoted(filename));
         }
         if let Some(content_type) = &part.content_type {
-            fixed.push_str(&format!("\r\ncontent-type: {content_type}"));
+            let _ = write!(fixed, "\r\ncontent-type: {content_type}");
         }
         fixed.push_str("\r\n\r\n");
         pieces.push(Piece::Fixed(Bytes::from(std::mem::take(&mut fixed))));
@@ -93,7 +95,7 @@ pub(super) fn pieces(parts: &[FormPart], boundary: &str, mut compile: impl FnMut
         });
         fixed.push_str("\r\n");
     }
-    fixed.push_str(&format!("--{boundary}--\r\n"));
+    let _ = write!(fixed, "--{boundary}--\r\n");
     pieces.push(Piece::Fixed(Bytes::from(fixed)));
     pieces
 }
