@@ -5,11 +5,11 @@ mod display;
 mod doctor;
 mod exports;
 mod limits;
+mod outside;
 mod schedule;
 
 use crate::commands::{
-    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions,
-    TuneOptions,
+    self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
 };
 use clap::{Args, Parser, Subcommand};
 use connection::{ConnectionArgs, DetourArgs};
@@ -17,6 +17,7 @@ use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
 use limits::LimitArgs;
+use outside::OutsideArgs;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -212,6 +213,8 @@ struct PlatformArgs {
     /// Announce the endpoint as one JSON line, and end when standard input does
     #[arg(long, hide = true)]
     announce: bool,
+    #[command(flatten)]
+    outside: OutsideArgs,
 }
 
 /// A factor that divides times: 1 leaves them as they are.
@@ -317,9 +320,9 @@ impl From<MergeArgs> for MergeOptions {
 
 impl From<PlatformArgs> for PlatformOptions {
     fn from(arguments: PlatformArgs) -> Self {
-        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, logs, announce } = arguments;
-        let limits = limits.into();
-        Self { port, limits, time_factor, host_cores_per_vcpu, logs, announce }
+        let PlatformArgs { port, limits, time_factor, host_cores_per_vcpu, logs, announce, outside } = arguments;
+        let (limits, outside) = (limits.into(), outside.into());
+        Self { port, limits, time_factor, host_cores_per_vcpu, logs, announce, outside }
     }
 }
 

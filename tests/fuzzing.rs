@@ -72,3 +72,78 @@ fn some_templates_come_through() {
         assert_eq!(scenario.is_ok(), valid, "{template}: {scenario:?}");
     }
 }
+
+/// Requests that are nearly right: methods, paths, headers and bodies that the platform knows, put together anyhow.
+fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
+    const SERVICES: &str = "/v2/projects/p/locations/l/services";
+    let method = "(GET|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|get|[A-Z]{0,3})";
+    let path = prop_oneof![
+        Just(String::new()),
+        Just(SERVICES.to_owned()),
+        Just(format!("{SERVICES}/shop?updateMask=template.revision&validateOnly=1")),
+        Just(format!("{SERVICES}/shop/revisions/a")),
+        Just(format!("{SERVICES}?serviceId=shop")),
+        Just("http://europe-west1-run.googleapis.com/apis/serving.knative.dev/v1/namespaces/p/services".to_owned()),
+        Just("/v3/projects/p/timeSeries?filter=metric.type%3D%22run.googleapis.com%2Frequest_count%22".to_owned()),
+        Just("/google.monitoring.v3.MetricService/ListTimeSeries".to_owned()),
+        "[/a-z0-9%?&=:*{}.-]{0,40}".prop_map(|rest| format!("/{rest}")),
+    ];
+    let header = prop_oneof![
+        Just("host: x".to_owned()),
+        Just("content-type: application/grpc".to_owned()),
+        Just("transfer-encoding: chunked".to_owned()),
+        Just("connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__".to_owned()),
+        (0..100_usize).prop_map(|length| format!("content-length: {length}")),
+        "[a-z:]{0,9}: ?\\PC{0,20}",
+        Just(format!("x: {}", "y".repeat(100_000))),
+    ];
+    let body = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        Just(b"{\"template\":{\"containers\":[{\"image\":\"tidegate/command\",\"command\":[\"x\"]}]}}".to_vec()),
+        Just(b"5\r\n{\"a\":\r\n0\r\n\r\n".to_vec()),
+        Just(b"\0\0\0\0\x05\x12\xff\xff\xff\x0f".to_vec()),
+    ];
+    (method, path, prop::collection::vec(header, 0..6), body, any::<bool>()).prop_map(
+        |(method, path, headers, body, old)| {
+            let version = if old { "1.0" } else { "1.1" };
+            let mut bytes = format!("{method} {path} HTTP/{version}\r\n{}\r\n\r\n", headers.join("\r\n")).into_bytes();
+            bytes.extend(body);
+            bytes
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn endpoints(
+        bytes in prop::collection::vec(any::<u8>(), 0..300), request in nearly_requests(),
+        frames in prop::collection::vec((0..12_u8, any::<u8>(), 0..4_u32, prop::collection::vec(any::<u8>(), 0..40)), 0..6),
+    ) {
+        let answer = entries::endpoints(&bytes);
+        prop_assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 ") || answer.starts_with(b"HTTP/1.0 "));
+        let _ = entries::endpoints(&request);
+        let mut http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        for (kind, flags, stream, payload) in frames {
+            http2.extend(&u32::try_from(payload.len()).unwrap().to_be_bytes()[1..]);
+            http2.extend([kind, flags]);
+            http2.extend(stream.to_be_bytes());
+            http2.extend(payload);
+        }
+        let _ = entries::endpoints(&http2);
+    }
+}
+
+/// Fuzzing with bytes that never get as far as a handler shows nothing.
+#[test]
+fn some_requests_come_through() {
+    let body = r#"{"template":{"containers":[{"image":"tidegate/command","command":["x"]}]}}"#;
+    let path = "/v2/projects/p/locations/l/services?serviceId=shop";
+    let create = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let answer = entries::endpoints(create.as_bytes());
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
+    let long = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+    let answer = entries::endpoints(long.as_bytes());
+    assert!(answer.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&answer));
+}

@@ -4,10 +4,14 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
+use super::platform_log::{LogFormat, OutsideOptions, journal};
 use crate::autoscaler::Policy;
-use crate::platform::{Clock, CpuIdle, Fleet, FleetOptions, LimiterChoice, Leftovers, LimiterReport, ServeOptions, serve};
+use crate::platform::{
+    Clock, CpuIdle, Event, Fleet, FleetOptions, Journal, Leftovers, LimiterChoice, LimiterReport, Outside,
+    ServeOptions, Severity, serve,
+};
 use crate::trial::Limiter;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
@@ -16,7 +20,7 @@ use tokio::net::TcpListener;
 /// What `platform` is asked.
 #[derive(Clone, Debug)]
 pub struct PlatformOptions {
-    /// Port of the APIs on 127.0.0.1; 0 for any free one.
+    /// Port of the APIs; 0 for any free one.
     pub port: u16,
     /// How instances are limited.
     pub limits: LimitOptions,
@@ -28,6 +32,8 @@ pub struct PlatformOptions {
     pub logs: Option<PathBuf>,
     /// One JSON line when it serves, and the end of standard input ends it.
     pub announce: bool,
+    /// Where it listens, and what it logs.
+    pub outside: OutsideOptions,
 }
 
 /// How instances of the local platform are limited.
@@ -45,22 +51,29 @@ pub struct LimitOptions {
 /// # Errors
 /// When the port is taken, instances cannot be limited as asked, or the endpoints fail.
 pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandError> {
-    let listener = listen(options.port).await?;
+    let outside = options.outside;
+    let listener = listen(outside.listen, options.port).await?;
+    let format = outside.log_format.or((!options.announce).then_some(LogFormat::Text));
+    let journal = format.map(journal).unwrap_or_default();
     let interrupt =
         Interrupt::listen(|_| {}).map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     let launcher = std::env::current_exe()
         .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
-    let fleet = Fleet::start(FleetOptions {
-        policy: Policy::cloud_run(),
-        time_factor: options.time_factor,
-        host_cores_per_vcpu: options.host_cores_per_vcpu,
-        launcher: Some(launcher),
-        limiter: options.limits.limiter,
-        cpu_idle: options.limits.cpu_idle,
-        logs_dir: options.logs.clone(),
-    })
+    let outside = Outside { listen: outside.listen, journal: journal.clone() };
+    let fleet = Fleet::start_for(
+        outside,
+        FleetOptions {
+            policy: Policy::cloud_run(),
+            time_factor: options.time_factor,
+            host_cores_per_vcpu: options.host_cores_per_vcpu,
+            launcher: Some(launcher),
+            limiter: options.limits.limiter,
+            cpu_idle: options.limits.cpu_idle,
+            logs_dir: options.logs.clone(),
+        },
+    )
     .await?;
-    let served = serve_until_told(listener, &fleet, &options, &interrupt).await;
+    let served = serve_until_told(listener, &fleet, (&options, &journal), &interrupt).await;
     fleet.shutdown().await;
     served?;
     Ok(interrupt.status().unwrap_or(ExitStatus::Success))
@@ -69,11 +82,14 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
 async fn serve_until_told(
     listener: TcpListener,
     fleet: &Fleet,
-    options: &PlatformOptions,
+    (options, journal): (&PlatformOptions, &Journal),
     interrupt: &Interrupt,
 ) -> Result<(), CommandError> {
     let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
     let ready = Ready { endpoint: format!("http://{address}"), limiter: record_of(fleet.limiter_report()) };
+    if let Some(warning) = exposure(address) {
+        journal.tell(|| Event::new(Severity::Warning, warning));
+    }
     if options.announce {
         let line = serde_json::to_string(&ready).expect("an address and a few texts are always JSON");
         super::print(&format!("{line}\n"))?;
@@ -93,16 +109,30 @@ async fn serve_until_told(
             }
         }
     };
-    let serve_options = ServeOptions { time_factor: options.time_factor, clock: Clock::system() };
-    serve(listener, Arc::new(fleet.clone()), serve_options, told).await.map_err(CommandError::from)
+    let serve_options =
+        ServeOptions { journal: journal.clone(), ..ServeOptions::new(options.time_factor, Clock::system()) };
+    journal.tell(|| Event::new(Severity::Info, format!("the platform serves at http://{address}")));
+    let served = serve(listener, Arc::new(fleet.clone()), serve_options, told).await;
+    journal.tell(|| Event::new(Severity::Info, "the platform stops its instances"));
+    served.map_err(CommandError::from)
 }
 
-async fn listen(port: u16) -> Result<TcpListener, CommandError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, CommandError> {
+    let address = SocketAddr::from((ip, port));
     TcpListener::bind(address).await.map_err(|error| {
         CommandError::Platform(format!(
-            "cannot listen on {address}: {error}\n\nhint: another program has the port; choose another by --port, or --port 0 for any free one"
+            "cannot listen on {address}: {error}\n\nhint: if another program has the port, choose another by --port, or --port 0 for any free one; --listen takes an address of this machine"
         ))
+    })
+}
+
+/// What whoever chose such an address should know.
+fn exposure(address: SocketAddr) -> Option<String> {
+    (!address.ip().is_loopback()).then(|| {
+        format!(
+            "{address} can be reached from other machines, and whoever reaches it can run programs on this one; \
+             without --listen only this machine can"
+        )
     })
 }
 
@@ -129,8 +159,8 @@ fn cleared(Leftovers { processes, groups, folders }: Leftovers) -> String {
 
 fn hint(endpoint: &str) -> String {
     format!(
-        "Cloud Run Admin v2 and Cloud Monitoring v3 are served there, on loopback only, for any project and region; for example:\n  \
-         curl {endpoint}/v2/projects/local/locations/us-central1/services\nCtrl-C ends it and every instance.\n"
+        "Cloud Run Admin v1 and v2 and Cloud Monitoring v3 (REST and gRPC) are served there, for any project and region; for example:\n  \
+         curl {endpoint}/v2/projects/local/locations/us-central1/services\nWhat runs is shown at {endpoint}/. Ctrl-C ends it and every instance.\n"
     )
 }
 
@@ -139,4 +169,20 @@ async fn end_of_input() {
     let mut input = tokio::io::stdin();
     let mut bytes = [0; 64];
     while matches!(input.read(&mut bytes).await, Ok(read) if read > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_others_reach_is_warned_of() {
+        for loopback in ["127.0.0.1:8900", "127.0.0.2:1", "[::1]:8900"] {
+            assert_eq!(exposure(loopback.parse().unwrap()), None, "{loopback}");
+        }
+        for open in ["0.0.0.0:8900", "192.168.0.7:8900", "[::]:8900"] {
+            let warning = exposure(open.parse().unwrap()).unwrap();
+            assert!(warning.starts_with(open) && warning.contains("--listen"), "{warning}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ async fn run(load: Arc<Load>, virtual_user: u32) {
         let iteration = load.plan.iteration(virtual_user, turns.index, due);
         let draws = load.plan.draws_of_iteration(virtual_user, turns.index);
         let occasion = Occasion::of_iteration(&load.plan, &iteration, load.started_at, due);
-        let prepared = Prepared::new(&load, &occasion, draws);
+        let mut prepared = Prepared::new(&load, &occasion, draws);
         let due = later(load.start, due);
         if due > Instant::now() {
             let mut closing = load.closing.subscribe();

@@ -9,7 +9,7 @@ use super::phases::Phases;
 use super::target::{Reached, Stream, Target};
 use super::trace::Trace;
 use super::wire::{self, Scratch, Wire, Written};
-use crate::scenario::Request;
+use crate::scenario::Rendered;
 use crate::trial::TargetRecording;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -89,7 +89,7 @@ impl Connector {
     /// carry is told by its cause.
     pub(super) fn prepare(
         &self,
-        request: Request,
+        request: &Rendered<'_>,
         added: &Headers,
         mut trace: Option<&mut Trace>,
     ) -> Result<Outgoing, &'static str> {
@@ -97,7 +97,7 @@ impl Connector {
             trace.begin_request();
         }
         match self.client {
-            Http1Client::Wire => Written::new(&request, added, trace).map(Outgoing::Written),
+            Http1Client::Wire => Written::new(request, added, trace).map(Outgoing::Written),
             Http1Client::Hyper => build(request, added, trace).map(Box::new).map(Outgoing::Typed),
         }
     }

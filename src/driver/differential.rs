@@ -2,9 +2,9 @@
 //! same answer or the same failure, and leave the connection as usable. Built for tests and for the fuzz target only.
 
 use super::connection::{Connection, Connector, Http1Client};
-use super::exchange::exchange;
+use super::exchange::{AnswerFields, exchange};
 use super::headers::Headers;
-use crate::scenario::Request;
+use crate::scenario::{Fields as _, Request};
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Case {
         // Nothing takes time here: what does not move has been given its turns.
         let far = Instant::now() + Duration::from_hours(1);
         let exchanged = async {
-            match connector.prepare(request, &Headers::plain(connector.authority()), None) {
+            match connector.prepare(&request.rendered(), &Headers::plain(connector.authority()), None) {
                 Ok(request) => Some(exchange(&connector, &mut slot, request, far).await),
                 Err(_) => None,
             }
@@ -121,7 +121,9 @@ impl Case {
             Some(Err(failure)) => Verdict::Failed(failure.outcome.to_string(), failure.cause.into_owned()),
             Some(Ok(answer)) => {
                 turns(TURNS).await;
-                let headers = answer.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+                let map = answer.headers.to_map();
+                assert_told_alike(&answer.headers, &map);
+                let headers = map.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
                 Verdict::Answered {
                     status: answer.status,
                     headers: headers.collect(),
@@ -331,5 +333,17 @@ mod tests {
                 prop_assert_eq!(cut, uncut);
             }
         }
+    }
+}
+
+/// A field is found in what came as it is in the map.
+fn assert_told_alike(fields: &AnswerFields, map: &http::HeaderMap) {
+    let asked = ["location", "set-cookie", "content-encoding", "nowhere"].map(str::to_owned);
+    for name in map.keys().map(ToString::to_string).chain(asked) {
+        let mut told: Vec<Vec<u8>> = Vec::new();
+        fields.each(&name, &mut |value| told.push(value.to_vec()));
+        let expected: Vec<Vec<u8>> = map.get_all(&name).iter().map(|value| value.as_bytes().to_vec()).collect();
+        assert_eq!(told, expected, "{name}");
+        assert_eq!(fields.first(&name), expected.first().map(Vec::as_slice), "{name}");
     }
 }

@@ -6,8 +6,8 @@ use super::http1::Handed;
 use super::outcome::Unanswered;
 use super::phases::Phases;
 use super::trace::Trace;
-use super::wire::{Answered, BODY_BYTES_MAX, Lost};
-use crate::scenario::Request;
+use super::wire::{Answered, BODY_BYTES_MAX, Lost, RawFields};
+use crate::scenario::{Fields, Rendered};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -17,15 +17,51 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) headers: http::HeaderMap,
+    pub(super) headers: AnswerFields,
     pub(super) body: Bytes,
     /// How long each phase of the request took.
     pub(super) phases: Phases,
 }
 
+/// The header fields of an answer, in the form that its client gives them.
+#[derive(Debug)]
+pub(super) enum AnswerFields {
+    /// Of the fast path.
+    Raw(RawFields),
+    /// Of hyper.
+    Map(http::HeaderMap),
+}
+
+impl AnswerFields {
+    /// As a map.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn to_map(&self) -> http::HeaderMap {
+        match self {
+            Self::Raw(raw) => raw.to_map(),
+            Self::Map(map) => map.clone(),
+        }
+    }
+}
+
+impl Fields for AnswerFields {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        match self {
+            Self::Raw(raw) => raw.first(name),
+            Self::Map(map) => map.first(name),
+        }
+    }
+
+    fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
+        match self {
+            Self::Raw(raw) => raw.each(name, tell),
+            Self::Map(map) => map.each(name, tell),
+        }
+    }
+}
+
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
 pub(super) fn build(
-    request: Request,
+    request: &Rendered<'_>,
     added: &Headers,
     trace: Option<&mut Trace>,
 ) -> Result<http::Request<Full<Bytes>>, &'static str> {
@@ -33,7 +69,7 @@ pub(super) fn build(
     // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
     let says_empty = request.body.is_empty() && matches!(method.as_str(), "POST" | "PUT" | "PATCH");
     let path = http::Uri::try_from(request.path).map_err(|_| "the path is not one of HTTP")?;
-    let mut built = http::Request::new(Full::new(request.body));
+    let mut built = http::Request::new(Full::new(request.body.clone()));
     *built.method_mut() = method;
     *built.uri_mut() = path;
     let headers = built.headers_mut();
@@ -41,9 +77,10 @@ pub(super) fn build(
     if says_empty {
         headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
     }
-    for (name, value) in request.headers {
+    for (name, value) in &request.headers {
         let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| "a header's name is not one of HTTP")?;
-        let value = http::HeaderValue::try_from(value).map_err(|_| "a header's value is not one of HTTP")?;
+        let value =
+            http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| "a header's value is not one of HTTP")?;
         headers.append(name, value);
     }
     added.add(headers, trace);
@@ -111,7 +148,7 @@ async fn over(
             match wire.carry(&written, deadline, connector.scratch()).await {
                 Ok((Answered { status, headers, body, phases }, kept)) => {
                     *slot = kept.map(Connection::Wire);
-                    Sent::Answered(Answer { status, headers, body, phases })
+                    Sent::Answered(Answer { status, headers: AnswerFields::Raw(headers), body, phases })
                 }
                 Err(Lost::Unsent(cause)) => Sent::Unsent(Outgoing::Written(written), cause),
                 Err(Lost::Failed(failure)) => Sent::Failed(failure),
@@ -154,7 +191,7 @@ async fn whole(handed: Handed, begun: Instant) -> Sent {
         Err(failure) => return Sent::Failed(failure),
     };
     let phases = Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
-    Sent::Answered(Answer { status: head.status.as_u16(), headers: head.headers, body, phases })
+    Sent::Answered(Answer { status: head.status.as_u16(), headers: AnswerFields::Map(head.headers), body, phases })
 }
 
 fn late() -> Sent {
@@ -193,6 +230,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, Unanswered> {
 mod tests {
     use super::*;
     use crate::driver::connection::Http1Client;
+    use crate::scenario::Request;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -224,7 +262,8 @@ mod tests {
             let connector = Connector::in_memory(accept, client);
             let mut slot = None;
             for connect in [Some(Duration::ZERO), None] {
-                let request = connector.prepare(get(), &Headers::plain(connector.authority()), None).unwrap();
+                let request =
+                    connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
                 let deadline = Instant::now() + Duration::from_secs(1);
                 let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
@@ -242,7 +281,8 @@ mod tests {
             // Longer, shorter, and longer again than the last, all in time; then one that is not.
             for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
                 let begun = Instant::now();
-                let request = connector.prepare(get(), &Headers::plain(connector.authority()), None).unwrap();
+                let request =
+                    connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
                 let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
                 assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
                 if !in_time {

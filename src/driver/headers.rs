@@ -3,9 +3,9 @@
 
 use super::authorization::Credentials;
 use super::trace::{Trace, TraceIds};
+use crate::scenario::Draws;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, Request};
-use rand_chacha::ChaCha8Rng;
 
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -34,7 +34,7 @@ impl Headers {
     }
 
     /// The trace of the journey with these draws, if requests carry one.
-    pub(super) fn trace(&self, draws: &ChaCha8Rng) -> Option<Trace> {
+    pub(super) fn trace(&self, draws: &Draws) -> Option<Trace> {
         self.traces.map(|traces| traces.of(draws))
     }
 

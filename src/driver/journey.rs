@@ -8,9 +8,8 @@ use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
 use super::recorder::Flight;
 use super::trace::Trace;
-use crate::scenario::{Occasion, Session, Turn};
+use crate::scenario::{Draws, Occasion, Session, Turn};
 use crate::trial::StatusClass;
-use rand_chacha::ChaCha8Rng;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,13 +44,13 @@ pub(super) struct Finished {
 }
 
 impl Prepared {
-    pub(super) fn new(load: &Load, occasion: &Occasion, draws: ChaCha8Rng) -> Self {
+    pub(super) fn new(load: &Load, occasion: &Occasion, draws: Draws) -> Self {
         let mut trace = load.headers.trace(&draws);
         let mut session = Session::new(&load.plan, occasion, draws, &load.base_url);
         let mut skipped = Vec::new();
         let first = loop {
             match session.turn() {
-                Turn::Send(step) => break Some((step, load.prepare(session.request(step), trace.as_mut()))),
+                Turn::Send(step) => break Some((step, load.prepare(&session.render(step), trace.as_mut()))),
                 Turn::End => break None,
                 turn => skipped.push(turn),
             }
@@ -62,25 +61,28 @@ impl Prepared {
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
     /// waited `blocked` for room. A step that fails ends the journey.
     pub(super) async fn run(
-        self,
+        &mut self,
         load: &Arc<Load>,
         due: Instant,
         blocked: Duration,
         connection: &mut Option<Connection>,
     ) -> Finished {
-        let Self { journey, mut session, trace, skipped, first } = self;
-        let mut passage = Passage::begin(load, journey, due);
-        passage.trace = trace;
-        for turn in &skipped {
+        let session = &mut self.session;
+        let mut passage = Passage::begin(load, self.journey, due);
+        passage.trace = self.trace;
+        for turn in &self.skipped {
             passage.turn(turn);
         }
-        let mut next = first;
+        let mut next = self.first.take();
         let (mut due, mut blocked) = (due, blocked);
         while let Some((index, request)) = next {
-            load.timer.sleep_until(due).await;
-            let sent = Instant::now();
+            let mut sent = Instant::now();
+            if sent < due {
+                load.timer.sleep_until(due).await;
+                sent = Instant::now();
+            }
             passage.send(due, sent, blocked);
-            let (outcome, failure) = passage.ask(&mut session, sent, (index, request), connection).await;
+            let (outcome, failure) = passage.ask(session, sent, (index, request), connection).await;
             let done = Instant::now();
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
@@ -96,7 +98,7 @@ impl Prepared {
                     break step;
                 }
             };
-            next = step.map(|step| (step, load.prepare(session.request(step), passage.trace.as_mut())));
+            next = step.map(|step| (step, load.prepare(&session.render(step), passage.trace.as_mut())));
         }
         if !passage.under_way {
             due = later(due.max(Instant::now()), NOTHING_SENT);
@@ -126,6 +128,8 @@ struct Passage {
     failed: bool,
     /// The trace that the journey's requests belong to, if they carry one.
     trace: Option<Trace>,
+    /// Where the time of the answer went that came last, until it is settled.
+    phases: Option<Phases>,
 }
 
 impl Passage {
@@ -145,6 +149,7 @@ impl Passage {
             flight: None,
             failed: false,
             trace: None,
+            phases: None,
         }
     }
 
@@ -192,12 +197,18 @@ impl Passage {
                 Ok(answer) => answer,
                 Err(Unanswered { outcome, cause }) => return (outcome, Some(cause)),
             };
-            self.phases(&answer.phases);
+            self.phases = Some(answer.phases);
             let outcome = Outcome::Answered(answer.status);
             let verdict = match session.redirected(index, answer.status, &answer.headers) {
                 Ok(Some(further)) => {
-                    load.record(|recorder| recorder.redirect(recorder.step_of(self.journey, index), outcome));
-                    request = load.prepare(further, self.trace.as_mut());
+                    let (phases, flight) = (self.phases.take(), self.flight);
+                    load.record(|recorder| {
+                        recorder.redirect(recorder.step_of(self.journey, index), outcome);
+                        if let (Some(phases), Some(flight)) = (phases, flight) {
+                            recorder.phases(flight.step, flight.due, &phases);
+                        }
+                    });
+                    request = load.prepare(&further.rendered(), self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
@@ -228,12 +239,6 @@ impl Passage {
         }
     }
 
-    fn phases(&self, phases: &Phases) {
-        if let Some(flight) = &self.flight {
-            self.load.record(|recorder| recorder.phases(flight.step, flight.due, phases));
-        }
-    }
-
     fn settle(&mut self, done: Instant, outcome: Outcome, failure: Option<&str>) {
         let Some(flight) = self.flight.take() else { return };
         self.last_done = self.load.since_start(done);
@@ -243,7 +248,11 @@ impl Passage {
         let done = self.last_done;
         // A request that was refused came to nobody who could have kept its trace.
         let trace_id = self.trace.and_then(|trace| trace.carried()).filter(|_| outcome != Outcome::Refused);
+        let phases = self.phases.take();
         self.load.record(|recorder| {
+            if let Some(phases) = phases {
+                recorder.phases(flight.step, flight.due, &phases);
+            }
             recorder.settle(&flight, done, outcome, failure);
             if let Some(trace_id) = trace_id {
                 recorder.exemplar(flight.step, flight.due, done.saturating_sub(flight.due), trace_id);

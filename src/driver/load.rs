@@ -7,7 +7,7 @@ use super::recorder::Recorder;
 use super::timer::Timer;
 use super::trace::Trace;
 use super::{closed, open};
-use crate::scenario::{LoadModel, Plan, Request};
+use crate::scenario::{LoadModel, Plan, Rendered};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -37,7 +37,7 @@ impl Load {
     }
 
     /// Prepares `request`, which belongs to `trace`, for the connections of the load.
-    pub(super) fn prepare(&self, request: Request, trace: Option<&mut Trace>) -> Result<Outgoing, &'static str> {
+    pub(super) fn prepare(&self, request: &Rendered<'_>, trace: Option<&mut Trace>) -> Result<Outgoing, &'static str> {
         self.connector.prepare(request, &self.headers, trace)
     }
 

@@ -17,6 +17,7 @@ mod differential;
 mod drive;
 mod durations;
 mod exchange;
+mod failures;
 mod headers;
 mod health;
 mod host;

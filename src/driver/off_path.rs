@@ -2,7 +2,7 @@
 //! authorisation, over a connection of their own.
 
 use super::connection::{Connection, Connector};
-use super::exchange::{Answer, exchange};
+use super::exchange::{Answer, AnswerFields, exchange};
 use super::headers::Headers;
 use super::load::later;
 use super::outcome::Outcome;
@@ -23,7 +23,7 @@ pub(super) struct Client {
 /// A whole answer and what it cost.
 pub(super) struct Asked {
     pub(super) status: u16,
-    pub(super) headers: http::HeaderMap,
+    pub(super) headers: AnswerFields,
     pub(super) body: Bytes,
     /// From the sending to the last byte.
     pub(super) service_time: Duration,
@@ -41,8 +41,10 @@ impl Client {
 
     /// Sends `request` and reads the whole answer.
     pub(super) async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Asked, String> {
-        let request =
-            self.connector.prepare(request, &self.headers, None).map_err(|cause| format!("not sent: {cause}"))?;
+        let request = self
+            .connector
+            .prepare(&request.rendered(), &self.headers, None)
+            .map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
         let answering = exchange(&self.connector, &mut self.connection, request, later(sent, timeout));
         let Answer { status, headers, body, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {

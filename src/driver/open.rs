@@ -50,7 +50,7 @@ pub(super) async fn send(
     }
 }
 
-async fn run(load: Arc<Load>, prepared: Prepared, due: Instant, mut place: Place) {
+async fn run(load: Arc<Load>, mut prepared: Prepared, due: Instant, mut place: Place) {
     let blocked = place.free_since.map_or(Duration::ZERO, |free| free.saturating_duration_since(due));
     prepared.run(&load, due, blocked, &mut place.connection).await;
 }

@@ -5,20 +5,17 @@
 use super::abort::{Guards, Reading};
 use super::detail::Detail;
 use super::durations::{Durations, JourneyEnd};
+use super::failures::Failures;
 use super::live::Stretches;
 use super::outcome::Outcome;
 use super::phases::Phases;
 use super::series::{Recent, Series};
 use super::set_up::SetUp;
 use super::shape::Shape;
-use crate::trial::{Failure, JourneyRecording, Live, Recording, StageRecording, StatusClass, StepRecording, Times};
+use crate::trial::{JourneyRecording, Live, Recording, StageRecording, StatusClass, StepRecording, Times};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
-
-/// Kinds of failures told apart; what comes beyond is grouped as one. Causes are few by design, but some hold words of
-/// the scenario.
-const FAILURE_KINDS_MAX: usize = 1000;
 
 /// A request that was sent and has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +57,7 @@ pub struct Recorder {
     details: Vec<Detail>,
     /// By journey.
     durations: Vec<Durations>,
-    failures: BTreeMap<(usize, Option<u16>, String), u64>,
+    failures: Failures,
     /// By counter.
     counters: Vec<i64>,
     series: Series,
@@ -98,7 +95,7 @@ impl Recorder {
             answers: vec![BTreeMap::new(); shape.steps.len()],
             details: vec![Detail::default(); shape.steps.len()],
             durations: vec![Durations::default(); shape.journeys.len()],
-            failures: BTreeMap::new(),
+            failures: Failures::default(),
             counters: vec![0; shape.counters.len()],
             series: Series::new(),
             interval_histograms: false,
@@ -220,7 +217,7 @@ impl Recorder {
             Some(cause) => {
                 books.failed += 1;
                 self.failed += 1;
-                self.count_failure(flight.step, outcome.status(), cause);
+                self.failures.count(flight.step, outcome.status(), cause);
             }
         }
         let (class, failed) = (StatusClass::of(outcome.status()), failure.is_some());
@@ -229,8 +226,7 @@ impl Recorder {
         }
         let Some(stage) = self.shape.measured_stage(flight.due) else { return };
         self.details[flight.step].settle(class, response_time, service_time, failed);
-        let Recording { steps, stages, .. } = &mut self.recording;
-        for times in [&mut steps[flight.step].times, &mut stages[stage].times] {
+        for times in places(&mut self.recording, flight.step, stage) {
             times.response_time.record(response_time);
             times.service_time.record(service_time);
             times.failed += u64::from(failed);
@@ -337,6 +333,9 @@ impl Recorder {
     /// Gives the recording out; what is told afterwards is lost.
     pub fn conclude(&mut self, interrupted: bool) -> Recording {
         let mut recording = std::mem::take(&mut self.recording);
+        if let [only] = recording.stages.as_mut_slice() {
+            recording.steps.iter().for_each(|step| only.times.merge(&step.times));
+        }
         for stage in &recording.stages {
             recording.overall.merge(&stage.times);
         }
@@ -353,16 +352,7 @@ impl Recorder {
             durations.enter(journey);
         }
         recording.counters = self.shape.counters.iter().cloned().zip(self.counters.iter().copied()).collect();
-        recording.failures = std::mem::take(&mut self.failures)
-            .into_iter()
-            .map(|((step, status, cause), count)| Failure {
-                step: self.shape.steps[step].clone(),
-                status,
-                cause,
-                count,
-            })
-            .collect();
-        recording.failures.sort_by_key(|failure| std::cmp::Reverse(failure.count));
+        recording.failures = std::mem::take(&mut self.failures).into_list(&self.shape.steps);
         recording.intervals = self.series.conclude(self.last_done, self.interval_histograms);
         recording.duration_s = self.last_done.as_secs_f64();
         recording.service_time_sum_s = self.service_time_sum.as_secs_f64();
@@ -378,21 +368,20 @@ impl Recorder {
         }
     }
 
-    fn count_failure(&mut self, step: usize, status: Option<u16>, cause: &str) {
-        let mut kind = (step, status, cause.to_owned());
-        if self.failures.len() >= FAILURE_KINDS_MAX && !self.failures.contains_key(&kind) {
-            "other causes".clone_into(&mut kind.2);
-        }
-        *self.failures.entry(kind).or_default() += 1;
-    }
-
     /// Where a request of `step` that was due at `due` is measured: with its step and its stage, or nowhere.
     fn measured(&mut self, step: usize, due: Duration) -> impl Iterator<Item = &mut Times> {
         let stage = self.shape.measured_stage(due);
-        let Recording { steps, stages, .. } = &mut self.recording;
-        let places = stage.map(|stage| [&mut steps[step].times, &mut stages[stage].times]);
-        places.into_iter().flatten()
+        stage.map(|stage| places(&mut self.recording, step, stage)).into_iter().flatten()
     }
+}
+
+/// Where a measured request of `step` is entered: with its step, and with its `stage` unless that is the only one, which in
+/// the end holds what its steps hold.
+fn places(recording: &mut Recording, step: usize, stage: usize) -> impl Iterator<Item = &mut Times> {
+    let Recording { steps, stages, .. } = recording;
+    let several = stages.len() > 1;
+    let stage = stages.get_mut(stage).filter(|_| several).map(|stage| &mut stage.times);
+    std::iter::once(&mut steps[step].times).chain(stage)
 }
 
 #[cfg(test)]
@@ -597,20 +586,5 @@ mod tests {
         assert_eq!((recording.set_up_requests, recording.requests_sent()), (3, 3));
         assert!((recording.service_time_sum_s - 0.03).abs() < 1e-9);
         assert_eq!(recording.arrivals, Books::default());
-    }
-
-    #[test]
-    fn failures_are_grouped_by_step_status_and_cause_and_their_kinds_are_bounded() {
-        let mut recorder = Recorder::new(shape());
-        let flight = flight(1, Duration::ZERO, Duration::ZERO, Duration::ZERO);
-        for index in 0..2 * FAILURE_KINDS_MAX {
-            recorder.send(&flight);
-            recorder.settle(&flight, MS, Outcome::Broken, Some(&format!("cause {index}")));
-        }
-        let recording = recorder.conclude(true);
-        assert!(recording.failures.len() <= FAILURE_KINDS_MAX + 1);
-        assert_eq!(recording.failures[0].cause, "other causes");
-        assert_eq!(recording.failures.iter().map(|failure| failure.count).sum::<u64>(), 2 * FAILURE_KINDS_MAX as u64);
-        assert!(recording.interrupted);
     }
 }

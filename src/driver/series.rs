@@ -4,6 +4,7 @@
 use crate::stats::Sketch;
 use crate::trial::Interval;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Intervals kept at most. With 13 KiB each that is 8 MiB.
@@ -49,6 +50,8 @@ impl Stretch {
 #[derive(Debug)]
 pub(super) struct Series {
     length: Duration,
+    /// The nanoseconds of the stretch that was asked for last, and its place: most events fall into it.
+    latest: (Range<u64>, usize),
     stretches: Vec<Stretch>,
     /// The stretch that was on when time was last told.
     current: usize,
@@ -58,7 +61,14 @@ pub(super) struct Series {
 
 impl Series {
     pub(super) fn new() -> Self {
-        Self { length: SECOND, stretches: Vec::new(), current: 0, in_flight: 0, recent: VecDeque::new() }
+        Self {
+            length: SECOND,
+            latest: (0..0, 0),
+            stretches: Vec::new(),
+            current: 0,
+            in_flight: 0,
+            recent: VecDeque::new(),
+        }
     }
 
     /// An arrival was due, or a session began.
@@ -166,10 +176,17 @@ impl Series {
 
     /// The place of `time`; makes room for it.
     fn index(&mut self, time: Duration) -> usize {
-        while time.as_nanos() / self.length.as_nanos() >= INTERVALS_MAX as u128 {
+        let nanos = nanos_of(time);
+        if self.latest.0.contains(&nanos) {
+            return self.latest.1;
+        }
+        while nanos / nanos_of(self.length) >= INTERVALS_MAX as u64 {
             self.halve();
         }
-        let index = usize::try_from(time.as_nanos() / self.length.as_nanos()).unwrap_or(INTERVALS_MAX - 1);
+        let length = nanos_of(self.length);
+        let index = usize::try_from(nanos / length).unwrap_or(INTERVALS_MAX - 1);
+        let start = nanos - nanos % length;
+        self.latest = (start..start.saturating_add(length), index);
         while self.stretches.len() <= index {
             self.stretches.push(Stretch::default());
         }
@@ -186,9 +203,15 @@ impl Series {
             }
             self.stretches.push(first);
         }
+        self.latest = (0..0, 0);
         self.length *= 2;
         self.current /= 2;
     }
+}
+
+/// Nanoseconds, of which 64 bits hold five centuries.
+fn nanos_of(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! arrival or session: the same three give the same ids, two runs of one seed do not meet in a tracing backend, and no two
 //! journeys of a run share one. The instant comes from layer 3; nothing here has a clock.
 
-use rand_chacha::ChaCha8Rng;
+use crate::scenario::Draws;
 
 /// Length of a `traceparent`: version, trace id, span id and flags in hexadecimal digits, with hyphens between.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
@@ -32,9 +32,9 @@ impl TraceIds {
     }
 
     /// The trace of the journey with these draws, whose stream is the journey's own in its plan.
-    pub(super) fn of(self, draws: &ChaCha8Rng) -> Trace {
+    pub(super) fn of(self, draws: &Draws) -> Trace {
         // Scattering is one to one, so journeys of a run differ in the lower half already.
-        let low = scattered(draws.get_stream() ^ self.run);
+        let low = scattered(draws.stream() ^ self.run);
         let high = scattered(low ^ self.run);
         Trace { id: (u128::from(high) << 64 | u128::from(low)).max(1), spans: 0, carried: false }
     }
@@ -64,19 +64,26 @@ impl Trace {
         #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is meant")]
         let span = scattered((self.id as u64).wrapping_add(self.spans)).max(1);
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-        write_hex(&mut text[3..35], self.id);
-        write_hex(&mut text[36..52], u128::from(span));
+        #[expect(clippy::cast_possible_truncation, reason = "the halves of 128 bits are meant")]
+        let (high, low) = ((self.id >> 64) as u64, self.id as u64);
+        for (place, number) in [(3, high), (19, low), (36, span)] {
+            text[place..place + 16].copy_from_slice(&hex(number));
+        }
         text
     }
 }
 
-/// Fills `place` with the lowest digits of `number`, in lower case.
-fn write_hex(place: &mut [u8], number: u128) {
-    let mut rest = number;
-    for digit in place.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(rest & 0xf) as usize];
-        rest >>= 4;
-    }
+/// The hexadecimal digits of `number`, in lower case: all sixteen at once, each in a byte of its own.
+fn hex(number: u64) -> [u8; 16] {
+    const ONES: u128 = u128::MAX / 0xff;
+    let mut digits = u128::from(number);
+    digits = (digits | digits << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & (ONES * 0x0f);
+    // Adding 6 carries a digit above 9 into the upper half of its byte.
+    let letters = ((digits + ONES * 6) >> 4) & ONES;
+    (digits + ONES * u128::from(b'0') + letters * u128::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 /// Spreads a number over all 64 bits, one to one (the finaliser of `SplitMix64`: Steele, Lea and Flood, 2014).

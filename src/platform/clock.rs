@@ -21,8 +21,10 @@ impl Clock {
         Self(Arc::new(now))
     }
 
+    /// The time in whole microseconds: finer ones Google's APIs never write, and some readers refuse.
     pub(super) fn now(&self) -> Timestamp {
-        (self.0)()
+        let now = (self.0)();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 

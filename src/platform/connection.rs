@@ -73,7 +73,7 @@ async fn serve_connection(stream: TcpStream, router: Router, watcher: Watcher) {
         let _ = watcher.watch(builder.serve_connection(io, service)).await;
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MOST).max_buf_size(HEAD_BYTES_MOST);
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MOST).max_header_size(HEAD_BYTES_MOST);
         let _ = watcher.watch(builder.serve_connection(io, service)).await;
     }
 }
@@ -88,5 +88,81 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
         }
         // A part of the preface is there, and peeking would give the same part at once.
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::request::{BODY_TIME_MOST, Body};
+    use axum::routing::{get, post};
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
+
+    /// Serves until the sender is used; answers at `/slow` after three seconds.
+    async fn served() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<io::Result<()>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let slow = async || {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            "slow"
+        };
+        let router = Router::new().route("/", post(async |Body(_): Body| "taken")).route("/slow", get(slow));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
+        (address, stop, serving)
+    }
+
+    /// What comes back until the platform closes the connection, and when it does.
+    async fn exchange(address: SocketAddr, sent: &[u8]) -> (String, Duration) {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let started = Instant::now();
+        stream.write_all(sent).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset is as good an end.
+        let _ = stream.read_to_end(&mut answer).await;
+        (String::from_utf8_lossy(&answer).into_owned(), started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_go_on_is_closed_without_an_answer() {
+        let (address, _stop, _) = served().await;
+        for beginning in [&b""[..], b"P", b"PRI * HTTP/2", b"GET /slow HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+            let (answer, after) = exchange(address, beginning).await;
+            assert_eq!(answer, "", "{beginning:?}");
+            assert!((HEAD_TIME_MOST..HEAD_TIME_MOST * 3).contains(&after), "{beginning:?}: {after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_refused_in_googles_shape() {
+        let (address, _stop, _) = served().await;
+        let head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\n{";
+        let (answer, after) = exchange(address, head).await;
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"DEADLINE_EXCEEDED\""), "{answer}");
+        assert!(after >= BODY_TIME_MOST, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_http2_client_that_does_not_answer_pings_is_closed() {
+        let (address, _stop, _) = served().await;
+        // The preface and empty settings; the frames that come back are never acknowledged.
+        let (_, after) = exchange(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+        assert!(after <= HEAD_TIME_MOST * 3, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_shutdown_an_answer_under_way_is_finished_and_nobody_else_is_waited_for() {
+        let (address, stop, serving) = served().await;
+        let slow = tokio::spawn(exchange(address, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n"));
+        let silent = tokio::spawn(exchange(address, b"GET /"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.send(()).unwrap();
+        assert!(slow.await.unwrap().0.ends_with("slow"));
+        tokio::time::timeout(SHUTDOWN_MOST * 2, serving).await.unwrap().unwrap().unwrap();
+        silent.abort();
+        assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
     }
 }

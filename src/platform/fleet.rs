@@ -1,8 +1,10 @@
 //! The running platform: its services, their revisions and their ports.
 
+use super::glance::RevisionGlance;
 use super::host::Host;
 use super::idle::CpuIdle;
 use super::ingress::Entry;
+use super::journal::Journal;
 use super::limiter::{self, Limiter, LimiterChoice, LimiterError, LimiterReport};
 use super::owner;
 use super::premises::{self, Premises};
@@ -13,6 +15,7 @@ use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route};
 use crate::autoscaler::Policy;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -37,6 +40,21 @@ pub struct FleetOptions {
     pub logs_dir: Option<PathBuf>,
 }
 
+/// What a platform has to do with those outside. By default it is reached from this machine only, and tells nobody.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// The address of services; the port is any free one.
+    pub listen: IpAddr,
+    /// Is told when instances come and go.
+    pub journal: Journal,
+}
+
+impl Default for Outside {
+    fn default() -> Self {
+        Self { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), journal: Journal::default() }
+    }
+}
+
 /// Why the platform could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
@@ -49,7 +67,9 @@ pub enum FleetError {
         source: io::Error,
     },
     /// The platform's own folder.
-    #[error("failed to make the platform's folder in {path}: {source}; choose a place that can be written to by TMPDIR")]
+    #[error(
+        "failed to make the platform's folder in {path}: {source}; choose a place that can be written to by TMPDIR"
+    )]
     Premises {
         /// The folder for temporary files.
         path: PathBuf,
@@ -87,6 +107,7 @@ struct Shared {
     host: Arc<Host>,
     services: tokio::sync::Mutex<BTreeMap<String, Service>>,
     revisions: Mutex<Vec<Arc<Revision>>>,
+    listen: IpAddr,
     limiter_report: LimiterReport,
     leftovers: Leftovers,
 }
@@ -116,8 +137,13 @@ struct Service {
 }
 
 impl Fleet {
-    /// Starts a platform without services; must be called within a tokio runtime.
+    /// Starts a platform without services, on the loopback address; must be called within a tokio runtime.
     pub async fn start(options: FleetOptions) -> Result<Self, FleetError> {
+        Self::start_for(Outside::default(), options).await
+    }
+
+    /// Starts a platform without services; must be called within a tokio runtime.
+    pub async fn start_for(outside: Outside, options: FleetOptions) -> Result<Self, FleetError> {
         for (what, option, value) in [
             ("time factor", "--time-factor", options.time_factor),
             ("number of host cores per vCPU", "--host-cores-per-vcpu", options.host_cores_per_vcpu),
@@ -149,6 +175,7 @@ impl Fleet {
             logs_dir,
             premises,
             cores_per_vcpu: options.host_cores_per_vcpu,
+            journal: outside.journal,
             cpu_idle: options.cpu_idle,
             ports: Mutex::default(),
         };
@@ -157,6 +184,7 @@ impl Fleet {
             host: Arc::new(host),
             services: tokio::sync::Mutex::default(),
             revisions: Mutex::default(),
+            listen: outside.listen,
             limiter_report,
             leftovers,
         };
@@ -228,15 +256,16 @@ impl Operate for Fleet {
         }
         let mut services = self.shared.services.lock().await;
         let entries = services.entry(service.to_owned()).or_default();
-        let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on 127.0.0.1: {error}"));
+        let listen = self.shared.listen;
+        let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on {listen}: {error}"));
         if entries.main.is_none() {
-            entries.main = Some(Entry::open().await.map_err(no_port)?);
+            entries.main = Some(Entry::open(listen).await.map_err(no_port)?);
         }
         for (route, _) in &targets {
             if let Some(tag) = &route.tag
                 && !entries.tags.contains_key(tag)
             {
-                entries.tags.insert(tag.clone(), Entry::open().await.map_err(no_port)?);
+                entries.tags.insert(tag.clone(), Entry::open(listen).await.map_err(no_port)?);
             }
         }
         // A revision is told that it is routed before the first request can come, and that it no longer is after the
@@ -275,6 +304,11 @@ impl Operate for Fleet {
     async fn sample(&self) -> Vec<RevisionSample> {
         let revisions = lock(&self.shared.revisions).clone();
         revisions.iter().filter_map(|revision| revision.sample()).collect()
+    }
+
+    fn glance(&self) -> Vec<RevisionGlance> {
+        let revisions = lock(&self.shared.revisions).clone();
+        revisions.iter().filter_map(|revision| revision.glance()).collect()
     }
 }
 

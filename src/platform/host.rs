@@ -3,6 +3,7 @@
 
 use super::idle::{CpuIdle, Idle};
 use super::instance::{Gauge, Instance, Process, describe_exit, terminate};
+use super::journal::Journal;
 use super::limiter::{Limiter, Limits};
 use super::premises::Premises;
 use super::revision::lock;
@@ -37,6 +38,8 @@ pub(super) struct Host {
     pub(super) premises: Premises,
     /// What one vCPU stands for.
     pub(super) cores_per_vcpu: f64,
+    /// Is told when instances come and go.
+    pub(super) journal: Journal,
     /// What becomes of an instance's CPU between requests.
     pub(super) cpu_idle: CpuIdle,
     /// Ports given to instances that may still use them.
@@ -165,12 +168,7 @@ impl Host {
         }
     }
 
-    fn command(
-        &self,
-        port: u16,
-        spec: &RevisionSpec,
-        (log, limits): (&Path, &Limits),
-    ) -> io::Result<Command> {
+    fn command(&self, port: u16, spec: &RevisionSpec, (log, limits): (&Path, &Limits)) -> io::Result<Command> {
         let (program, args) = spec.command.split_first().ok_or_else(|| io::Error::other("its command is empty"))?;
         let mut command = match &self.launcher {
             Some(launcher) => {

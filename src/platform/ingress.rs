@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,13 +34,17 @@ struct Shared {
     trace_high: u64,
 }
 
+/// How long a client may take for the head of a request, and think between two: Google's front end keeps a silent
+/// connection for so long (cloud.google.com/load-balancing/docs/https, time-outs and retries, read 2026-11-22).
+const HEAD_TIME_MOST: Duration = Duration::from_secs(610);
+
 /// Shares of the requests, in percent.
 type Split = Vec<(u32, Arc<Revision>)>;
 
 impl Entry {
-    /// Opens a port on the loopback address.
-    pub(super) async fn open() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// Opens a port on this address.
+    pub(super) async fn open(listen: IpAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((listen, 0)).await?;
         let address = listener.local_addr()?;
         let opened = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         let trace_high = opened.rotate_left(16) ^ u64::from(address.port());
@@ -55,9 +59,14 @@ impl Entry {
         *lock(&self.shared.split) = Arc::new(split);
     }
 
-    /// The address, `http://127.0.0.1:PORT`.
+    /// The address, `http://127.0.0.1:PORT`; a port on every address is named by the loopback one.
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let loopback = match self.address.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        let ip = if self.address.ip().is_unspecified() { loopback } else { self.address.ip() };
+        format!("http://{}", SocketAddr::new(ip, self.address.port()))
     }
 }
 
@@ -88,8 +97,9 @@ async fn serve_connection(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, 
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(serve(&shared, peer, request).await) }
     });
-    // Virtual users think for longer than any time-out for the next request's head: there is none.
-    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MOST);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // How a client's connection ends is the client's business: its requests are counted by their slots.
     tokio::select! {
@@ -192,6 +202,26 @@ fn trace_id(text: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_ends_its_request_is_let_go_and_one_that_thinks_is_not() {
+        let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let mut slow = TcpStream::connect(entry.address).await.unwrap();
+        let mut thinking = TcpStream::connect(entry.address).await.unwrap();
+        let started = Instant::now();
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        thinking.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        thinking.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 404 "), "nothing is routed there: {answer:?}");
+        answer.clear();
+        let _ = slow.read_to_end(&mut answer).await;
+        assert_eq!(answer, b"");
+        assert!(started.elapsed() < Duration::from_secs(1000));
+    }
 
     fn marked(given: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -222,5 +252,34 @@ mod tests {
         let appended = marked(&[("x-forwarded-for", "10.0.0.9"), ("x-forwarded-proto", "https")]);
         assert_eq!(appended["x-forwarded-for"], "10.0.0.9, 127.0.0.1");
         assert_eq!(appended["x-forwarded-proto"], "https");
+    }
+
+    /// Sends these bytes, ends the sending, and gives what came back.
+    async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        answer
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_one_client_sends_the_next_is_served(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            head in "(GET|POST|X) /[ -~]{0,20} HTTP/1.[01]\r\n(host: x\r\n|content-length: [0-9]{0,22}\r\n|transfer-encoding: chunked\r\n|[a-z:]{0,9}\r\n){0,4}\r\n",
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let next = runtime.block_on(async {
+                let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+                exchange(entry.address, &bytes).await;
+                exchange(entry.address, &[head.as_bytes(), &bytes].concat()).await;
+                exchange(entry.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await
+            });
+            prop_assert!(next.starts_with(b"HTTP/1.1 404 "), "{:?}", String::from_utf8_lossy(&next));
+        }
     }
 }

@@ -45,7 +45,9 @@ mod tests {
         assert!(is_gone(&format!("tidegate-{space}-4999999-77-5f-shop-1")));
         // The number of a living process, but of one that had it before.
         assert!(is_gone(&format!("tidegate-{space}-{pid}-1-5f")));
-        for others in [&format!("tidegate-{}-4999999-77-5f", space + 1), "tidegate-soon", "tidegate-1-2", "other-1-2-3-4"] {
+        for others in
+            [&format!("tidegate-{}-4999999-77-5f", space + 1), "tidegate-soon", "tidegate-1-2", "other-1-2-3-4"]
+        {
             assert!(!is_gone(others), "{others}");
         }
     }

@@ -127,8 +127,11 @@ fn end(pid: u32) {
 impl Entry {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
-        let entry =
-            Self { pid: words.next()?.parse().ok()?, start: words.next()?.parse().ok()?, port: words.next()?.parse().ok()? };
+        let entry = Self {
+            pid: words.next()?.parse().ok()?,
+            start: words.next()?.parse().ok()?,
+            port: words.next()?.parse().ok()?,
+        };
         words.next().is_none().then_some(entry)
     }
 

@@ -1,8 +1,10 @@
 //! A running revision: the state machine behind one lock that is held for microseconds, the tasks of its instances, and
 //! the slots its requests hold.
 
+use super::glance::RevisionGlance;
 use super::host::{Host, StartError};
 use super::instance::{Gauge, Instance};
+use super::journal::{Event, Severity};
 use super::sample::RevisionSample;
 use super::spec::RevisionSpec;
 use super::state::State;
@@ -151,9 +153,28 @@ impl Revision {
                 sample.memory_utilizations.record(used as f64 / memory);
             }
         }
+        sample.cpu_allocation_vcpu_s = sample.billable_instance_time_s * self.spec.vcpu.0;
+        sample.memory_allocation_gib_s = sample.billable_instance_time_s * self.spec.memory.0;
         sample.service.clone_from(&self.spec.service);
         sample.revision.clone_from(&self.spec.revision);
         Some(sample)
+    }
+
+    /// What its instances are doing; `None` if it has none and nobody waits for one.
+    pub(super) fn glance(&self) -> Option<RevisionGlance> {
+        let glance = lock(&self.state).glance(self.now());
+        if glance.instances.is_empty() && glance.pending == 0 {
+            return None;
+        }
+        Some(RevisionGlance { service: self.spec.service.clone(), revision: self.spec.revision.clone(), ..glance })
+    }
+
+    /// Tells the journal of one of its instances.
+    fn tell(&self, id: InstanceId, severity: Severity, message: impl Into<String>) {
+        self.host.journal.tell(|| {
+            let event = Event::new(severity, message);
+            event.of_service(&self.spec.service).of_revision(&self.spec.revision).of_instance(id)
+        });
     }
 
     fn now(&self) -> Micros {
@@ -190,13 +211,18 @@ impl Revision {
                 lock(&self.gauges).insert(id, Arc::clone(&process.gauge));
                 let instance = Arc::clone(&process.instance);
                 self.change(|state, now, actions| state.ready(now, id, instance, actions));
+                self.tell(id, Severity::Info, "the instance listens");
                 self.tell_first(Ok(()));
                 process.run_until(&stop, self.policy.shutdown_grace).await;
                 lock(&self.gauges).remove(&id);
                 self.host.bury(process).await;
+                self.tell(id, Severity::Info, "the instance has ended");
             }
             Err(StartError::Stopped) => {}
-            Err(StartError::Failed(cause)) => self.tell_first(Err(cause)),
+            Err(StartError::Failed(cause)) => {
+                self.tell(id, Severity::Error, format!("the instance did not become ready: {cause}"));
+                self.tell_first(Err(cause));
+            }
         }
         self.change(|state, now, actions| state.gone(now, id, actions));
         self.emptied.notify_waiters();

@@ -33,6 +33,23 @@ pub struct RevisionSample {
     pub max_request_concurrencies: Distribution,
     /// Requests waiting for an instance now.
     pub pending_requests: u64,
+    /// Their times from the platform's door to the end of the answer, milliseconds, by status.
+    pub e2e_latencies_ms: BTreeMap<u16, Distribution>,
+    /// vCPU-seconds that were set aside for instances while their time was billed.
+    pub cpu_allocation_vcpu_s: f64,
+    /// GiB-seconds of memory, likewise.
+    pub memory_allocation_gib_s: f64,
+    /// Instances that each scaling driver asked for at the last tick; none before the first one.
+    pub recommended_instances: Option<Recommended>,
+}
+
+/// What each scaling driver alone asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recommended {
+    /// By the use of CPU.
+    pub by_cpu: u32,
+    /// By requests in flight.
+    pub by_concurrency: u32,
 }
 
 /// A distribution as Monitoring holds it: exact count, mean and deviation, and exponential buckets.

@@ -3,15 +3,18 @@
 use super::admin::Admin;
 use super::clock::Clock;
 use super::connection;
+use super::journal::Journal;
 use super::monitoring::{Monitoring, unimplemented};
+use super::page::Overview;
 use super::spec::Operate;
 use super::status::{Code, Status};
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use serde_json::{Value, json};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -25,6 +28,16 @@ pub struct ServeOptions {
     pub time_factor: f64,
     /// Tells the time of points and of changes.
     pub clock: Clock,
+    /// Is told of every change of a service.
+    pub journal: Journal,
+}
+
+impl ServeOptions {
+    /// Nobody is told.
+    #[must_use]
+    pub fn new(time_factor: f64, clock: Clock) -> Self {
+        Self { time_factor, clock, journal: Journal::default() }
+    }
 }
 
 /// Why the endpoints cannot be served.
@@ -54,22 +67,36 @@ pub async fn serve<O: Operate>(
     if !(1.0..=1000.0).contains(&options.time_factor) {
         return Err(ServeError::TimeFactor(options.time_factor));
     }
-    let admin = Admin::new(Arc::clone(&operate), options.clock.clone());
+    let admin = Admin::new(Arc::clone(&operate), options.clock.clone(), options.journal);
     let monitoring = Monitoring::new(options.clock, options.time_factor);
+    let router = router(&operate, &admin, &monitoring);
     tokio::select! {
-        served = connection::serve(listener, router(&admin, &monitoring), shutdown) => served.map_err(ServeError::Listener),
+        served = connection::serve(listener, router, shutdown) => served.map_err(ServeError::Listener),
         () = sample(operate.as_ref(), &admin, &monitoring) => Ok(()),
     }
 }
 
 /// Every path of the platform.
-pub(super) fn router<O: Operate>(admin: &Arc<Admin<O>>, monitoring: &Arc<Monitoring>) -> Router {
+pub(super) fn router<O: Operate>(operate: &Arc<O>, admin: &Arc<Admin<O>>, monitoring: &Arc<Monitoring>) -> Router {
+    let parts = (Arc::clone(operate), Arc::clone(admin), Arc::clone(monitoring));
+    let look = move || {
+        let (operate, admin, monitoring) = &parts;
+        Overview {
+            services: admin.overview(),
+            revisions: operate.glance(),
+            billed: monitoring.billed(),
+            time_factor: monitoring.time_factor(),
+        }
+    };
+    let same = look.clone();
     Router::new()
-        .route("/", get(describe))
+        .route("/", get(async move || look().to_page()))
+        .route("/status", get(async move || same().to_json()))
         .merge(Arc::clone(admin).router())
         .merge(Arc::clone(monitoring).router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn(refuse_pages))
 }
 
 /// Samples for ever. A service that is not in the books has nothing to be charged to and is left out.
@@ -85,12 +112,16 @@ async fn sample<O: Operate>(operate: &O, admin: &Admin<O>, monitoring: &Monitori
     }
 }
 
-async fn describe() -> Json<Value> {
-    Json(json!({
-        "service": "tidegate local platform",
-        "version": env!("CARGO_PKG_VERSION"),
-        "apis": ["run.googleapis.com/v2", "monitoring.googleapis.com/v3"],
-    }))
+/// A page that a browser on this machine has open could call the platform too, and whoever calls it runs programs. Google's
+/// clients are no pages: they send no `Origin`.
+async fn refuse_pages(request: Request, next: Next) -> Response {
+    match request.headers().get(ORIGIN) {
+        Some(origin) if !request.method().is_safe() => {
+            let message = format!("{origin:?} is a web page, and the local platform takes changes from programs only");
+            Status::new(Code::PermissionDenied, message).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {
@@ -149,7 +180,7 @@ mod tests {
     async fn it_samples_once_per_period_until_it_is_told_to_stop() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operate = Arc::new(Idle::default());
-        let options = ServeOptions { time_factor: 12.0, clock: paused_clock() };
+        let options = ServeOptions::new(12.0, paused_clock());
         let minute = tokio::time::sleep(Duration::from_millis(60_001));
         serve(listener, Arc::clone(&operate), options, minute).await.unwrap();
         assert_eq!(operate.samples.load(Ordering::Relaxed), 12, "every 5 s");
@@ -159,7 +190,7 @@ mod tests {
     async fn a_time_factor_below_one_is_refused() {
         for time_factor in [0.0, -1.0, 0.99, f64::NAN, f64::INFINITY] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let options = ServeOptions { time_factor, clock: paused_clock() };
+            let options = ServeOptions::new(time_factor, paused_clock());
             let refused = serve(listener, Arc::new(Idle::default()), options, async {}).await;
             let refused = refused.unwrap_err();
             assert!(matches!(refused, ServeError::TimeFactor(_)));

@@ -1,5 +1,6 @@
 //! What the endpoints ask of the running platform: services, revisions and routes in the platform's own words.
 
+use super::glance::RevisionGlance;
 use super::sample::RevisionSample;
 use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
@@ -88,4 +89,9 @@ pub trait Operate: Send + Sync + 'static {
 
     /// What every revision did since the last call, for all revisions that have instances or did anything.
     fn sample(&self) -> impl Future<Output = Vec<RevisionSample>> + Send;
+
+    /// What the instances of every revision that has any, or has requests waiting for one, are doing now.
+    fn glance(&self) -> Vec<RevisionGlance> {
+        Vec::new()
+    }
 }

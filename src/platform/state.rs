@@ -5,7 +5,7 @@
 use super::load::Load;
 use super::meter::Reading;
 use super::roster::{Member, Phase, Roster};
-use super::sample::RevisionSample;
+use super::sample::{Recommended, RevisionSample};
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
 use crate::autoscaler::{Autoscaler, Bounds, Micros, Policy, Snapshot};
 use crate::scenario::Billing;
@@ -27,6 +27,7 @@ pub(super) struct State<T: World> {
     started_count: InstanceId,
     ticket_count: Ticket,
     desired: u32,
+    recommended: Option<Recommended>,
     routed: bool,
     retired: bool,
     deleted: bool,
@@ -58,6 +59,7 @@ impl<T: World> State<T> {
             started_count: 0,
             ticket_count: 0,
             desired: 0,
+            recommended: None,
             routed: false,
             retired: false,
             deleted: false,
@@ -113,6 +115,8 @@ impl<T: World> State<T> {
             *self.tally.requests.entry(ended.status).or_default() += 1;
             let latencies = self.tally.request_latencies_ms.entry(ended.status).or_default();
             latencies.record(ended.took.0 as f64 / 1e3);
+            let whole = ended.took + ended.waited.unwrap_or_default();
+            self.tally.e2e_latencies_ms.entry(ended.status).or_default().record(whole.0 as f64 / 1e3);
             if let Some(waited) = ended.waited {
                 self.tally.pending_ms.entry(ended.status).or_default().record(waited.0 as f64 / 1e3);
             }
@@ -134,6 +138,7 @@ impl<T: World> State<T> {
     /// Notes how long a request waited that never reached an instance, under the status it was answered with.
     pub(super) fn record_refused(&mut self, status: u16, waited: Micros) {
         self.tally.pending_ms.entry(status).or_default().record(waited.0 as f64 / 1e3);
+        self.tally.e2e_latencies_ms.entry(status).or_default().record(waited.0 as f64 / 1e3);
     }
 
     /// Starts one instance whatever the load: the first of a new revision.
@@ -268,6 +273,8 @@ impl<T: World> State<T> {
         sample.instances_idle =
             self.roster.count_if(|member| member.phase == Phase::Ready && member.in_flight == 0).into();
         sample.pending_requests = self.queue.len() as u64;
+        // A revision without instances has no metrics, and nobody to recommend for.
+        sample.recommended_instances = self.recommended.filter(|_| !self.roster.members.is_empty());
         sample
     }
 
@@ -278,6 +285,7 @@ impl<T: World> State<T> {
 
     fn tick(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {
         let decision = self.autoscaler.tick(now, &self.snapshot(now));
+        self.recommended = Some(Recommended { by_cpu: decision.by_cpu, by_concurrency: decision.by_concurrency });
         self.desired = if self.retired { 0 } else { decision.desired };
         let missing = self.desired.saturating_sub(self.roster.supply());
         if now >= self.start_not_before {
@@ -373,5 +381,6 @@ impl<T: World> State<T> {
     }
 }
 
+mod glance;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use prost::Message;
 use serde_json::{Value, json};
 
 /// The canonical error codes that the endpoints use (google.rpc.Code).
@@ -11,6 +12,7 @@ pub(super) enum Code {
     InvalidArgument,
     NotFound,
     AlreadyExists,
+    PermissionDenied,
     FailedPrecondition,
     Aborted,
     DeadlineExceeded,
@@ -25,6 +27,7 @@ impl Code {
             Self::InvalidArgument => 3,
             Self::NotFound => 5,
             Self::AlreadyExists => 6,
+            Self::PermissionDenied => 7,
             Self::FailedPrecondition => 9,
             Self::DeadlineExceeded => 4,
             Self::Aborted => 10,
@@ -38,6 +41,7 @@ impl Code {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
             Self::Aborted => "ABORTED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -50,6 +54,7 @@ impl Code {
         match self {
             Self::InvalidArgument | Self::FailedPrecondition => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::AlreadyExists | Self::Aborted => StatusCode::CONFLICT,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
@@ -97,15 +102,55 @@ impl Status {
         Self { http, ..Self::new(code, message) }
     }
 
-    /// As gRPC carries it.
+    /// As gRPC carries it, with the details in `grpc-status-details-bin`.
     pub(super) fn to_grpc(&self) -> tonic::Status {
-        tonic::Status::new(tonic::Code::from(self.code.number()), self.message.clone())
+        let details = self.details.iter().filter_map(detail).collect();
+        let status = RpcStatus { code: self.code.number(), message: self.message.clone(), details };
+        let bytes = if status.details.is_empty() { Vec::new() } else { status.encode_to_vec() };
+        tonic::Status::with_details(tonic::Code::from(self.code.number()), self.message.clone(), bytes.into())
     }
 
     /// As an operation holds it.
     pub(super) fn as_operation_error(&self) -> Value {
         json!({"code": self.code.number(), "message": self.message, "details": self.details})
     }
+}
+
+/// `google.rpc.Status`
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<prost_types::Any>,
+}
+
+/// `google.rpc.BadRequest`
+#[derive(Clone, PartialEq, Message)]
+struct BadRequest {
+    #[prost(message, repeated, tag = "1")]
+    field_violations: Vec<FieldViolation>,
+}
+
+/// `google.rpc.BadRequest.FieldViolation`
+#[derive(Clone, PartialEq, Message)]
+struct FieldViolation {
+    #[prost(string, tag = "1")]
+    field: String,
+    #[prost(string, tag = "2")]
+    description: String,
+}
+
+/// A detail in protocol buffers; all that there are name fields.
+fn detail(json: &Value) -> Option<prost_types::Any> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let violations = json["fieldViolations"].as_array()?.iter();
+    let field_violations = violations
+        .map(|it| FieldViolation { field: text(&it["field"]), description: text(&it["description"]) })
+        .collect();
+    Some(prost_types::Any { type_url: text(&json["@type"]), value: BadRequest { field_violations }.encode_to_vec() })
 }
 
 impl IntoResponse for Status {

@@ -2,6 +2,8 @@
 //! of a body pays for none of it.
 
 use super::cookies::Cookies;
+use super::fields::Fields;
+use super::pick::Picks;
 use super::render::{Form, filled, plain};
 use super::script::{CheckWhat, Checked, Extract, Holds, Place, Query, Wanted};
 use super::{BODY_BYTES_MAX, StepFailure, decompress};
@@ -17,16 +19,18 @@ const NO_MATCH: &str = "the regular expression matches nothing";
 
 /// An answer and what has been found out about its body.
 pub(super) struct Answer<'a> {
-    headers: &'a http::HeaderMap,
+    headers: &'a dyn Fields,
     /// As it came.
     sent: &'a [u8],
     body: Option<Result<Cow<'a, [u8]>, &'static str>>,
     json: Option<Result<Value, &'static str>>,
+    picks: &'a Picks,
+    picked: Picked,
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn new(headers: &'a http::HeaderMap, body: &'a [u8]) -> Self {
-        Self { headers, sent: body, body: None, json: None }
+    pub(super) fn new(headers: &'a dyn Fields, body: &'a [u8], picks: &'a Picks) -> Self {
+        Self { headers, sent: body, body: None, json: None, picks, picked: Picked::NotYet }
     }
 
     /// The body without its compression.
@@ -48,6 +52,10 @@ impl<'a> Answer<'a> {
     }
 
     pub(super) fn sum(&mut self, query: &Query) -> Result<i64, &'static str> {
+        if query.pick.is_some() {
+            let node = self.node(query)?.ok_or(NO_NODE)?;
+            return node.as_i64().ok_or(NO_NUMBER);
+        }
         sum(query, self.json()?)
     }
 
@@ -75,12 +83,26 @@ impl<'a> Answer<'a> {
 
     /// The first node that a `JSONPath` selects.
     fn node(&mut self, query: &Query) -> Result<Option<&Value>, &'static str> {
+        if let Some(pick) = query.pick
+            && self.pick()?
+        {
+            return Ok(self.picked.at(pick));
+        }
         let json = self.json()?;
-        Ok(query.as_ref().and_then(|path| path.query(json).first()))
+        Ok(query.path.as_ref().and_then(|path| path.query(json).first()))
+    }
+
+    /// Whether one pass over the body tells what the picks are.
+    fn pick(&mut self) -> Result<bool, &'static str> {
+        if matches!(self.picked, Picked::NotYet) {
+            let picks = self.picks;
+            self.picked = picks.find(self.body()?).map_or(Picked::Nothing, Picked::Nodes);
+        }
+        Ok(matches!(self.picked, Picked::Nodes(_)))
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+        self.headers.first(name).map(String::from_utf8_lossy)
     }
 
     /// Whether everything holds that the step expects beside the status.
@@ -117,6 +139,22 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// What one pass over a body picked.
+enum Picked {
+    /// Nobody has asked.
+    NotYet,
+    /// The library must be asked.
+    Nothing,
+    /// The node of each path.
+    Nodes(Vec<Option<Value>>),
+}
+
+impl Picked {
+    fn at(&self, pick: usize) -> Option<&Value> {
+        if let Self::Nodes(nodes) = self { nodes.get(pick)?.as_ref() } else { None }
+    }
+}
+
 impl Wanted {
     fn is(&self, node: &Value, values: &[Value]) -> bool {
         match self {
@@ -144,7 +182,7 @@ fn same(left: &Value, right: &Value) -> bool {
 
 /// The sum of the whole numbers that a `JSONPath` selects.
 fn sum(query: &Query, json: &Value) -> Result<i64, &'static str> {
-    let nodes = query.as_ref().map(|path| path.query(json).all()).unwrap_or_default();
+    let nodes = query.path.as_ref().map(|path| path.query(json).all()).unwrap_or_default();
     if nodes.is_empty() {
         return Err(NO_NODE);
     }

@@ -100,6 +100,6 @@ impl Iterator for ArrivalSeries {
 }
 
 /// An exponential draw with mean 1, by inversion; finite, since 1 − u is never 0.
-pub(super) fn exponential(draws: &mut ChaCha8Rng) -> f64 {
+pub(super) fn exponential(draws: &mut impl Rng) -> f64 {
     -(1.0 - draws.random::<f64>()).ln()
 }

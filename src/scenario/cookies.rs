@@ -1,8 +1,7 @@
 //! The cookies of one journey: name, value and path, and deletion by `Max-Age`. Domains, dates and the `Secure` flag
 //! are ignored: a journey speaks with one target, for seconds.
 
-use http::HeaderMap;
-use http::header::SET_COOKIE;
+use super::fields::{Fields, text};
 
 /// A jar.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +16,12 @@ struct Cookie {
 
 impl Cookies {
     /// Keeps or deletes what an answer to a request for `request_path` says.
-    pub(super) fn keep(&mut self, headers: &HeaderMap, request_path: &str) {
-        for header in headers.get_all(SET_COOKIE) {
-            if let Ok(text) = header.to_str() {
+    pub(super) fn keep(&mut self, headers: &dyn Fields, request_path: &str) {
+        headers.each("set-cookie", &mut |value| {
+            if let Some(text) = text(value) {
                 self.keep_one(text, request_path);
             }
-        }
+        });
     }
 
     fn keep_one(&mut self, text: &str, request_path: &str) {
@@ -59,8 +58,18 @@ impl Cookies {
         let mut cookies: Vec<&Cookie> =
             self.0.iter().filter(|cookie| path_matches(without_query(request_path), &cookie.path)).collect();
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> = cookies.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        let mut header = String::new();
+        for cookie in &cookies {
+            for part in [if header.is_empty() { "" } else { "; " }, &cookie.name, "=", &cookie.value] {
+                header.push_str(part);
+            }
+        }
+        (!cookies.is_empty()).then_some(header)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -87,6 +96,8 @@ fn path_matches(request_path: &str, cookie_path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
+    use http::header::SET_COOKIE;
 
     fn jar(answers: &[(&str, &str)]) -> Cookies {
         let mut cookies = Cookies::default();

@@ -2,7 +2,6 @@
 
 use super::Occasion;
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,7 +38,7 @@ pub enum DataOrder {
 
 impl DataSet {
     /// The row of a journey; `None` when there are no rows.
-    pub(super) fn row(&self, occasion: &Occasion, draws: &mut ChaCha8Rng) -> Option<&[Value]> {
+    pub(super) fn row(&self, occasion: &Occasion, draws: &mut impl Rng) -> Option<&[Value]> {
         let rows = self.rows.len() as u64;
         if rows == 0 {
             return None;

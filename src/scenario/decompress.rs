@@ -1,6 +1,7 @@
 //! Bodies without their compression, as `content-encoding` tells it (RFC 9110 section 8.4.1), within bounded memory
 //! whatever is in them.
 
+use super::fields::{Fields, text};
 use std::borrow::Cow;
 use std::io::Read;
 
@@ -17,9 +18,9 @@ const ZSTD_WINDOW_MAX: u64 = 8 * 1024 * 1024;
 const ZSTD_SKIPPABLE: u32 = 0x184D_2A50;
 
 /// The body as it was before it was compressed, of at most `most` bytes.
-pub(super) fn body<'a>(headers: &http::HeaderMap, sent: &'a [u8], most: usize) -> Result<Cow<'a, [u8]>, &'static str> {
-    let Some(encoding) = headers.get(http::header::CONTENT_ENCODING) else { return Ok(Cow::Borrowed(sent)) };
-    let encoding = encoding.to_str().map_err(|_| UNKNOWN)?.trim().to_ascii_lowercase();
+pub(super) fn body<'a>(headers: &dyn Fields, sent: &'a [u8], most: usize) -> Result<Cow<'a, [u8]>, &'static str> {
+    let Some(encoding) = headers.first("content-encoding") else { return Ok(Cow::Borrowed(sent)) };
+    let encoding = text(encoding).ok_or(UNKNOWN)?.trim().to_ascii_lowercase();
     // The answer to a HEAD request tells the encoding of a body that it does not have.
     if sent.is_empty() || encoding.is_empty() || encoding == "identity" {
         return Ok(Cow::Borrowed(sent));

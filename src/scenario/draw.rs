@@ -2,13 +2,12 @@
 
 use super::{Field, Occasion, TimestampForm};
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// A declared variable's value.
-pub(super) fn draw(field: &Field, occasion: &Occasion, draws: &mut ChaCha8Rng) -> Value {
+pub(super) fn draw(field: &Field, occasion: &Occasion, draws: &mut impl Rng) -> Value {
     match field {
         Field::Constant(value) => value.clone(),
         Field::Choice { values, weights } => {

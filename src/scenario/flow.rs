@@ -4,7 +4,6 @@
 use super::Condition;
 use super::condition::Compiled;
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -204,7 +203,7 @@ impl Flow {
     }
 
     /// The start of a journey, its numbers of rounds drawn.
-    pub(super) fn start(&self, draws: &mut ChaCha8Rng) -> Position {
+    pub(super) fn start(&self, draws: &mut impl Rng) -> Position {
         let round = |(from, to): &(u32, u32)| if from < to { draws.random_range(*from..=*to) } else { *from };
         Position { at: 0, left: vec![0; self.rounds.len()], drawn: self.rounds.iter().map(round).collect() }
     }

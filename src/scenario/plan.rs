@@ -18,12 +18,13 @@
 //! that they have in the whole plan.
 
 use super::arrivals::{ArrivalSeries, Piece};
+use super::draws::Draws;
 use super::level::Level;
 use super::mix::Mix;
 use super::replay::ReplaySeries;
 use super::script::Script;
 use super::{Arrival, LoadModel, Scenario, StepFailure, answer};
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::time::Duration;
@@ -268,6 +269,10 @@ impl Plan {
     /// of the stage it falls into.
     #[must_use]
     pub fn iteration(&self, virtual_user: u32, index: u64, due: Duration) -> Iteration {
+        if self.scenario.journeys.len() == 1 {
+            // Whatever would be drawn, there is nothing to choose.
+            return Iteration { virtual_user, index, journey: 0 };
+        }
         let draw = self.stream(Purpose::IterationJourney, session_number(virtual_user, index)).random::<f64>();
         let stage = self.stage_at(due).or(self.stages.last()).map_or(0, |stage| stage.index);
         let journey = self.mixes.get(stage).map_or(0, |mix| mix.choose(draw));
@@ -276,14 +281,14 @@ impl Plan {
 
     /// The draws of one arrival: a stream of its own, so that neither order nor threads matter.
     #[must_use]
-    pub fn draws_of_arrival(&self, index: u64) -> ChaCha8Rng {
-        self.stream(Purpose::Arrival, index)
+    pub fn draws_of_arrival(&self, index: u64) -> Draws {
+        self.draws(Purpose::Arrival, index)
     }
 
     /// The draws of one session of a virtual user.
     #[must_use]
-    pub fn draws_of_iteration(&self, virtual_user: u32, index: u64) -> ChaCha8Rng {
-        self.stream(Purpose::Iteration, session_number(virtual_user, index))
+    pub fn draws_of_iteration(&self, virtual_user: u32, index: u64) -> Draws {
+        self.draws(Purpose::Iteration, session_number(virtual_user, index))
     }
 
     /// What a step of a journey is recorded under: an index into [`Scenario::step_names`].
@@ -313,15 +318,21 @@ impl Plan {
     }
 
     /// Think times of set-up steps.
-    pub(super) fn draws_of_set_up(&self) -> ChaCha8Rng {
-        self.stream(Purpose::SetUp, 0)
+    pub(super) fn draws_of_set_up(&self) -> Draws {
+        self.draws(Purpose::SetUp, 0)
     }
 
     fn stream(&self, purpose: Purpose, member: u64) -> ChaCha8Rng {
-        let mut draws = ChaCha8Rng::seed_from_u64(self.seed);
-        draws.set_stream((purpose as u64) << MEMBER_BITS | member & ((1 << MEMBER_BITS) - 1));
-        draws
+        Draws::begun(self.seed, stream_number(purpose, member))
     }
+
+    fn draws(&self, purpose: Purpose, member: u64) -> Draws {
+        Draws::new(self.seed, stream_number(purpose, member))
+    }
+}
+
+fn stream_number(purpose: Purpose, member: u64) -> u64 {
+    (purpose as u64) << MEMBER_BITS | member & ((1 << MEMBER_BITS) - 1)
 }
 
 fn session_number(virtual_user: u32, index: u64) -> u64 {

@@ -42,23 +42,54 @@ pub(super) fn filled<'a>(parts: &'a [Part], values: &[Value], form: Form) -> Cow
         return Cow::Borrowed(only);
     }
     let mut text = String::new();
-    for part in parts {
-        match part {
-            Part::Text(constant) => text.push_str(constant),
-            Part::Value(slot) => form.append(&plain(&values[*slot]), &mut text),
-            // Writing into a String cannot fail.
-            Part::Json(slot) => write!(text, "{}", values[*slot]).unwrap_or_default(),
-        }
-    }
+    fill(parts, values, form, &mut text);
     Cow::Owned(text)
 }
 
+/// Fills a template in, behind what is in `text`.
+pub(super) fn fill(parts: &[Part], values: &[Value], form: Form, text: &mut String) {
+    for part in parts {
+        match part {
+            Part::Text(constant) => text.push_str(constant),
+            Part::Value(slot) => form.append_value(&values[*slot], text),
+            Part::Json(slot) => append_json(&values[*slot], text),
+        }
+    }
+}
+
+/// A value as JSON.
+fn append_json(value: &Value, text: &mut String) {
+    match value {
+        Value::String(string) if needs_no_escape(string) => {
+            text.push('"');
+            text.push_str(string);
+            text.push('"');
+        }
+        // Writing into a String cannot fail.
+        other => write!(text, "{other}").unwrap_or_default(),
+    }
+}
+
+/// Whether a text is the same inside a JSON string.
+fn needs_no_escape(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+}
+
 impl Form {
+    fn append_value(self, value: &Value, text: &mut String) {
+        match value.as_i64() {
+            // The digits of a whole number, and its minus, are the same in every form. Writing into a String cannot fail.
+            Some(whole) => write!(text, "{whole}").unwrap_or_default(),
+            None => self.append(&plain(value), text),
+        }
+    }
+
     fn append(self, value: &str, text: &mut String) {
         match self {
             Self::Plain => text.push_str(value),
             Self::Path => append_percent_encoded(value, is_unreserved, text),
             Self::Header => append_percent_encoded(value, is_legal_in_header, text),
+            Self::Json if needs_no_escape(value) => text.push_str(value),
             Self::Json => text.push_str(&json_escaped(value)),
             Self::Urlencoded => text.extend(url::form_urlencoded::byte_serialize(value.as_bytes())),
         }
@@ -98,6 +129,10 @@ fn percent_encoded(text: &str, legal: impl Fn(u8) -> bool) -> String {
 }
 
 fn append_percent_encoded(text: &str, legal: impl Fn(u8) -> bool, encoded: &mut String) {
+    if text.bytes().all(&legal) {
+        encoded.push_str(text);
+        return;
+    }
     for byte in text.bytes() {
         if legal(byte) {
             encoded.push(char::from(byte));

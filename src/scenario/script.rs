@@ -6,6 +6,7 @@ mod compile;
 
 use super::flow::Flow;
 use super::multipart::Piece;
+use super::pick::{Picks, plain_keys};
 use super::render::Part;
 use super::{Field, Scenario, Step, ThinkTime};
 use bytes::Bytes;
@@ -52,6 +53,8 @@ pub(super) struct ScriptStep {
     pub(super) checks: Vec<Checked>,
     pub(super) extract: Vec<Extract>,
     pub(super) counts: Vec<Count>,
+    /// What its queries select, where one pass over the body tells it.
+    pub(super) picks: Picks,
     pub(super) think: ThinkTime,
     pub(super) follow_redirects: u32,
 }
@@ -140,8 +143,28 @@ pub(super) enum Add {
     Sum(Query),
 }
 
-/// A parsed `JSONPath`; `None` where it does not parse, which a checked scenario never has.
-pub(super) type Query = Option<JsonPath>;
+/// A `JSONPath`.
+#[derive(Debug)]
+pub(super) struct Query {
+    /// `None` where it does not parse, which a checked scenario never has.
+    pub(super) path: Option<JsonPath>,
+    /// Its number among the picks of its step, if it is one of them.
+    pub(super) pick: Option<usize>,
+}
+
+impl Query {
+    /// The query that the library answers.
+    pub(super) fn new(path: &str) -> Self {
+        Self { path: JsonPath::parse(path).ok(), pick: None }
+    }
+
+    /// The query of a step, answered by its `picks` if it can be.
+    pub(super) fn picked(path: &str, picks: &mut Picks) -> Self {
+        let query = Self::new(path);
+        let pick = query.path.as_ref().and_then(|_| picks.add(&plain_keys(path)?));
+        Self { pick, ..query }
+    }
+}
 
 impl Script {
     pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
@@ -166,7 +189,7 @@ impl Script {
             set_up,
             tear_down,
             observations,
-            sums: scenario.observations.iter().map(|observation| JsonPath::parse(&observation.sum).ok()).collect(),
+            sums: scenario.observations.iter().map(|observation| Query::new(&observation.sum)).collect(),
             step_numbers: scenario.journeys.iter().map(|journey| journey.steps.iter().map(number).collect()).collect(),
         }
     }

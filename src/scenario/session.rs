@@ -2,30 +2,18 @@
 
 use super::answer::Answer;
 use super::cookies::Cookies;
+use super::fields::Fields;
 use super::flow::{Position, Turn};
 use super::plan::Plan;
-use super::render::{Form, rendered};
+use super::render::{Form, fill, filled, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
-use super::{Field, Occasion, ThinkTime, draw, multipart, redirect};
+use super::{Draws, Field, Occasion, Rendered, Request, ThinkTime, draw, multipart, redirect};
 use bytes::Bytes;
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A request ready to be sent, relative to the target's base address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// HTTP method, upper case.
-    pub method: String,
-    /// Path and query, percent-encoded, starts with `/`.
-    pub path: String,
-    /// Headers as (lower-case name, value), cookies and content type included; never `host` or `content-length`.
-    pub headers: Vec<(String, String)>,
-    /// Body, empty for none.
-    pub body: Bytes,
-}
 
 /// Why an answer was not what the step expects. The causes are few and stable, so that failures can be grouped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
@@ -82,7 +70,7 @@ enum Course {
 pub struct Session {
     script: Arc<Script>,
     course: Course,
-    draws: ChaCha8Rng,
+    draws: Draws,
     /// The variables' values, by slot.
     values: Vec<Value>,
     cookies: Cookies,
@@ -99,7 +87,7 @@ impl Session {
     /// Starts the journey of `occasion`: draws its variables from `draws`. `base_url` is the target's address; a slash
     /// at its end is left out.
     #[must_use]
-    pub fn new(plan: &Plan, occasion: &Occasion, mut draws: ChaCha8Rng, base_url: &str) -> Self {
+    pub fn new(plan: &Plan, occasion: &Occasion, mut draws: Draws, base_url: &str) -> Self {
         let script = Arc::clone(plan.script());
         let mut values = vec![Value::Null; script.slots];
         for (slot, field) in &script.fields {
@@ -126,7 +114,7 @@ impl Session {
     /// Goes on with the tear-down steps: they know what the set-up steps of this session extracted, and its cookies.
     #[must_use]
     pub fn into_tear_down(self) -> Self {
-        Self { course: Course::TearDown, position: Position::default(), path: "/".to_owned(), ..self }
+        Self { course: Course::TearDown, position: Position::default(), path: String::new(), ..self }
     }
 
     /// Starts a round of observations: step i asks for `Scenario::observations[i]`, and
@@ -147,7 +135,7 @@ impl Session {
         Self::start(script, course, plan.draws_of_set_up(), values, base_url)
     }
 
-    fn start(script: Arc<Script>, course: Course, draws: ChaCha8Rng, mut values: Vec<Value>, base_url: &str) -> Self {
+    fn start(script: Arc<Script>, course: Course, draws: Draws, mut values: Vec<Value>, base_url: &str) -> Self {
         if let Some(value) = values.get_mut(BASE_URL_SLOT) {
             *value = Value::from(base_url.trim_end_matches('/'));
         }
@@ -158,7 +146,7 @@ impl Session {
             values,
             cookies: Cookies::default(),
             position: Position::default(),
-            path: "/".to_owned(),
+            path: String::new(),
             hops: 0,
             hop_method: None,
             counts: Vec::new(),
@@ -174,7 +162,7 @@ impl Session {
         };
         match flow {
             Some(flow) => flow.turn(&mut self.position, &self.values),
-            None => self.position.straight_on(self.steps(&self.script).len()),
+            None => self.position.straight_on(steps(&self.script, self.course).len()),
         }
     }
 
@@ -184,28 +172,38 @@ impl Session {
     /// When the journey has no such step.
     #[must_use]
     pub fn request(&mut self, step: usize) -> Request {
-        let script = Arc::clone(&self.script);
-        let step = &self.steps(&script)[step];
-        (self.hops, self.hop_method) = (0, None);
-        let path = rendered(&step.path, &self.values, Form::Path);
-        self.request_to(step, path)
+        self.render(step).kept()
     }
 
-    /// The step's request to a path that may be another one than its own.
-    fn request_to(&mut self, step: &ScriptStep, path: String) -> Request {
-        let values = &self.values;
-        let render = |(name, parts): &(String, Vec<_>)| (name.clone(), rendered(parts, values, Form::Header));
-        let mut headers: Vec<(String, String)> = step.headers.iter().map(render).collect();
+    /// The same, for whoever sends it before the session goes on.
+    ///
+    /// # Panics
+    /// When the journey has no such step.
+    #[must_use]
+    pub fn render(&mut self, step: usize) -> Rendered<'_> {
+        (self.hops, self.hop_method) = (0, None);
+        self.path.clear();
+        fill(&steps(&self.script, self.course)[step].path, &self.values, Form::Path, &mut self.path);
+        self.rendered(step)
+    }
+
+    /// The step's request to `self.path`, which may be another one than its own.
+    fn rendered(&self, step: usize) -> Rendered<'_> {
+        let (step, values) = (&steps(&self.script, self.course)[step], &self.values);
+        let cookies = if self.cookies.is_empty() { None } else { self.cookies.header(&self.path) };
+        let mut headers: Vec<(&str, Cow<'_, str>)> =
+            Vec::with_capacity(step.headers.len() + usize::from(cookies.is_some()));
+        headers.extend(step.headers.iter().map(|(name, parts)| (name.as_str(), filled(parts, values, Form::Header))));
         // A step that names its cookies itself means them instead of the jar's.
-        if !headers.iter().any(|(name, _)| name == "cookie")
-            && let Some(cookies) = self.cookies.header(&path)
+        if let Some(cookies) = cookies
+            && !headers.iter().any(|(name, _)| *name == "cookie")
         {
-            headers.push(("cookie".to_owned(), cookies));
+            headers.push(("cookie", Cow::Owned(cookies)));
         }
-        self.path.clone_from(&path);
+        let path = self.path.as_str();
         if let Some(method) = self.hop_method {
             headers.retain(|(name, _)| !name.starts_with("content-"));
-            return Request { method: method.to_owned(), path, headers, body: Bytes::new() };
+            return Rendered { method, path, headers, body: Bytes::new() };
         }
         let body = match &step.body {
             ScriptBody::Fixed(bytes) => bytes.clone(),
@@ -214,7 +212,7 @@ impl Session {
             ScriptBody::Multipart(pieces) => multipart::written(pieces, values),
             ScriptBody::Form(parts) => Bytes::from(rendered(parts, values, Form::Urlencoded)),
         };
-        Request { method: step.method.clone(), path, headers, body }
+        Rendered { method: &step.method, path, headers, body }
     }
 
     /// The request that follows an answer to `step` when that is a redirect which the step follows. `None` when it is to
@@ -229,23 +227,23 @@ impl Session {
         &mut self,
         step: usize,
         status: u16,
-        headers: &http::HeaderMap,
+        headers: &dyn Fields,
     ) -> Result<Option<Request>, StepFailure> {
-        if self.steps(&self.script)[step].follow_redirects == 0 || !redirect::is_one(status) {
+        let index = step;
+        let step = &steps(&self.script, self.course)[index];
+        if step.follow_redirects == 0 || !redirect::is_one(status) {
             return Ok(None);
         }
-        let script = Arc::clone(&self.script);
-        let step = &self.steps(&script)[step];
-        let Some(location) = headers.get(http::header::LOCATION) else { return Ok(None) };
+        let Some(location) = headers.first("location") else { return Ok(None) };
         self.cookies.keep(headers, &self.path);
         if self.hops == step.follow_redirects {
             return Err(StepFailure::Redirect { cause: "more of them than the step follows" });
         }
         let base = self.values[BASE_URL_SLOT].as_str().unwrap_or_default();
-        let path = redirect::path(base, &self.path, location).map_err(|cause| StepFailure::Redirect { cause })?;
+        self.path = redirect::path(base, &self.path, location).map_err(|cause| StepFailure::Redirect { cause })?;
         self.hops += 1;
         self.hop_method = self.hop_method.or_else(|| redirect::method(status, &step.method));
-        Ok(Some(self.request_to(step, path)))
+        Ok(Some(self.rendered(index).kept()))
     }
 
     /// Judges an answer, keeps its cookies, what the step extracts and what it counts.
@@ -256,19 +254,12 @@ impl Session {
     ///
     /// # Panics
     /// When the journey has no such step.
-    pub fn accept(
-        &mut self,
-        step: usize,
-        status: u16,
-        headers: &http::HeaderMap,
-        body: &[u8],
-    ) -> Result<(), StepFailure> {
-        let script = Arc::clone(&self.script);
-        let step = &self.steps(&script)[step];
+    pub fn accept(&mut self, step: usize, status: u16, headers: &dyn Fields, body: &[u8]) -> Result<(), StepFailure> {
+        let step = &steps(&self.script, self.course)[step];
         self.cookies.keep(headers, &self.path);
-        let mut answer = Answer::new(headers, body);
+        let mut answer = Answer::new(headers, body, &step.picks);
         let accepted = step.accepts(status);
-        let counted = self.count(step, status, &mut answer);
+        let counted = count(step, status, &mut answer, &mut self.counts);
         if !accepted {
             return Err(StepFailure::Status { status, expected: step.expected() });
         }
@@ -277,30 +268,6 @@ impl Session {
             self.values[extract.slot] = answer.extract(extract, &self.cookies)?;
         }
         counted
-    }
-
-    /// Adds to every counter it can; the failure is that of the first it cannot.
-    fn count(&mut self, step: &ScriptStep, status: u16, answer: &mut Answer<'_>) -> Result<(), StepFailure> {
-        let mut outcome = Ok(());
-        for count in &step.counts {
-            let counts =
-                if count.statuses.is_empty() { step.accepts(status) } else { count.statuses.contains(&status) };
-            if !counts {
-                continue;
-            }
-            let added = match &count.add {
-                Add::Constant(number) => Ok(*number),
-                Add::Sum(query) => answer.sum(query),
-            };
-            match added {
-                Ok(number) => self.counts.push((count.counter, number)),
-                Err(cause) if outcome.is_ok() => {
-                    outcome = Err(StepFailure::Count { name: count.name.clone(), cause: cause.to_owned() });
-                }
-                Err(_) => {}
-            }
-        }
-        outcome
     }
 
     /// What the answers since the last call added, as (index into `Scenario::counter_names`, amount).
@@ -315,22 +282,50 @@ impl Session {
     /// When the journey has no such step.
     #[must_use]
     pub fn think_time(&mut self, step: usize) -> Duration {
-        match self.steps(&self.script)[step].think {
+        match steps(&self.script, self.course)[step].think {
             ThinkTime::Constant(length) => length,
             ThinkTime::Uniform { from, to } => from + to.saturating_sub(from).mul_f64(self.draws.random::<f64>()),
             ThinkTime::Exponential(mean) => mean.mul_f64(super::arrivals::exponential(&mut self.draws)),
         }
     }
+}
 
-    /// The steps of this session's course.
-    fn steps<'a>(&self, script: &'a Script) -> &'a [ScriptStep] {
-        match self.course {
-            Course::Journey(journey) => &script.journeys[journey],
-            Course::SetUp => &script.set_up,
-            Course::TearDown => &script.tear_down,
-            Course::Observations => &script.observations,
+/// The steps of a course.
+fn steps(script: &Script, course: Course) -> &[ScriptStep] {
+    match course {
+        Course::Journey(journey) => &script.journeys[journey],
+        Course::SetUp => &script.set_up,
+        Course::TearDown => &script.tear_down,
+        Course::Observations => &script.observations,
+    }
+}
+
+/// Adds to every counter it can; the failure is that of the first it cannot.
+fn count(
+    step: &ScriptStep,
+    status: u16,
+    answer: &mut Answer<'_>,
+    counted: &mut Vec<(usize, i64)>,
+) -> Result<(), StepFailure> {
+    let mut outcome = Ok(());
+    for count in &step.counts {
+        let counts = if count.statuses.is_empty() { step.accepts(status) } else { count.statuses.contains(&status) };
+        if !counts {
+            continue;
+        }
+        let added = match &count.add {
+            Add::Constant(number) => Ok(*number),
+            Add::Sum(query) => answer.sum(query),
+        };
+        match added {
+            Ok(number) => counted.push((count.counter, number)),
+            Err(cause) if outcome.is_ok() => {
+                outcome = Err(StepFailure::Count { name: count.name.clone(), cause: cause.to_owned() });
+            }
+            Err(_) => {}
         }
     }
+    outcome
 }
 
 #[cfg(test)]

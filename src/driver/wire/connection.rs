@@ -1,5 +1,6 @@
 //! A connection that carries one request at a time, driven by whoever waits for the answer.
 
+use super::head::RawFields;
 use super::parser::{Parser, Whole};
 use super::request::Written;
 use crate::driver::alarm::Alarm;
@@ -92,7 +93,7 @@ pub(in crate::driver) enum Lost {
 #[derive(Debug)]
 pub(in crate::driver) struct Answered {
     pub(in crate::driver) status: u16,
-    pub(in crate::driver) headers: http::HeaderMap,
+    pub(in crate::driver) headers: RawFields,
     pub(in crate::driver) body: bytes::Bytes,
     /// First byte and body.
     pub(in crate::driver) phases: Phases,
@@ -193,7 +194,8 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
-        if matches!(self.progress, Progress::Idle) {
+        let first = matches!(self.progress, Progress::Idle);
+        if first {
             if let Poll::Ready(cause) = self.wire.poll_closed(cx, self.scratch) {
                 return Poll::Ready(Err(cause));
             }
@@ -207,6 +209,10 @@ impl Exchange<'_> {
                 return Poll::Ready(Err(Unanswered::from_io(&error)));
             }
             self.progress = Progress::Refused;
+        }
+        // Whoever asked in vain what has come is woken by what comes: there is no need to ask again.
+        if first && matches!(self.progress, Progress::Sent(_)) {
+            return self.wire.alarm.poll(cx, self.deadline).map(|()| Err(too_late()));
         }
         if let Poll::Ready(answer) = self.poll_answer(cx) {
             return Poll::Ready(answer);

@@ -4,8 +4,10 @@
 use super::parser::Asked;
 use super::{BODY_BYTES_MAX, FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::driver::outcome::Unanswered;
+use crate::scenario::Fields;
 use bytes::{Bytes, BytesMut};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// The longest name of a header field that the `http` crate's types can hold.
 const NAME_BYTES_MAX: usize = u16::MAX as usize;
@@ -16,8 +18,7 @@ const CONTENT_LENGTH_MAX: u64 = u64::MAX - 2;
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
-    /// Status line and fields as they came, the empty line included.
-    raw: Bytes,
+    fields: RawFields,
     /// Whether the connection may carry another request after this answer.
     pub(super) keep_alive: bool,
     pub(super) framing: Framing,
@@ -77,16 +78,49 @@ impl Head {
         let framing = facts.framing(status, asked)?;
         // After 101 the connection speaks something else.
         let keep_alive = facts.keep_alive && status != 101 && framing != Framing::Close;
-        Ok(Taken::Final(Self { status, raw: input.split_to(length).freeze(), keep_alive, framing }))
+        Ok(Taken::Final(Self {
+            status,
+            fields: RawFields { raw: input.split_to(length).freeze(), noted: facts.noted },
+            keep_alive,
+            framing,
+        }))
     }
 
     /// Lets go of memory that is shared with others: called before a wait.
     pub(super) fn own(&mut self) {
-        self.raw = Bytes::copy_from_slice(&self.raw);
+        self.fields.raw = Bytes::copy_from_slice(&self.fields.raw);
     }
 
     /// The header fields.
-    pub(super) fn fields(&self) -> http::HeaderMap {
+    pub(super) fn fields(&self) -> RawFields {
+        self.fields.clone()
+    }
+}
+
+/// Fields that every answer is asked for, and few have.
+const NOTED: [&str; 3] = ["location", "set-cookie", "content-encoding"];
+
+/// The header fields of an answer as they came: found when they are asked for.
+#[derive(Clone, Debug)]
+pub(in crate::driver) struct RawFields {
+    /// Status line and fields, the empty line included.
+    raw: Bytes,
+    /// Which of `NOTED` are there.
+    noted: [bool; NOTED.len()],
+}
+
+impl RawFields {
+    /// The values of the field `name`, which is in lower case.
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let absent = NOTED.iter().zip(self.noted).any(|(noted, is_there)| !is_there && *noted == name);
+        let raw: &[u8] = if absent { &[] } else { &self.raw };
+        let is_it = move |at: &Range<usize>| raw[at.clone()].eq_ignore_ascii_case(name.as_bytes());
+        lines(raw).filter(move |(at, _)| is_it(at)).map(move |(_, at)| &raw[at])
+    }
+
+    /// As a map.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::driver) fn to_map(&self) -> http::HeaderMap {
         let mut map = http::HeaderMap::new();
         for (name, value) in lines(&self.raw) {
             let name = http::HeaderName::from_bytes(&self.raw[name]);
@@ -99,12 +133,22 @@ impl Head {
     }
 }
 
+impl Fields for RawFields {
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
+        self.values(name).for_each(tell);
+    }
+}
+
 /// Where the names and values of the fields of a checked head stand.
-fn lines(raw: &[u8]) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)> {
+fn lines(raw: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     let mut at = 0;
     let mut line = move || {
         let start = at;
-        let end = start + raw.get(start..)?.iter().position(|byte| *byte == b'\n')?;
+        let end = start + memchr::memchr(b'\n', raw.get(start..)?)?;
         at = end + 1;
         Some((start, end))
     };
@@ -116,7 +160,7 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::
     }
     std::iter::from_fn(move || {
         let (start, end) = line()?;
-        let colon = start + raw[start..end].iter().position(|byte| *byte == b':')?;
+        let colon = start + memchr::memchr(b':', &raw[start..end])?;
         let value = &raw[colon + 1..end];
         let before = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let after = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
@@ -134,6 +178,8 @@ struct Facts {
     /// Whether the last `transfer-encoding` ends in chunked, if there is one.
     chunked: Option<bool>,
     content_length: ContentLength,
+    /// Which of `NOTED` came.
+    noted: [bool; NOTED.len()],
 }
 
 enum ContentLength {
@@ -150,6 +196,7 @@ impl Facts {
             close: false,
             chunked: None,
             content_length: ContentLength::Absent,
+            noted: [false; NOTED.len()],
         }
     }
 
@@ -157,6 +204,7 @@ impl Facts {
         let name = field.name;
         // Lengths first: nearly every field is passed over by one comparison of numbers.
         match name.len() {
+            8 | 10 | 16 if self.note(name) => {}
             10 if name.eq_ignore_ascii_case("connection") => self.connection(field.value),
             14 if name.eq_ignore_ascii_case("content-length") => self.content_length(field.value),
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
@@ -167,6 +215,15 @@ impl Facts {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Notes one of `NOTED`.
+    fn note(&mut self, name: &str) -> bool {
+        let place = NOTED.iter().position(|noted| noted.eq_ignore_ascii_case(name));
+        if let Some(place) = place {
+            self.noted[place] = true;
+        }
+        place.is_some()
     }
 
     fn connection(&mut self, value: &[u8]) {

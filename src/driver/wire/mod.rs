@@ -10,6 +10,7 @@ mod parser;
 mod request;
 
 pub(super) use connection::{Answered, Lost, Scratch, Stream, Wire};
+pub(super) use head::RawFields;
 pub(super) use request::Written;
 
 /// Bytes that an answer's status line and headers may take: far beyond any real answer, and small enough that a server

@@ -3,7 +3,7 @@
 use super::HEAD_BYTES_MAX;
 use super::body::Body;
 use super::chunked::Chunked;
-use super::head::{Framing, Head, Taken};
+use super::head::{Framing, Head, RawFields, Taken};
 use crate::driver::outcome::Unanswered;
 use bytes::{Bytes, BytesMut};
 
@@ -20,7 +20,7 @@ pub(in crate::driver) enum Asked {
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) status: u16,
-    pub(super) headers: http::HeaderMap,
+    pub(super) headers: RawFields,
     pub(super) body: Bytes,
     /// Whether the connection may carry another request.
     pub(super) keep_alive: bool,

@@ -3,8 +3,9 @@
 use super::parser::Asked;
 use crate::driver::headers::{Headers, TRACEPARENT};
 use crate::driver::trace::Trace;
-use crate::scenario::Request;
+use crate::scenario::Rendered;
 use http::header::{AUTHORIZATION, HeaderName};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A path that is longer is refused, as `http::Uri` refuses it.
@@ -24,11 +25,11 @@ pub(in crate::driver) struct Written {
 impl Written {
     /// Writes `request` with what is `added` to it; a request that HTTP cannot carry is told by its cause.
     pub(in crate::driver) fn new(
-        request: &Request,
+        request: &Rendered<'_>,
         added: &Headers,
         trace: Option<&mut Trace>,
     ) -> Result<Self, &'static str> {
-        let Request { method, path, headers, body } = request;
+        let Rendered { method, path, headers, body } = request;
         check_target(method, path)?;
         let authority = added.authority();
         let of_headers: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
@@ -49,13 +50,15 @@ impl Written {
             }
         }
         // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
-        if !body.is_empty() || matches!(method.as_str(), "POST" | "PUT" | "PATCH") {
-            bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+        if !body.is_empty() || matches!(*method, "POST" | "PUT" | "PATCH") {
+            bytes.extend_from_slice(b"content-length: ");
+            push_number(&mut bytes, body.len());
+            bytes.extend_from_slice(b"\r\n");
         }
         let authorization = add(&mut bytes, headers, added, trace);
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(body);
-        let asked = if method == "HEAD" { Asked::Head } else { Asked::Other };
+        let asked = if *method == "HEAD" { Asked::Head } else { Asked::Other };
         Ok(Self { bytes, asked, authorization })
     }
 
@@ -74,7 +77,7 @@ impl Written {
 /// Adds authorisation and trace where the step has not set its own; gives the place of the authorisation.
 fn add(
     bytes: &mut Vec<u8>,
-    given: &[(String, String)],
+    given: &[(&str, Cow<'_, str>)],
     added: &Headers,
     trace: Option<&mut Trace>,
 ) -> Option<Range<usize>> {
@@ -110,9 +113,39 @@ fn check_target(method: &str, path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A character of a token (RFC 9110, 5.6.2).
+/// The characters of a token (RFC 9110, 5.6.2), by their bytes.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (marks, mut at) = (b"!#$%&'*+-.^_`|~", 0);
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    TOKEN[usize::from(byte)]
+}
+
+/// Writes a number in decimal digits.
+fn push_number(bytes: &mut Vec<u8>, number: usize) {
+    // 64 bits have 20 digits at most.
+    let (mut digits, mut at, mut rest) = ([0; 20], 20, number);
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789"[rest % 10];
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]
@@ -120,6 +153,7 @@ mod tests {
     use super::*;
     use crate::driver::authorization::Credentials;
     use crate::driver::target_options::Authorization;
+    use crate::scenario::Request;
     use bytes::Bytes;
 
     fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Request {
@@ -128,7 +162,8 @@ mod tests {
     }
 
     fn written(request: &Request) -> Result<String, &'static str> {
-        let written = Written::new(request, &Headers::plain(http::HeaderValue::from_static("shop:80")), None)?;
+        let written =
+            Written::new(&request.rendered(), &Headers::plain(http::HeaderValue::from_static("shop:80")), None)?;
         Ok(String::from_utf8(written.bytes).unwrap())
     }
 
@@ -152,8 +187,9 @@ mod tests {
         std::fs::write(&path, "old").unwrap();
         let credentials = Credentials::obtain(&Authorization::BearerFile(path.clone()), "http://shop").await.unwrap();
         let added = Headers::new(http::HeaderValue::from_static("shop"), credentials, None);
-        let mut written = Written::new(&request("POST", "/", &[], "body"), &added, None).unwrap();
-        let mut own = Written::new(&request("GET", "/", &[("Authorization", "Mine")], ""), &added, None).unwrap();
+        let mut written = Written::new(&request("POST", "/", &[], "body").rendered(), &added, None).unwrap();
+        let mut own =
+            Written::new(&request("GET", "/", &[("Authorization", "Mine")], "").rendered(), &added, None).unwrap();
         tokio::time::pause();
         for token in ["old", "a longer one", "new"] {
             std::fs::write(&path, token).unwrap();

@@ -51,7 +51,7 @@ pub(super) const OUTPUT_ONLY: [&str; 22] = [
     "etag",
 ];
 
-const TEMPLATE: [&str; 19] = [
+const TEMPLATE: [&str; 21] = [
     "revision",
     "labels",
     "annotations",
@@ -71,6 +71,8 @@ const TEMPLATE: [&str; 19] = [
     "healthCheckDisabled",
     "nodeSelector",
     "gpuZonalRedundancyDisabled",
+    "client",
+    "clientVersion",
 ];
 
 const TEMPLATE_SCALING: [&str; 4] =

@@ -20,6 +20,7 @@ mod traffic;
 pub(super) use quantity::duration;
 
 use super::clock::Clock;
+use super::journal::Journal;
 use super::place::Place;
 use super::spec::Operate;
 use super::status::{Code, Status};
@@ -29,6 +30,7 @@ use operation::Operations;
 use reconcile::Turn;
 use serde_json::Value;
 use service::{Draft, Identity, Service};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -37,7 +39,15 @@ use tokio::sync::oneshot;
 pub(super) struct Admin<O> {
     operate: Arc<O>,
     clock: Clock,
+    journal: Journal,
     books: Mutex<Books>,
+}
+
+/// A service and its revisions, in Google's JSON.
+pub(super) struct ServiceOverview {
+    pub(super) json: Value,
+    /// Newest first.
+    pub(super) revisions: Vec<Value>,
 }
 
 /// What the Admin API knows. Locked for moments, never across a wait.
@@ -55,8 +65,24 @@ struct Books {
 }
 
 impl<O: Operate> Admin<O> {
-    pub(super) fn new(operate: Arc<O>, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { operate, clock, books: Mutex::default() })
+    /// An empty book; `journal` is told of every change.
+    pub(super) fn new(operate: Arc<O>, clock: Clock, journal: Journal) -> Arc<Self> {
+        Arc::new(Self { operate, clock, journal, books: Mutex::default() })
+    }
+
+    /// Every service with its revisions, newest first.
+    pub(super) fn overview(&self) -> Vec<ServiceOverview> {
+        let books = self.books();
+        let services = books.services.values().map(|service| {
+            let mut revisions: Vec<_> = service.revisions.values().collect();
+            revisions.sort_by_key(|revision| Reverse((revision.created, revision.uid.clone())));
+            let path = service.path();
+            ServiceOverview {
+                json: service.to_json(),
+                revisions: revisions.into_iter().map(|revision| revision.to_json(&path)).collect(),
+            }
+        });
+        services.collect()
     }
 
     /// Where a service lives, or lived.

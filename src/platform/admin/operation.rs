@@ -8,8 +8,6 @@ use tokio::sync::watch;
 /// So many finished operations are remembered. A client polls within seconds.
 const FINISHED_MOST: usize = 1000;
 
-const SERVICE_TYPE: &str = "type.googleapis.com/google.cloud.run.v2.Service";
-
 /// All operations by full resource name.
 #[derive(Default)]
 pub(super) struct Operations {
@@ -75,9 +73,12 @@ pub(super) fn finished(name: &str, service: Value, failure: Option<&Status>) -> 
     }
 }
 
-fn typed(service: Value) -> Value {
-    let mut typed = json!({"@type": SERVICE_TYPE});
-    if let (Some(typed), Value::Object(fields)) = (typed.as_object_mut(), service) {
+/// A resource with its type, which its name tells: a client unpacks by it.
+fn typed(resource: Value) -> Value {
+    let of_revision = resource["name"].as_str().is_some_and(|name| name.contains("/revisions/"));
+    let kind = if of_revision { "Revision" } else { "Service" };
+    let mut typed = json!({"@type": format!("type.googleapis.com/google.cloud.run.v2.{kind}")});
+    if let (Some(typed), Value::Object(fields)) = (typed.as_object_mut(), resource) {
         typed.extend(fields);
     }
     typed

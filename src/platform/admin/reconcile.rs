@@ -4,6 +4,7 @@
 use super::service::Draft;
 use super::traffic::Target;
 use super::{Admin, Books};
+use crate::platform::journal::{Event, Severity};
 use crate::platform::spec::{Operate, OperateError, RevisionSpec};
 use crate::platform::status::{Code, Status};
 use serde_json::Value;
@@ -70,12 +71,27 @@ pub(super) fn begin_deletion<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Book
 async fn change<O: Operate>(admin: Arc<Admin<O>>, change: Change, turn: Turn) {
     let _turn = turn.wait().await;
     let outcome = carry_out(&admin, &change).await;
+    admin.journal.tell(|| event(&change, outcome.as_ref().err()));
     let now = admin.clock.now();
     let mut books = admin.books();
     let Some(service) = books.services.get_mut(&change.service) else { return };
     service.observe(change.generation, now);
     let json = service.to_json();
     books.operations.finish(&change.operation, json, outcome.err().as_ref());
+}
+
+/// What the journal is told of a change that was carried out.
+fn event(change: &Change, failure: Option<&Status>) -> Event {
+    let Change { service, generation, spec, .. } = change;
+    let event = match failure {
+        None => Event::new(Severity::Info, format!("generation {generation} is in force")),
+        Some(failure) => Event::new(Severity::Error, format!("generation {generation} failed: {}", failure.message)),
+    };
+    let event = event.of_service(service);
+    match spec {
+        Some(spec) => event.of_revision(&spec.revision),
+        None => event,
+    }
 }
 
 async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), Status> {
@@ -116,6 +132,7 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
 async fn delete<O: Operate>(admin: Arc<Admin<O>>, name: String, operation: String, turn: Turn) {
     let _turn = turn.wait().await;
     admin.operate.delete_service(&name).await;
+    admin.journal.tell(|| Event::new(Severity::Info, "the service is deleted").of_service(&name));
     let mut books = admin.books();
     if let Some(service) = books.services.remove(&name) {
         books.tails.remove(&name);

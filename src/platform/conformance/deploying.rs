@@ -211,6 +211,7 @@ async fn only_a_revision_without_traffic_is_deleted() {
     stand.change("PATCH", &format!("/v2/{SHOP}?updateMask=template"), &json!({"template": next})).await;
     let (status, operation) = stand.call("DELETE", &revision, &Value::Null).await;
     assert_eq!((status, &operation["done"]), (200, &json!(true)), "{operation}");
+    assert_eq!(operation["response"]["@type"], "type.googleapis.com/google.cloud.run.v2.Revision");
     assert_eq!(stand.call("GET", &revision, &Value::Null).await.0, 404);
 }
 

@@ -119,12 +119,12 @@ async fn the_descriptor_tells_period_and_delay() {
     while let Some(descriptor) = items.next().await {
         names.insert(descriptor.unwrap().r#type);
     }
-    assert_eq!(names.len(), 10);
+    assert_eq!(names.len(), 15);
     let encoded = "/v3/projects/demo/metricDescriptors/run.googleapis.com%2Frequest_count";
     assert_eq!(stand.get(encoded).await["type"], "run.googleapis.com/request_count");
     let filter = "metric.type = starts_with(\"run.googleapis.com/request\")";
     let some = metrics.list_metric_descriptors().set_name("projects/demo").set_filter(filter).send().await.unwrap();
-    assert_eq!(some.metric_descriptors.len(), 3);
+    assert_eq!(some.metric_descriptors.len(), 4);
 }
 
 /// The answer for one metric over the first minute, with more parameters.

@@ -10,6 +10,7 @@ mod refusing;
 use super::admin::Admin;
 use super::clock::Clock;
 use super::connection;
+use super::journal::Journal;
 use super::monitoring::Monitoring;
 use super::place::Place;
 use super::sample::RevisionSample;
@@ -90,11 +91,11 @@ impl Stand {
         let hand = Arc::clone(&now);
         let clock = Clock::new(move || *hand.lock().unwrap());
         let fake = Arc::new(Fake::default());
-        let admin = Admin::new(Arc::clone(&fake), clock.clone());
+        let admin = Admin::new(Arc::clone(&fake), clock.clone(), Journal::default());
         let monitoring = Monitoring::new(clock, time_factor);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(connection::serve(listener, router(&admin, &monitoring), std::future::pending()));
+        tokio::spawn(connection::serve(listener, router(&fake, &admin, &monitoring), std::future::pending()));
         Self { endpoint, fake, monitoring, http: reqwest::Client::new(), now }
     }
 

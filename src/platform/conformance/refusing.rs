@@ -101,7 +101,25 @@ async fn bytes_that_are_no_http_harm_nobody() {
 }
 
 #[tokio::test]
-async fn the_root_says_what_this_is() {
-    let stand = Stand::start(1.0).await;
-    assert_eq!(stand.get("/").await["service"], "tidegate local platform");
+async fn a_web_page_may_look_and_change_nothing() {
+    let stand = Stand::with_shop(1.0).await;
+    let url = format!("{}/v2/{SHOP}", stand.endpoint);
+    let from_a_page = |request: reqwest::RequestBuilder| request.header("origin", "http://evil.example").send();
+    let refused = from_a_page(stand.http.delete(&url)).await.unwrap();
+    assert_eq!(refused.status(), 403);
+    assert_eq!(refused.json::<Value>().await.unwrap()["error"]["status"], "PERMISSION_DENIED");
+    assert_eq!(from_a_page(stand.http.get(&url)).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_root_shows_a_person_what_runs_and_the_status_a_program() {
+    let stand = Stand::with_shop(1.0).await;
+    let page = stand.http.get(&stand.endpoint).send().await.unwrap();
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    let page = page.text().await.unwrap();
+    assert!(page.contains("<h2>shop</h2>") && page.contains("<td>shop-a</td>"), "{page}");
+    let status = stand.get("/status").await;
+    assert_eq!(status["service"], "tidegate local platform");
+    assert_eq!(status["services"][0]["revisions"][0]["name"], "shop-a");
 }

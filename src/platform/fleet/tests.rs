@@ -63,7 +63,7 @@ async fn fleet(policy: Policy, logs_dir: Option<PathBuf>) -> Fleet {
         time_factor: 10.0,
         host_cores_per_vcpu: 1.0,
         limiter: LimiterChoice::Only(LimiterKind::None),
-            cpu_idle: CpuIdle::Frozen,
+        cpu_idle: CpuIdle::Frozen,
         launcher: None,
         logs_dir,
     };

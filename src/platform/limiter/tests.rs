@@ -16,7 +16,8 @@ async fn without_a_launcher_auto_is_openly_unlimited_and_an_explicit_choice_is_a
     assert!(!limiter.is_limiting());
     assert_eq!(report.kind, LimiterKind::None);
     assert!(report.note.contains("cgroup1: there is no launcher"), "{}", report.note);
-    let error = Limiter::probe(LimiterChoice::Only(LimiterKind::Cgroup1), (None, &spawner), 0.05, "1").await.unwrap_err();
+    let error =
+        Limiter::probe(LimiterChoice::Only(LimiterKind::Cgroup1), (None, &spawner), 0.05, "1").await.unwrap_err();
     assert!(error.to_string().contains("--limiter none"), "{error}");
     let (_, asked) = Limiter::probe(LimiterChoice::Only(LimiterKind::None), (None, &spawner), 2.0, "1").await.unwrap();
     assert!(asked.note.contains("as asked for"), "{}", asked.note);

@@ -22,32 +22,45 @@ pub(super) enum Aligner {
     Max,
     Stddev,
     Count,
+    /// The newest point, moved to the end of the period.
+    NextOlder,
     /// The share below, 0 to 1.
     Percentile(f64),
+    /// For metrics of truth values, of which there are none here.
+    OfTruth(&'static str),
 }
 
 /// What becomes of the aligned points of several series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Reducer {
     None,
     Sum,
     Mean,
     Min,
     Max,
+    Stddev,
     Count,
+    /// The share below, 0 to 1.
+    Percentile(f64),
+    /// For metrics of truth values, of which there are none here.
+    OfTruth(&'static str),
 }
 
 /// Aligners by number and name (google.monitoring.v3.Aggregation.Aligner).
-const ALIGNERS: [(&str, &str, Aligner); 13] = [
+const ALIGNERS: [(&str, &str, Aligner); 17] = [
     ("0", "ALIGN_NONE", Aligner::None),
     ("1", "ALIGN_DELTA", Aligner::Delta),
     ("2", "ALIGN_RATE", Aligner::Rate),
+    ("4", "ALIGN_NEXT_OLDER", Aligner::NextOlder),
     ("10", "ALIGN_MIN", Aligner::Min),
     ("11", "ALIGN_MAX", Aligner::Max),
     ("12", "ALIGN_MEAN", Aligner::Mean),
     ("13", "ALIGN_COUNT", Aligner::Count),
     ("14", "ALIGN_SUM", Aligner::Sum),
     ("15", "ALIGN_STDDEV", Aligner::Stddev),
+    ("16", "ALIGN_COUNT_TRUE", Aligner::OfTruth("ALIGN_COUNT_TRUE")),
+    ("17", "ALIGN_FRACTION_TRUE", Aligner::OfTruth("ALIGN_FRACTION_TRUE")),
+    ("24", "ALIGN_COUNT_FALSE", Aligner::OfTruth("ALIGN_COUNT_FALSE")),
     ("18", "ALIGN_PERCENTILE_99", Aligner::Percentile(0.99)),
     ("19", "ALIGN_PERCENTILE_95", Aligner::Percentile(0.95)),
     ("20", "ALIGN_PERCENTILE_50", Aligner::Percentile(0.50)),
@@ -55,13 +68,21 @@ const ALIGNERS: [(&str, &str, Aligner); 13] = [
 ];
 
 /// Reducers by number and name (google.monitoring.v3.Aggregation.Reducer).
-const REDUCERS: [(&str, &str, Reducer); 6] = [
+const REDUCERS: [(&str, &str, Reducer); 14] = [
     ("0", "REDUCE_NONE", Reducer::None),
     ("1", "REDUCE_MEAN", Reducer::Mean),
     ("2", "REDUCE_MIN", Reducer::Min),
     ("3", "REDUCE_MAX", Reducer::Max),
     ("4", "REDUCE_SUM", Reducer::Sum),
+    ("5", "REDUCE_STDDEV", Reducer::Stddev),
     ("6", "REDUCE_COUNT", Reducer::Count),
+    ("7", "REDUCE_COUNT_TRUE", Reducer::OfTruth("REDUCE_COUNT_TRUE")),
+    ("8", "REDUCE_FRACTION_TRUE", Reducer::OfTruth("REDUCE_FRACTION_TRUE")),
+    ("15", "REDUCE_COUNT_FALSE", Reducer::OfTruth("REDUCE_COUNT_FALSE")),
+    ("9", "REDUCE_PERCENTILE_99", Reducer::Percentile(0.99)),
+    ("10", "REDUCE_PERCENTILE_95", Reducer::Percentile(0.95)),
+    ("11", "REDUCE_PERCENTILE_50", Reducer::Percentile(0.50)),
+    ("12", "REDUCE_PERCENTILE_05", Reducer::Percentile(0.05)),
 ];
 
 impl Aligner {
@@ -89,6 +110,7 @@ impl Aligner {
             Self::Mean | Self::Stddev if numeric => gauge(ValueType::Double),
             Self::Min | Self::Max if numeric => gauge(value_type),
             Self::Count if numeric => gauge(ValueType::Int64),
+            Self::NextOlder if kind == Kind::Gauge => Some(of),
             Self::Percentile(_) if !numeric => gauge(ValueType::Double),
             _ => None,
         }
@@ -98,17 +120,15 @@ impl Aligner {
         let numbers = || values.iter().filter_map(Value::number);
         let sum = || values.iter().skip(1).fold(values.first().cloned(), |sum, value| sum.map(|sum| sum.plus(value)));
         match self {
-            Self::None => values.first().cloned(),
+            // The points of a period stand newest first.
+            Self::None | Self::NextOlder => values.first().cloned(),
+            Self::OfTruth(_) => None,
             Self::Delta | Self::Sum => sum(),
             Self::Rate => Some(Value::Double(numbers().sum::<f64>() / period.as_secs_f64())),
             Self::Mean => Some(Value::Double(numbers().sum::<f64>() / values.len() as f64)),
             Self::Min => least(values, f64::lt),
             Self::Max => least(values, f64::gt),
-            Self::Stddev => {
-                let mean = numbers().sum::<f64>() / values.len() as f64;
-                let squares: f64 = numbers().map(|number| (number - mean).powi(2)).sum();
-                Some(Value::Double((squares / values.len() as f64).sqrt()))
-            }
+            Self::Stddev => Some(Value::Double(deviation(values))),
             Self::Count => Some(Value::count(values.len() as u64)),
             Self::Percentile(share) => match sum()? {
                 Value::Distribution(distribution) => quantile(&distribution, share).map(Value::Double),
@@ -136,9 +156,10 @@ impl Reducer {
         match self {
             Self::None | Self::Sum => Some(of),
             Self::Mean => Some(Shape { value_type: ValueType::Double, ..of }),
+            Self::Stddev | Self::Percentile(_) => Some(Shape { kind: Kind::Gauge, value_type: ValueType::Double }),
             Self::Min | Self::Max if numeric => Some(of),
             Self::Count => Some(Shape { kind: Kind::Gauge, value_type: ValueType::Int64 }),
-            Self::Min | Self::Max => None,
+            Self::Min | Self::Max | Self::OfTruth(_) => None,
         }
     }
 
@@ -153,9 +174,40 @@ impl Reducer {
             },
             Self::Min => least(values, f64::lt),
             Self::Max => least(values, f64::gt),
+            Self::Stddev => match sum()? {
+                Value::Distribution(all) if all.count > 0 => {
+                    Some(Value::Double((all.sum_of_squared_deviation / all.count as f64).sqrt()))
+                }
+                Value::Distribution(_) => None,
+                _ => Some(Value::Double(deviation(values))),
+            },
+            Self::Percentile(share) => match sum()? {
+                Value::Distribution(all) => quantile(&all, share).map(Value::Double),
+                _ => percentile(values, share).map(Value::Double),
+            },
+            Self::OfTruth(_) => None,
             Self::Count => Some(Value::count(values.len() as u64)),
         }
     }
+}
+
+/// The standard deviation of numbers.
+fn deviation(values: &[Value]) -> f64 {
+    let numbers = || values.iter().filter_map(Value::number);
+    let mean = numbers().sum::<f64>() / values.len() as f64;
+    let squares: f64 = numbers().map(|number| (number - mean).powi(2)).sum();
+    (squares / values.len() as f64).sqrt()
+}
+
+/// The number below which `share` of the numbers lie, on the line between its neighbours.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a slice")]
+fn percentile(values: &[Value], share: f64) -> Option<f64> {
+    let mut numbers: Vec<f64> = values.iter().filter_map(Value::number).collect();
+    numbers.sort_by(f64::total_cmp);
+    let place = share * numbers.len().checked_sub(1)? as f64;
+    let lower = numbers.get(place.floor() as usize)?;
+    let upper = numbers.get(place.ceil() as usize)?;
+    Some(lower + (upper - lower) * place.fract())
 }
 
 /// The first by `before` among numbers.
@@ -222,6 +274,7 @@ impl Aggregation {
     }
 
     fn reduce(&self, series: Vec<Series>) -> Vec<Series> {
+        let becomes_gauge = matches!(self.reducer, Reducer::Count | Reducer::Stddev | Reducer::Percentile(_));
         let mut groups = BTreeMap::<(Labels, Labels), Vec<Series>>::new();
         for one in series {
             groups.entry(self.group(&one)).or_default().push(one);
@@ -230,7 +283,7 @@ impl Aggregation {
             let metric = members.first()?.metric;
             let mut ends = BTreeMap::<Timestamp, (Timestamp, Vec<Value>)>::new();
             for point in members.into_iter().flat_map(|member| member.points) {
-                let start = if self.reducer == Reducer::Count { point.end } else { point.start };
+                let start = if becomes_gauge { point.end } else { point.start };
                 ends.entry(point.end).or_insert((start, Vec::new())).1.push(point.value);
             }
             let points = ends
@@ -321,6 +374,8 @@ mod tests {
             ("ALIGN_MEAN", [true, true, false]),
             ("ALIGN_MAX", [true, true, false]),
             ("ALIGN_STDDEV", [true, true, false]),
+            ("ALIGN_NEXT_OLDER", [false, true, false]),
+            ("ALIGN_COUNT_TRUE", [false, false, false]),
             ("ALIGN_PERCENTILE_99", [false, false, true]),
             ("ALIGN_NONE", [true, true, true]),
         ] {
@@ -350,6 +405,9 @@ mod tests {
         assert_eq!(run(aggregation(2, "ALIGN_MAX", "REDUCE_MIN"), both(), GAUGE), whole(&[1, 2]));
         assert_eq!(run(aggregation(2, "ALIGN_SUM", "REDUCE_MEAN"), both(), GAUGE), double(&[6.0, 4.5]));
         assert_eq!(run(aggregation(2, "ALIGN_COUNT", "REDUCE_COUNT"), both(), GAUGE), whole(&[2, 2]));
+        assert_eq!(run(aggregation(2, "ALIGN_NEXT_OLDER", "REDUCE_SUM"), both(), GAUGE), whole(&[2, 6]));
+        assert_eq!(run(aggregation(2, "ALIGN_MAX", "REDUCE_STDDEV"), both(), GAUGE), double(&[4.0, 1.0]));
+        assert_eq!(run(aggregation(2, "ALIGN_MAX", "REDUCE_PERCENTILE_50"), both(), GAUGE), double(&[5.0, 3.0]));
         let by_state = Aggregation {
             group_by: vec![Field::MetricLabel("state".to_owned())],
             ..aggregation(4, "ALIGN_MAX", "REDUCE_SUM")

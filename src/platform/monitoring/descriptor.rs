@@ -75,6 +75,8 @@ pub(super) fn describe_label(label: &str) -> &'static str {
         "response_code_class" => "Class of the answer's status: 2xx, 3xx, ...",
         "route" => "Domain mapping that the request came through; empty here.",
         "state" => "State of the instance: active or idle.",
+        "container_name" => "The container; the platform calls the only one SERVICE-1 unless it has a name.",
+        "driver" => "What asks: cpu or concurrency.",
         _ => "",
     }
 }

@@ -24,9 +24,9 @@ async fn call(State(monitoring): State<Arc<Monitoring>>, Path(method): Path<Stri
     match method.as_str() {
         "ListTimeSeries" => answer(request, |request| list_time_series(monitoring, request)).await,
         "ListMetricDescriptors" => answer(request, |request| list_descriptors(monitoring, request)).await,
-        "GetMetricDescriptor" => answer(request, |request| get_descriptor(monitoring, request)).await,
+        "GetMetricDescriptor" => answer(request, |request| get_descriptor(monitoring, &request)).await,
         "ListMonitoredResourceDescriptors" => answer(request, list_resources).await,
-        "GetMonitoredResourceDescriptor" => answer(request, get_resource).await,
+        "GetMonitoredResourceDescriptor" => answer(request, |request| get_resource(&request)).await,
         other => unimplemented(&format!("the local platform has no method MetricService/{other}")),
     }
 }
@@ -87,7 +87,7 @@ fn list_descriptors(
 
 fn get_descriptor(
     monitoring: &Monitoring,
-    request: proto::GetDescriptorRequest,
+    request: &proto::GetDescriptorRequest,
 ) -> Result<proto::MetricDescriptor, Status> {
     let (project, name) = protobuf::project_and_type(&request.name, "metricDescriptors")?;
     Ok(protobuf::metric_descriptor(descriptor::find(name)?, project, monitoring.timing()))
@@ -102,7 +102,7 @@ fn list_resources(
     Ok(proto::ListMonitoredResourceDescriptorsResponse { resource_descriptors, next_page_token })
 }
 
-fn get_resource(request: proto::GetDescriptorRequest) -> Result<proto::MonitoredResourceDescriptor, Status> {
+fn get_resource(request: &proto::GetDescriptorRequest) -> Result<proto::MonitoredResourceDescriptor, Status> {
     let (project, name) = protobuf::project_and_type(&request.name, "monitoredResourceDescriptors")?;
     descriptor::find_resource(name)?;
     Ok(protobuf::resource_descriptor(project))

@@ -1,6 +1,6 @@
 //! The protocol buffer messages of `google.monitoring.v3` that the local platform takes and gives over gRPC, with
-//! Google's field numbers (googleapis: google/monitoring/v3/{metric,metric_service,common}.proto,
-//! google/api/{metric,monitored_resource,distribution,label}.proto). Fields that the platform neither reads nor writes
+//! Google's field numbers (googleapis: `google/monitoring/v3/{metric,metric_service,common}.proto`,
+//! `google/api/{metric,monitored_resource,distribution,label}.proto`). Fields that the platform neither reads nor writes
 //! are left out: a reader skips what it does not know. Enumerations stand as their numbers.
 
 use prost::{Message, Oneof};

@@ -203,18 +203,74 @@ pub(super) static PENDING_REQUESTS: Metric = Metric {
     description: "Requests waiting for an instance.",
 };
 
-/// All of them.
-pub(super) static METRICS: [&Metric; 10] = [
+pub(super) static CONTAINERS: Metric = Metric {
+    name: "run.googleapis.com/container/containers",
+    kind: Kind::Gauge,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: &["container_name", "state"],
+    launch_stage: LaunchStage::Beta,
+    display_name: "Container Count",
+    description: "Number of containers, by name and state: active or idle.",
+};
+pub(super) static CPU_ALLOCATION_TIME: Metric = Metric {
+    name: "run.googleapis.com/container/cpu/allocation_time",
+    kind: Kind::Delta,
+    value_type: ValueType::Double,
+    unit: "s{CPU}",
+    labels: &[],
+    launch_stage: LaunchStage::Ga,
+    display_name: "Container CPU Allocation",
+    description: "vCPU-seconds that were set aside for the revision's instances.",
+};
+pub(super) static MEMORY_ALLOCATION_TIME: Metric = Metric {
+    name: "run.googleapis.com/container/memory/allocation_time",
+    kind: Kind::Delta,
+    value_type: ValueType::Double,
+    unit: "GiBy.s",
+    labels: &[],
+    launch_stage: LaunchStage::Ga,
+    display_name: "Container Memory Allocation",
+    description: "GiB-seconds that were set aside for the revision's instances.",
+};
+pub(super) static E2E_LATENCIES: Metric = Metric {
+    name: "run.googleapis.com/request_latency/e2e_latencies",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "ms",
+    labels: RESPONSE,
+    launch_stage: LaunchStage::Beta,
+    display_name: "End-to-end Latency",
+    description: "Time of requests from the platform's door to the end of the answer, waiting included.",
+};
+pub(super) static RECOMMENDED_INSTANCES: Metric = Metric {
+    name: "run.googleapis.com/scaling/recommended_instances",
+    kind: Kind::Gauge,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: &["driver"],
+    launch_stage: LaunchStage::Alpha,
+    display_name: "Recommended Instances",
+    description: "Number of instances that each scaling driver alone asks for: cpu or concurrency.",
+};
+
+/// All of them, by name.
+pub(super) static METRICS: [&Metric; 15] = [
     &BILLABLE_INSTANCE_TIME,
+    &CONTAINERS,
+    &CPU_ALLOCATION_TIME,
     &CPU_UTILIZATIONS,
     &INSTANCE_COUNT,
     &MAX_REQUEST_CONCURRENCIES,
+    &MEMORY_ALLOCATION_TIME,
     &MEMORY_UTILIZATIONS,
     &STARTUP_LATENCIES,
     &PENDING_REQUESTS,
     &REQUEST_COUNT,
     &REQUEST_LATENCIES,
+    &E2E_LATENCIES,
     &PENDING,
+    &RECOMMENDED_INSTANCES,
 ];
 
 impl Metric {

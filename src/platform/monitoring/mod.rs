@@ -28,6 +28,7 @@ use descriptor::Timing;
 use jiff::{SignedDuration, Timestamp};
 use query::Query;
 use series::{Series, Shape};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{Period, Store};
@@ -43,6 +44,7 @@ const RETENTION: Duration = Duration::from_hours(24);
 /// The Monitoring API of one platform.
 pub(super) struct Monitoring {
     clock: Clock,
+    time_factor: f64,
     sample_period: Duration,
     ingest_delay: Duration,
     retention: Duration,
@@ -62,6 +64,7 @@ impl Monitoring {
         let books = Mutex::new(Books { store: Store::default(), sampled_until: clock.now() });
         Arc::new(Self {
             clock,
+            time_factor,
             sample_period: scaled(SAMPLE_PERIOD),
             ingest_delay: scaled(INGEST_DELAY),
             retention: scaled(RETENTION),
@@ -69,6 +72,12 @@ impl Monitoring {
         })
     }
 
+    /// What the times of the platform are divided by.
+    pub(super) fn time_factor(&self) -> f64 {
+        self.time_factor
+    }
+
+    /// How often `record` is to be called.
     pub(super) fn sample_period(&self) -> Duration {
         self.sample_period
     }
@@ -85,6 +94,11 @@ impl Monitoring {
         if let Some(oldest) = before(period.end, self.retention) {
             books.store.forget_before(oldest);
         }
+    }
+
+    /// Seconds billed until the last sample, by service and revision.
+    pub(super) fn billed(&self) -> BTreeMap<(String, String), f64> {
+        self.books().store.billed()
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {

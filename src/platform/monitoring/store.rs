@@ -50,15 +50,28 @@ impl Store {
             }
         };
         add(&metric::BILLABLE_INSTANCE_TIME, &[], Value::Double(sample.billable_instance_time_s));
-        add(&metric::INSTANCE_COUNT, &[("state", "active")], Value::count(sample.instances_active));
-        add(&metric::INSTANCE_COUNT, &[("state", "idle")], Value::count(sample.instances_idle));
+        add(&metric::CPU_ALLOCATION_TIME, &[], Value::Double(sample.cpu_allocation_vcpu_s));
+        add(&metric::MEMORY_ALLOCATION_TIME, &[], Value::Double(sample.memory_allocation_gib_s));
+        // One container makes an instance here; Cloud Run names one that has no name like this.
+        let container = format!("{}-1", sample.service);
+        for (state, count) in [("active", sample.instances_active), ("idle", sample.instances_idle)] {
+            add(&metric::INSTANCE_COUNT, &[("state", state)], Value::count(count));
+            add(&metric::CONTAINERS, &[("container_name", &container), ("state", state)], Value::count(count));
+        }
+        if let Some(recommended) = sample.recommended_instances {
+            for (driver, count) in [("cpu", recommended.by_cpu), ("concurrency", recommended.by_concurrency)] {
+                add(&metric::RECOMMENDED_INSTANCES, &[("driver", driver)], Value::count(count.into()));
+            }
+        }
         add(&metric::PENDING_REQUESTS, &[], Value::count(sample.pending_requests));
         for (status, count) in sample.requests.into_iter().filter(|(_, count)| *count > 0) {
             add(&metric::REQUEST_COUNT, &response(status).each(), Value::count(count));
         }
-        for (metric, by_status) in
-            [(&metric::REQUEST_LATENCIES, sample.request_latencies_ms), (&metric::PENDING, sample.pending_ms)]
-        {
+        for (metric, by_status) in [
+            (&metric::REQUEST_LATENCIES, sample.request_latencies_ms),
+            (&metric::PENDING, sample.pending_ms),
+            (&metric::E2E_LATENCIES, sample.e2e_latencies_ms),
+        ] {
             for (status, times) in by_status.into_iter().filter(|(_, times)| times.count > 0) {
                 add(metric, &response(status).each(), Value::Distribution(trimmed(times)));
             }
@@ -76,6 +89,17 @@ impl Store {
                 add(metric, labels, Value::Distribution(trimmed(values)));
             }
         }
+    }
+
+    /// Seconds billed by service and revision, as far as they are kept.
+    pub(super) fn billed(&self) -> BTreeMap<(String, String), f64> {
+        let mut billed = BTreeMap::new();
+        for (key, points) in self.series.iter().filter(|(key, _)| key.metric == metric::BILLABLE_INSTANCE_TIME.name) {
+            let label = |name: &str| key.resource.get(name).cloned().unwrap_or_default();
+            let seconds: f64 = points.iter().filter_map(|point| point.value.number()).sum();
+            *billed.entry((label("service_name"), label("revision_name"))).or_default() += seconds;
+        }
+        billed
     }
 
     /// Forgets series that had no point since `oldest`.
@@ -165,8 +189,11 @@ mod tests {
         let mut store = Store::default();
         let sample = RevisionSample { instances_idle: 1, ..RevisionSample::default() };
         store.record(Period { start: at(0), end: at(60) }, &place, sample);
-        let metrics: Vec<_> = store.series.keys().map(|key| key.metric.rsplit('/').next().unwrap()).collect();
-        assert_eq!(metrics, ["billable_instance_time", "instance_count", "instance_count", "pending_requests"]);
+        let mut metrics: Vec<_> = store.series.keys().map(|key| key.metric.rsplit('/').next().unwrap()).collect();
+        metrics.dedup();
+        let always = ["billable_instance_time", "containers", "allocation_time", "instance_count", "allocation_time"];
+        assert_eq!(metrics[..5], always);
+        assert_eq!(metrics[5..], ["pending_requests"]);
         let point = |metric| store.select(metric, "p", &Filter::default(), (at(0), at(60)))[0].points[0].clone();
         let billed = Point { start: at(0), end: at(60), value: Value::Double(0.0) };
         assert_eq!(point(&metric::BILLABLE_INSTANCE_TIME), billed);

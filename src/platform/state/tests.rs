@@ -1,6 +1,7 @@
 //! The state machine in virtual time.
 
 mod cold_server;
+mod telling;
 mod witness;
 
 use super::*;

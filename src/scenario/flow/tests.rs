@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 fn group(first: usize, count: usize, condition: Option<&str>, repeat: impl Into<Option<Repeat>>) -> Group {

@@ -1,11 +1,12 @@
 //! The compiling itself: from what a scenario says to what a session fills in.
 
 use super::{
-    Add, BASE_URL_SLOT, CheckWhat, Checked, Count, Extract, Holds, Place, ScriptBody, ScriptStep, Slot, Wanted,
+    Add, BASE_URL_SLOT, CheckWhat, Checked, Count, Extract, Holds, Place, Query, ScriptBody, ScriptStep, Slot, Wanted,
 };
 use crate::scenario::condition::Compiled;
 use crate::scenario::conversion::BASE_URL;
 use crate::scenario::flow::Flow;
+use crate::scenario::pick::Picks;
 use crate::scenario::render::{Form, Part, json_escaped};
 use crate::scenario::template::{self, Piece};
 use crate::scenario::{
@@ -14,7 +15,6 @@ use crate::scenario::{
 };
 use bytes::Bytes;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 use std::collections::BTreeMap;
 
 /// The slots, by name.
@@ -70,15 +70,17 @@ impl Names {
         if step.compressed {
             unless_named("accept-encoding", decompress::ACCEPTED);
         }
+        let mut picks = Picks::default();
         ScriptStep {
             method: step.method.clone(),
             path: self.parts(&step.path, Form::Path),
             headers,
             body: self.body(&step.body),
             statuses: step.expect.statuses.clone(),
-            checks: step.expect.checks.iter().map(|check| self.check(check)).collect(),
-            extract: step.extract.iter().map(|(name, from)| self.extract(name, from)).collect(),
-            counts: step.counts.iter().map(|(name, counter)| count(name, counter, counters)).collect(),
+            checks: step.expect.checks.iter().map(|check| self.check(check, &mut picks)).collect(),
+            extract: step.extract.iter().map(|(name, from)| self.extract(name, from, &mut picks)).collect(),
+            counts: step.counts.iter().map(|(name, counter)| count(name, counter, counters, &mut picks)).collect(),
+            picks,
             think: step.think,
             follow_redirects: step.follow_redirects,
         }
@@ -117,9 +119,9 @@ impl Names {
         }
     }
 
-    fn extract(&mut self, name: &str, extraction: &Extraction) -> Extract {
+    fn extract(&mut self, name: &str, extraction: &Extraction, picks: &mut Picks) -> Extract {
         let from = match &extraction.from {
-            Source::Json(path) => Place::Json(JsonPath::parse(path).ok()),
+            Source::Json(path) => Place::Json(Query::picked(path, picks)),
             Source::Header(name) => Place::Header(name.clone()),
             Source::Cookie(name) => Place::Cookie(name.clone()),
             Source::Regex { pattern, group } => Place::Regex(regex::bytes::Regex::new(pattern).ok(), *group),
@@ -127,7 +129,7 @@ impl Names {
         Extract { slot: self.slot(name), variable: name.to_owned(), from, optional: extraction.optional }
     }
 
-    fn check(&mut self, check: &Check) -> Checked {
+    fn check(&mut self, check: &Check, picks: &mut Picks) -> Checked {
         match check {
             Check::BytesMax(most) => {
                 Checked { what: CheckWhat::BytesMax(*most), told: format!("the body is over {most} bytes") }
@@ -149,7 +151,7 @@ impl Names {
                 Checked { what: CheckWhat::Header(name.clone(), holds), told: format!("the header `{name}` {told}") }
             }
             Check::Json { path, holds } => {
-                let query = JsonPath::parse(path).ok();
+                let query = Query::picked(path, picks);
                 let (what, told) = match holds {
                     JsonTest::Equals(value) => {
                         (CheckWhat::NodeEquals(query, self.wanted(value)), format!("is not {value}"))
@@ -232,13 +234,13 @@ fn content_type(body: &Body) -> Option<&'static str> {
     }
 }
 
-fn count(name: &str, counter: &Counter, counters: &[&str]) -> Count {
+fn count(name: &str, counter: &Counter, counters: &[&str], picks: &mut Picks) -> Count {
     Count {
         counter: counters.iter().position(|other| *other == name).unwrap_or_default(),
         name: name.to_owned(),
         add: match &counter.add {
             Amount::Constant(number) => Add::Constant(*number),
-            Amount::JsonSum(path) => Add::Sum(JsonPath::parse(path).ok()),
+            Amount::JsonSum(path) => Add::Sum(Query::picked(path, picks)),
         },
         statuses: counter.statuses.clone(),
     }

@@ -5,7 +5,6 @@ use super::super::{Extraction, Plan, Scenario, Source, StepFailure};
 use super::*;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
-use rand::SeedableRng;
 use std::path::Path;
 
 mod answers;
@@ -60,7 +59,7 @@ fn occasion(journey: usize) -> Occasion {
 }
 
 fn session(seed: u64) -> Session {
-    Session::new(&plan(), &occasion(0), ChaCha8Rng::seed_from_u64(seed), "http://127.0.0.1:8080/")
+    Session::new(&plan(), &occasion(0), Draws::new(seed, 0), "http://127.0.0.1:8080/")
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
@@ -101,7 +100,7 @@ fn values_take_the_form_of_their_surroundings() {
 
 #[test]
 fn a_step_may_name_its_own_content_type_and_cookies() {
-    let mut session = Session::new(&plan(), &occasion(1), ChaCha8Rng::seed_from_u64(1), "http://h");
+    let mut session = Session::new(&plan(), &occasion(1), Draws::new(1, 0), "http://h");
     let mut headers = HeaderMap::new();
     headers.append("set-cookie", HeaderValue::from_static("jar=1; Path=/"));
     let request = session.request(0);
@@ -199,7 +198,7 @@ fn think_times_have_the_distribution_they_name() {
 fn choices_come_by_weight() {
     let field =
         Field::Choice { values: vec!["red".into(), "blue".into(), "never".into()], weights: vec![1.0, 3.0, 0.0] };
-    let mut draws = ChaCha8Rng::seed_from_u64(9);
+    let mut draws = Draws::new(9, 0);
     let values: Vec<Value> = (0..10_000).map(|_| draw::draw(&field, &occasion(0), &mut draws)).collect();
     let blue = values.iter().filter(|value| *value == "blue").count() as f64 / 10_000.0;
     assert!((blue - 0.75).abs() < 5.0 * (0.75 * 0.25 / 10_000_f64).sqrt(), "{blue}");

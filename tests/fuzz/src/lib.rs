@@ -3,6 +3,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+use tidegate::platform::{
+    Addresses, Clock, Operate, OperateError, RevisionSample, RevisionSpec, Route, ServeOptions, serve,
+};
 use tidegate::scenario::{
     Arrival, Body, Column, Log, LogError, LogFormat, LogOptions, Occasion, Plan, Scenario, ScenarioError, Session,
     TimeUnit, read_log,
@@ -116,4 +120,58 @@ fn plan(scenario: Scenario) {
             let _ = session.accept(step, 200, &http::HeaderMap::new(), b"{\"a\": [1, \"two\", null]}").is_ok();
         }
     }
+}
+
+/// A platform that runs nothing.
+struct Nothing;
+
+impl Operate for Nothing {
+    async fn create_revision(&self, _: RevisionSpec) -> Result<(), OperateError> {
+        Ok(())
+    }
+
+    async fn route(&self, _: &str, _: &[Route]) -> Result<Addresses, OperateError> {
+        Ok(Addresses { service: "http://127.0.0.1:1".to_owned(), ..Addresses::default() })
+    }
+
+    async fn delete_service(&self, _: &str) {}
+
+    async fn sample(&self) -> Vec<RevisionSample> {
+        Vec::new()
+    }
+}
+
+/// Sends the bytes to the port of the platform's APIs, as they are; gives what was answered.
+///
+/// # Panics
+/// When the connection is kept open without a word, or the platform does not answer the next caller.
+#[must_use]
+pub fn endpoints(data: &[u8]) -> Vec<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let options = ServeOptions::new(1.0, Clock::system());
+        let served = tokio::spawn(serve(listener, Arc::new(Nothing), options, std::future::pending()));
+        let answer = exchange(address, data).await;
+        let next = exchange(address, b"GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(next.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&next));
+        served.abort();
+        let ended = served.await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()), "the platform ended by itself");
+        answer
+    })
+}
+
+/// Sends, ends the sending, and reads to the end.
+async fn exchange(address: std::net::SocketAddr, data: &[u8]) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    // The platform may have closed the connection before it had all.
+    let _ = stream.write_all(data).await;
+    let _ = stream.shutdown().await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "a client that has said all is kept waiting: {:?}", String::from_utf8_lossy(data));
+    answer
 }

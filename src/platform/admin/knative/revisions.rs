@@ -26,8 +26,8 @@ pub(super) async fn get<O: Operate>(
     queries.only(&[])?;
     let asked = region.listed(&namespace);
     let books = admin.books();
-    let services = books.services.values().filter(|service| service.place.is_within(&asked));
-    let found = services.filter_map(|service| Some(json(service, service.revisions.get(&name)?))).next();
+    let mut services = books.services.values().filter(|service| service.place.is_within(&asked));
+    let found = services.find_map(|service| Some(json(service, service.revisions.get(&name)?)));
     found.map(Json).ok_or_else(|| missing(&namespace, &name))
 }
 

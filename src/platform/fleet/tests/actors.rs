@@ -124,7 +124,7 @@ async fn platform_to_be_killed() {
         time_factor: 1.0,
         host_cores_per_vcpu: 1.0,
         limiter: LimiterChoice::Only(LimiterKind::None),
-            cpu_idle: CpuIdle::Frozen,
+        cpu_idle: CpuIdle::Frozen,
         launcher: Some(launcher(&directory)),
         logs_dir: Some(directory.clone()),
     };
