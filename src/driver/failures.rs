@@ -10,7 +10,10 @@ const KINDS_MAX: usize = 1000;
 
 /// How often each kind of failure came.
 #[derive(Debug, Default)]
-pub(super) struct Failures(BTreeMap<(usize, Option<u16>, String), u64>);
+pub(super) struct Failures(BTreeMap<Kind, u64>);
+
+/// Step, status and cause.
+type Kind = (usize, Option<u16>, String);
 
 impl Failures {
     /// Counts one of `step`, by the status of its answer, if one came, and its cause.
@@ -24,7 +27,8 @@ impl Failures {
 
     /// All of them, the most frequent first, with the names of `steps`.
     pub(super) fn into_list(self, steps: &[String]) -> Vec<Failure> {
-        let failure = |((step, status, cause), count)| Failure { step: steps[step].clone(), status, cause, count };
+        let failure =
+            |((step, status, cause), count): (Kind, u64)| Failure { step: steps[step].clone(), status, cause, count };
         let mut list: Vec<Failure> = self.0.into_iter().map(failure).collect();
         list.sort_by_key(|failure| Reverse(failure.count));
         list
