@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate::driver::{Flight, JourneyEnd, Outcome, Phases, Recorder, Shape};
 use tidegate::scenario::{Plan, Scenario};
+use tidegate::trial::StatusClass;
 use tokio::time::Instant;
 
 const SCENARIO: &str = "name: bench
@@ -67,9 +68,9 @@ fn tell(recorder: &mut Recorder, index: u64, told: Told) {
     }
     if told == Told::Failures && index.is_multiple_of(2) {
         recorder.settle(&flight, done, Outcome::Answered(503), Some("status 503, expected 200"));
-        recorder.end_journey(0, due, JourneyEnd::Failed);
+        recorder.end_journey(0, due, JourneyEnd::Failed(done, StatusClass::ServerError));
     } else {
         recorder.settle(&flight, done, Outcome::Answered(200), None);
-        recorder.end_journey(0, due, JourneyEnd::Completed(done));
+        recorder.end_journey(0, due, JourneyEnd::Completed(done, StatusClass::Success));
     }
 }

@@ -1,5 +1,4 @@
 //! A person's own login (`gcloud auth application-default login`) gives the ID token that a load carries.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use axum::Router;
 use axum::http::HeaderMap;

@@ -26,6 +26,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP: the terminal went away.
+    Hangup,
 }
 
 impl ExitStatus {
@@ -38,6 +40,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::Unmet => 3,
             Self::Untrusted => 5,
+            Self::Interrupted(Signal::Hangup) => 129,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,
         }

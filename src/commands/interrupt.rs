@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks the command to end cleanly, the second ends it at once.
+//! Ctrl-C, SIGTERM, and SIGHUP when a terminal goes away: the first asks the command to end cleanly, the second ends it at once.
 
 use super::exit::{ExitStatus, Signal};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ pub(super) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens for both signals from now on. `told` is called once, when the first one comes.
+    /// Listens for these signals from now on. `told` is called once, when the first one comes.
     pub(super) fn listen(told: impl Fn(Signal) + Send + 'static) -> std::io::Result<Self> {
         Self::listen_to_the_last(told, || {})
     }
@@ -72,13 +72,18 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// None where whoever started this wants it to outlive its terminal, as `nohup` does.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
     #[cfg(unix)]
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hangup = if hangup_is_ignored(&status) { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
     #[cfg(not(unix))]
@@ -91,6 +96,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => Signal::Hangup,
         }
     }
 
@@ -100,5 +106,25 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         Signal::Interrupt
+    }
+}
+
+/// Whether SIGHUP is ignored, by the mask in a process's `/proc/self/status`; where there is none, it is not known to be.
+#[cfg(unix)]
+fn hangup_is_ignored(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is number 1 everywhere, the lowest bit.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hangup_that_nohup_ignores_stays_ignored() {
+        assert!(hangup_is_ignored("Name:\ttidegate\nSigIgn:\t0000000000000001\nSigCgt:\t0000000000000000\n"));
+        assert!(!hangup_is_ignored("SigIgn:\t0000000000001000\nSigCgt:\t0000000000000001\n"));
+        assert!(!hangup_is_ignored(""));
     }
 }

@@ -99,6 +99,9 @@ fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: 
     let scenario = plan.scenario();
     let text = report::run_summary(recording, scenario);
     let sink = options.json.clone().map(Sink::from);
+    let to_file = sink.as_ref().filter(|sink| **sink != Sink::StandardOutput);
+    // Saved before it is told: a terminal that went away takes no words, and that must lose nothing.
+    to_file.map_or(Ok(()), |sink| sink.write_json(recording))?;
     if sink == Some(Sink::StandardOutput) {
         // Standard output is the program's that reads it; people are told beside it.
         progress.say(text.trim_end());
@@ -108,7 +111,7 @@ fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: 
     for warning in &recording.warnings {
         progress.say(&format!("warning: {warning}"));
     }
-    sink.map_or(Ok(()), |sink| sink.write_json(recording))
+    sink.filter(|sink| *sink == Sink::StandardOutput).map_or(Ok(()), |sink| sink.write_json(recording))
 }
 
 /// How a run that nobody interrupted ends, told with what speaks against it.

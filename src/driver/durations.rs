@@ -6,6 +6,17 @@ use crate::trial::{JourneyRecording, JourneyTimes, StatusClass};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How a journey ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JourneyEnd {
+    /// Every step was answered as expected, the last one at this time with this class.
+    Completed(Duration, StatusClass),
+    /// A step failed, at this time with an answer of this class.
+    Failed(Duration, StatusClass),
+    /// It was never begun, or cut short between two steps.
+    Dropped,
+}
+
 /// Histograms, allocated when they first come about.
 type ByClass = [Option<Box<Histogram>>; StatusClass::ALL.len()];
 

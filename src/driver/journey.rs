@@ -1,11 +1,12 @@
 //! One journey under way: its steps one after another, and its entries in the books whichever way it ends.
 
 use super::connection::{Connection, Outgoing};
+use super::durations::JourneyEnd;
 use super::exchange::exchange;
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
-use super::recorder::{Flight, JourneyEnd};
+use super::recorder::Flight;
 use super::trace::Trace;
 use crate::scenario::{Draws, Occasion, Session, Turn};
 use crate::trial::StatusClass;

@@ -72,12 +72,13 @@ pub use connection::Http1Client;
 #[cfg(any(test, fuzzing))]
 pub use differential::{Case, Verdict};
 pub use drive::{DriveError, Options, drive, drive_with};
+pub use durations::JourneyEnd;
 pub use limits::{OpenFiles, local_ports, open_files};
 pub use live::Extras;
 pub use outcome::{OWN_FAILURES, Outcome};
 pub use phases::Phases;
 pub use progress::Progress;
-pub use recorder::{Flight, JourneyEnd, Recorder};
+pub use recorder::{Flight, Recorder};
 pub use shape::Shape;
 pub use target_options::{
     AddressOverride, Authorization, Identity, Protocol, Proxy, Secret, TargetError, TargetOptions, TlsOptions,

@@ -4,7 +4,7 @@
 
 use super::abort::{Guards, Reading};
 use super::detail::Detail;
-use super::durations::Durations;
+use super::durations::{Durations, JourneyEnd};
 use super::failures::Failures;
 use super::live::Stretches;
 use super::outcome::Outcome;
@@ -28,17 +28,6 @@ pub struct Flight {
     pub sent: Duration,
     /// How long it waited for room.
     pub blocked: Duration,
-}
-
-/// How a journey ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JourneyEnd {
-    /// Every step was answered as expected, the last one at this time with this class.
-    Completed(Duration, StatusClass),
-    /// A step failed, at this time with an answer of this class.
-    Failed(Duration, StatusClass),
-    /// It was never begun, or cut short between two steps.
-    Dropped,
 }
 
 /// How a run stands, for its progress.

@@ -5,7 +5,8 @@ mod steps;
 mod values;
 
 pub(super) use steps::{
-    CountFile, ExpectFile, ExtractFile, JsonExpectFile, RepeatFile, RepeatRangeFile, StepFile, TextExpectFile,
+    CountFile, ExpectFile, ExtractFile, FormPartFile, JsonExpectFile, RepeatFile, RepeatRangeFile, StepFile,
+    TextExpectFile,
 };
 pub(super) use values::{DataFile, DataOrderFile, DecimalFile, TimestampFile, VariableFile};
 

@@ -1,6 +1,6 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{AbortRule, Body, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step};
+use super::{AbortRule, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -218,9 +218,7 @@ impl Scenario {
         let journeys = bare.journeys.iter_mut().map(|journey| &mut journey.steps);
         for steps in journeys.chain([&mut bare.set_up, &mut bare.tear_down]) {
             for step in steps {
-                if let Body::File(file) = &mut step.body {
-                    file.content = bytes::Bytes::new();
-                }
+                step.body.files_mut().into_iter().for_each(|file| file.content = bytes::Bytes::new());
             }
         }
         bare

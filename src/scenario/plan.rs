@@ -101,7 +101,7 @@ impl Plan {
     #[must_use]
     pub fn new(scenario: Arc<Scenario>, seed: u64, time_factor: f64) -> Self {
         let factor = if time_factor.is_finite() { time_factor.max(1.0) } else { 1.0 };
-        let script = Arc::new(Script::new(&scenario));
+        let script = Arc::new(Script::new(&scenario, seed));
         let mut start = Duration::ZERO;
         let mut stages = Vec::with_capacity(scenario.stages.len());
         for (index, stage) in scenario.stages.iter().enumerate() {

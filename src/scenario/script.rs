@@ -5,6 +5,7 @@
 mod compile;
 
 use super::flow::Flow;
+use super::multipart::Piece;
 use super::pick::{Picks, plain_keys};
 use super::render::Part;
 use super::{Field, Scenario, Step, ThinkTime};
@@ -68,6 +69,8 @@ pub(super) enum ScriptBody {
     Text(Vec<Part>),
     /// Fields of a form.
     Form(Vec<Part>),
+    /// Parts of a form.
+    Multipart(Vec<Piece>),
 }
 
 /// A variable to keep.
@@ -164,8 +167,8 @@ impl Query {
 }
 
 impl Script {
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        let mut names = Names::new(scenario);
+    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+        let mut names = Names::new(scenario, seed);
         let step_names = scenario.step_names();
         let counters = scenario.counter_names();
         let mut compile =

@@ -7,7 +7,7 @@ use super::flow::{Position, Turn};
 use super::plan::Plan;
 use super::render::{Form, fill, filled, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
-use super::{Draws, Field, Occasion, Rendered, Request, ThinkTime, draw, redirect};
+use super::{Draws, Field, Occasion, Rendered, Request, ThinkTime, draw, multipart, redirect};
 use bytes::Bytes;
 use rand::Rng;
 use serde_json::Value;
@@ -209,6 +209,7 @@ impl Session {
             ScriptBody::Fixed(bytes) => bytes.clone(),
             ScriptBody::Json(parts) => Bytes::from(rendered(parts, values, Form::Json)),
             ScriptBody::Text(parts) => Bytes::from(rendered(parts, values, Form::Plain)),
+            ScriptBody::Multipart(pieces) => multipart::written(pieces, values),
             ScriptBody::Form(parts) => Bytes::from(rendered(parts, values, Form::Urlencoded)),
         };
         Rendered { method: &step.method, path, headers, body }

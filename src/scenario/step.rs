@@ -1,7 +1,7 @@
 //! What a step is: one request, and what is expected of its answer and kept of it; and where the values come from that
 //! its templates put in.
 
-use super::Counter;
+use super::{Counter, FormPart};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,6 +61,8 @@ pub enum Body {
     Text(String),
     /// The bytes of a file, as they are.
     File(FileBody),
+    /// Parts of a form (`multipart/form-data`), in their order.
+    Multipart(Vec<FormPart>),
 }
 
 /// A file that is sent as it is.

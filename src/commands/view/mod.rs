@@ -1,6 +1,8 @@
 //! The live view on a terminal: drawn on standard error by a thread of its own, which also reads the keys. Whatever ends
 //! the run, the terminal is left as it was found.
 
+#[cfg(test)]
+mod on_a_terminal;
 mod screen;
 
 use crate::driver::Progress as Load;
@@ -20,6 +22,9 @@ use std::time::Duration;
 
 /// How long a key waits at most, and how often is drawn.
 const EVERY: Duration = Duration::from_millis(100);
+
+/// How often is looked, ten times as often as is drawn, whether the view has ended.
+const LOOKS_MAX: u32 = 100;
 
 /// A view that is on. Dropping it gives the terminal back.
 #[derive(Debug)]
@@ -68,9 +73,18 @@ impl View {
 impl Drop for View {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        let mut looks = 0;
+        while !thread.is_finished() && looks < LOOKS_MAX {
+            std::thread::sleep(EVERY / 10);
+            looks += 1;
+        }
+        if thread.is_finished() {
             // If it panicked, the terminal has been given back and the panic told.
             let _ = thread.join();
+        } else {
+            // It may wait for ever for the keys of a terminal that went away; the run has its results to save.
+            give_back();
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::super::data::digest;
 use super::super::error::Problems;
-use super::super::file::StepFile;
+use super::super::file::{FormPartFile, StepFile};
 use super::super::located::Located;
-use super::super::{BODY_BYTES_MAX, Body, FileBody};
+use super::super::{BODY_BYTES_MAX, Body, FileBody, FormContent, FormPart};
 use super::exactly_one;
 use super::variables::{Known, check_template};
 use std::io::Read as _;
@@ -28,15 +28,60 @@ pub(super) fn body(written: &Located<StepFile>, known: &Known<'_>, folder: &Path
         check_template(&text.value, text.at, known, problems);
         Body::Text(text.value.clone())
     });
-    let file = step.file.as_ref().map(|file| {
-        let content = read(folder, file, problems).unwrap_or_default();
-        Body::File(FileBody { file: file.value.clone(), digest: digest(&content), content: content.into() })
-    });
-    if json.is_none() && form.is_none() && text.is_none() && file.is_none() {
+    let file = step.file.as_ref().map(|file| Body::File(file_body(folder, file, problems)));
+    let multipart = step.multipart.as_ref().map(|parts| multipart(parts, step, known, folder, problems));
+    let bodies = vec![("json", json), ("form", form), ("text", text), ("file", file), ("multipart", multipart)];
+    if bodies.iter().all(|(_, body)| body.is_none()) {
         return Body::Empty;
     }
-    let bodies = vec![("json", json), ("form", form), ("text", text), ("file", file)];
     exactly_one(bodies, written.at, problems).unwrap_or_default()
+}
+
+fn file_body(folder: &Path, file: &Located<String>, problems: &mut Problems) -> FileBody {
+    let content = read(folder, file, problems).unwrap_or_default();
+    FileBody { file: file.value.clone(), digest: digest(&content), content: content.into() }
+}
+
+/// A form of several parts. Its own content type holds what stands between them, so the step may name none.
+fn multipart(
+    parts: &Located<Vec<Located<FormPartFile>>>,
+    step: &StepFile,
+    known: &Known<'_>,
+    folder: &Path,
+    problems: &mut Problems,
+) -> Body {
+    if parts.value.is_empty() {
+        problems.add(parts.at, "the form has no part", "give at least one: `[{name: title, text: Hello}]`");
+    }
+    if let Some((_, value)) = step.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        let message = "a `multipart` body has a content type of its own, with the boundary between its parts";
+        problems.add(value.at, message, "leave this header out");
+    }
+    let mut part = |written: &Located<FormPartFile>| {
+        let part = &written.value;
+        let text = part.text.as_ref().map(|text| {
+            check_template(&text.value, text.at, known, problems);
+            FormContent::Text(text.value.clone())
+        });
+        let file = part.file.as_ref().map(|file| FormContent::File(file_body(folder, file, problems)));
+        let kind = part.content_type.as_ref();
+        if let Some(kind) = kind
+            && !kind.value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        {
+            problems.add(kind.at, "this cannot be a content type", "write one such as `image/png`");
+        }
+        let last =
+            |path: &Located<String>| Path::new(&path.value).file_name().map(|name| name.to_string_lossy().into_owned());
+        let filename = part.filename.as_ref().map(|name| name.value.clone());
+        let of_file = part.file.as_ref().map(|_| "application/octet-stream".to_owned());
+        Some(FormPart {
+            name: part.name.value.clone(),
+            filename: filename.or_else(|| part.file.as_ref().and_then(last)),
+            content_type: kind.map(|kind| kind.value.clone()).or(of_file),
+            content: exactly_one(vec![("text", text), ("file", file)], written.at, problems)?,
+        })
+    };
+    Body::Multipart(parts.value.iter().filter_map(&mut part).collect())
 }
 
 /// The content of a file that the scenario names; `None` with a problem noted.

@@ -37,6 +37,8 @@ pub(in crate::scenario) struct StepFile {
     pub(in crate::scenario) text: Option<Located<String>>,
     /// A body that is the content of this file, at most 16 MiB; the path goes from the folder of the scenario file.
     pub(in crate::scenario) file: Option<Located<String>>,
+    /// Parts of a form (`multipart/form-data`), in their order: fields of text and files in one body.
+    pub(in crate::scenario) multipart: Option<Located<Vec<Located<FormPartFile>>>>,
     /// What the answer must be; without it any status below 400.
     pub(in crate::scenario) expect: Option<ExpectFile>,
     /// What is kept of the answer, by variable name, for later steps of the journey.
@@ -51,7 +53,7 @@ pub(in crate::scenario) struct StepFile {
     pub(in crate::scenario) timeout: Option<Located<String>>,
     /// How many redirects are followed within the step, to the target only; none if left out.
     pub(in crate::scenario) follow_redirects: Option<Located<u32>>,
-    /// Whether a compressed answer is asked for (gzip, deflate, br).
+    /// Whether a compressed answer is asked for (gzip, deflate, br, zstd).
     #[serde(default)]
     pub(in crate::scenario) compressed: bool,
     /// A condition such as `${stock} > 0`: unless it holds, the step or group is skipped. ==, !=, <, <=, >, >=, `exists`,
@@ -203,4 +205,20 @@ pub(in crate::scenario) struct CountFile {
 fn number_or_repeat(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let range = generator.subschema_for::<RepeatRangeFile>();
     schemars::json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1 }, range, { "type": "null" }] })
+}
+
+/// A part of a form. Exactly one of `text`, `file`.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::scenario) struct FormPartFile {
+    /// Name of the field.
+    pub(in crate::scenario) name: Located<String>,
+    /// Text, a template.
+    pub(in crate::scenario) text: Option<Located<String>>,
+    /// The content of this file, at most 16 MiB; the path goes from the folder of the scenario file.
+    pub(in crate::scenario) file: Option<Located<String>>,
+    /// The name that the file is sent by; that of `file` if left out.
+    pub(in crate::scenario) filename: Option<Located<String>>,
+    /// Its content type; `application/octet-stream` for a file and none for text if left out.
+    pub(in crate::scenario) content_type: Option<Located<String>>,
 }

@@ -11,17 +11,22 @@ use crate::scenario::render::{Form, Part, json_escaped};
 use crate::scenario::template::{self, Piece};
 use crate::scenario::{
     Amount, Body, Check, Counter, DataSet, Extraction, Journey, JsonTest, Scenario, Source, Step, TextTest, decompress,
+    multipart,
 };
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The slots, by name.
-pub(super) struct Names(BTreeMap<String, Slot>);
+pub(super) struct Names(BTreeMap<String, Slot>, Boundary);
+
+/// What stands between the parts of forms.
+type Boundary = String;
 
 impl Names {
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        let mut names = Self(BTreeMap::from([(BASE_URL.to_owned(), BASE_URL_SLOT)]));
+    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+        let slots = BTreeMap::from([(BASE_URL.to_owned(), BASE_URL_SLOT)]);
+        let mut names = Self(slots, multipart::boundary(seed));
         for name in scenario.variables.keys() {
             names.slot(name);
         }
@@ -57,7 +62,9 @@ impl Names {
                 headers.push((name.to_owned(), vec![Part::Text(value.to_owned())]));
             }
         };
-        if let Some(kind) = content_type(&step.body) {
+        if matches!(step.body, Body::Multipart(_)) {
+            unless_named("content-type", &multipart::content_type(&self.1));
+        } else if let Some(kind) = content_type(&step.body) {
             unless_named("content-type", kind);
         }
         if step.compressed {
@@ -83,6 +90,11 @@ impl Names {
         let (parts, variable): (_, fn(Vec<Part>) -> ScriptBody) = match body {
             Body::Empty => return ScriptBody::Fixed(Bytes::new()),
             Body::File(file) => return ScriptBody::Fixed(file.content.clone()),
+            Body::Multipart(parts) => {
+                let boundary = self.1.clone();
+                let compile = |text: &str| self.parts(text, Form::Plain);
+                return ScriptBody::Multipart(multipart::pieces(parts, &boundary, compile));
+            }
             Body::Json(value) => {
                 let mut parts = Vec::new();
                 self.json(value, &mut parts);
@@ -214,7 +226,7 @@ fn existence(wanted: bool) -> &'static str {
 /// What a body is said to be unless a header of the step says otherwise.
 fn content_type(body: &Body) -> Option<&'static str> {
     match body {
-        Body::Empty => None,
+        Body::Empty | Body::Multipart(_) => None,
         Body::Json(_) => Some("application/json"),
         Body::Form(_) => Some("application/x-www-form-urlencoded"),
         Body::Text(_) => Some("text/plain; charset=utf-8"),

@@ -56,7 +56,7 @@ load: closed",
     assert_eq!(sent(1), is("text/plain; charset=utf-8", "a b&c=ü\"4".as_bytes()));
     assert_eq!(sent(2), is("image/x", b"\x00${x}\xff"));
     assert_eq!(sent(3), is("application/json", br#"{"a":[1,"b"]}"#));
-    assert_eq!(header(&session.request(4), "accept-encoding"), Some("gzip, deflate, br"));
+    assert_eq!(header(&session.request(4), "accept-encoding"), Some("gzip, deflate, br, zstd"));
     assert_eq!(header(&session.request(3), "accept-encoding"), None);
 }
 
