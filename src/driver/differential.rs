@@ -163,6 +163,18 @@ async fn serve(stream: Option<DuplexStream>, pieces: &[Vec<u8>], closes: bool) -
     (!closes).then_some(stream)
 }
 
+/// A field is found in what came as it is in the map.
+fn assert_told_alike(fields: &AnswerFields, map: &http::HeaderMap) {
+    let asked = ["location", "set-cookie", "content-encoding", "nowhere"].map(str::to_owned);
+    for name in map.keys().map(ToString::to_string).chain(asked) {
+        let mut told: Vec<Vec<u8>> = Vec::new();
+        fields.each(&name, &mut |value| told.push(value.to_vec()));
+        let expected: Vec<Vec<u8>> = map.get_all(&name).iter().map(|value| value.as_bytes().to_vec()).collect();
+        assert_eq!(told, expected, "{name}");
+        assert_eq!(fields.first(&name), expected.first().map(Vec::as_slice), "{name}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,17 +345,5 @@ mod tests {
                 prop_assert_eq!(cut, uncut);
             }
         }
-    }
-}
-
-/// A field is found in what came as it is in the map.
-fn assert_told_alike(fields: &AnswerFields, map: &http::HeaderMap) {
-    let asked = ["location", "set-cookie", "content-encoding", "nowhere"].map(str::to_owned);
-    for name in map.keys().map(ToString::to_string).chain(asked) {
-        let mut told: Vec<Vec<u8>> = Vec::new();
-        fields.each(&name, &mut |value| told.push(value.to_vec()));
-        let expected: Vec<Vec<u8>> = map.get_all(&name).iter().map(|value| value.as_bytes().to_vec()).collect();
-        assert_eq!(told, expected, "{name}");
-        assert_eq!(fields.first(&name), expected.first().map(Vec::as_slice), "{name}");
     }
 }
