@@ -300,11 +300,19 @@ mod tests {
     #[test]
     fn what_the_platform_leaves_out_hangs_on_billing_and_place() {
         let mut study = fixture::study();
-        let throttled = |study: &Study| words(study).contains("takes an instance’s CPU away between requests");
-        assert!(throttled(&study));
-        assert!(!throttled(&fixture::cloud_study()));
+        let left_out = |study: &Study| words(study).contains("takes an instance’s CPU away between requests");
+        let frozen = |study: &Study| words(study).contains("stands still from 0.1 to 0.2 s on");
+        assert!(frozen(&study) && !left_out(&study));
+        let cloud = fixture::cloud_study();
+        assert!(!frozen(&cloud) && !left_out(&cloud));
+        // A record of before there was a choice has none.
+        for cpu_idle in [Some("full".to_owned()), None] {
+            let Place::Local(scale) = &mut study.place else { panic!("a local study") };
+            scale.limiter.cpu_idle = cpu_idle;
+            assert!(left_out(&study) && !frozen(&study));
+        }
         study.shape.billing = Billing::Instance;
-        assert!(!throttled(&study));
+        assert!(!left_out(&study) && !frozen(&study));
     }
 
     #[test]
