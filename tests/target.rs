@@ -137,15 +137,6 @@ fn a_token_that_cannot_be_obtained_ends_the_run_before_anything_is_sent() {
     for word in ["the load cannot be authorised", &format!("no Google ID token for {url}"), "nothing was sent"] {
         assert!(error.contains(word), "{word:?} is not in: {error}");
     }
-    // What `gcloud auth application-default login` writes: it gives no ID token for an audience of one's choice.
-    let user = dir.path().join("user.json");
-    let text = r#"{"type":"authorized_user","client_id":"c","client_secret":"hush","refresh_token":"hush-too"}"#;
-    fs::write(&user, text).unwrap();
-    let mut command = run(dir.path(), &scenario, &url, &metadata);
-    let output = command.arg("--google-id-token").env("GOOGLE_APPLICATION_CREDENTIALS", &user).output().unwrap();
-    let (code, _, error) = told(&output);
-    assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("--impersonate-service-account") && !error.contains("hush"), "{error}");
 }
 
 /// A platform that ends with the test.

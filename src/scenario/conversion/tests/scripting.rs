@@ -89,7 +89,7 @@ fn bodies_and_redirects_that_cannot_be_are_told() {
     insta::assert_snapshot!(refusal("timeout: 5s", "text: '${tken}'"), @r"
     shop.yaml:15:9: `json` and `text` stand together
 
-    hint: keep one of `file`, `form`, `json`, `text`
+    hint: keep one of `file`, `form`, `json`, `multipart`, `text`
 
     shop.yaml:22:15: unknown variable `${tken}`
 
@@ -98,7 +98,7 @@ fn bodies_and_redirects_that_cannot_be_are_told() {
     insta::assert_snapshot!(refusal("timeout: 5s", "form: {a: '${tken}'}"), @r"
     shop.yaml:15:9: `json` and `form` stand together
 
-    hint: keep one of `file`, `form`, `json`, `text`
+    hint: keep one of `file`, `form`, `json`, `multipart`, `text`
 
     shop.yaml:22:19: unknown variable `${tken}`
 
@@ -107,7 +107,7 @@ fn bodies_and_redirects_that_cannot_be_are_told() {
     insta::assert_snapshot!(refusal("timeout: 5s", "file: nowhere.bin"), @r"
     shop.yaml:15:9: `json` and `file` stand together
 
-    hint: keep one of `file`, `form`, `json`, `text`
+    hint: keep one of `file`, `form`, `json`, `multipart`, `text`
 
     shop.yaml:22:15: cannot read the file nowhere.bin: No such file or directory (os error 2)
 
