@@ -18,6 +18,7 @@ mod drive;
 mod durations;
 mod exchange;
 mod failures;
+mod gate;
 mod headers;
 mod health;
 mod host;
