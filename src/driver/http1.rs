@@ -2,7 +2,6 @@
 //! answer is heard by the journey without a message from one task to another.
 
 use super::alarm::Alarm;
-use super::gate::Gate;
 use super::outcome::Unanswered;
 use super::wire::HEAD_BYTES_MAX;
 use bytes::Bytes;
@@ -12,7 +11,6 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -22,7 +20,6 @@ pub(super) struct Http1 {
     sender: SendRequest<Full<Bytes>>,
     transport: Transport,
     alarm: Alarm,
-    gate: Arc<Gate>,
 }
 
 /// What reads and writes; `None` when the connection has ended.
@@ -48,12 +45,7 @@ impl Http1 {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Unanswered::from_hyper(&error))?;
-        Ok(Self {
-            sender,
-            transport: Transport(Some(Box::pin(connection))),
-            alarm: Alarm::default(),
-            gate: Arc::default(),
-        })
+        Ok(Self { sender, transport: Transport(Some(Box::pin(connection))), alarm: Alarm::default() })
     }
 
     /// Whether the connection was closed, or spoke unasked, since its last answer.
@@ -73,18 +65,18 @@ impl Http1 {
     where
         F: Future<Output = T>,
     {
-        let Self { sender, transport, alarm, gate } = self;
+        let Self { sender, transport, alarm } = self;
         let mut exchange = pin!(async { then(send(sender, request).await).await });
         poll_fn(|cx| {
             // The request is handed over before the connection is asked, the answer taken after.
-            let exchanged = gate.poll(cx, |cx| {
-                if let Poll::Ready(done) = exchange.as_mut().poll(cx) {
-                    return Poll::Ready(Some(done));
-                }
-                transport.advance(cx);
-                Poll::Pending
-            });
-            if exchanged.is_ready() { exchanged } else { alarm.poll(cx, deadline).map(|()| None) }
+            if let Poll::Ready(done) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            transport.advance(cx);
+            if let Poll::Ready(done) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            alarm.poll(cx, deadline).map(|()| None)
         })
         .await
     }

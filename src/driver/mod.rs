@@ -18,7 +18,6 @@ mod drive;
 mod durations;
 mod exchange;
 mod failures;
-mod gate;
 mod headers;
 mod health;
 mod host;
