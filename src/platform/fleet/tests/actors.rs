@@ -123,9 +123,12 @@ async fn count(Path(us): Path<u64>) -> String {
     format!("{} {begin} {} {}", std::process::id(), monotonic_us(), MOST.load(Ordering::SeqCst))
 }
 
-/// Answers when the file is there that `RELEASED` names.
+/// Answers when the file is there that `RELEASED` names. Until then a line in the file beside it says that it holds one.
 async fn held() {
+    use std::io::Write;
     let released = std::env::var("RELEASED").unwrap();
+    let mut begun = std::fs::File::options().create(true).append(true).open(format!("{released}.begun")).unwrap();
+    begun.write_all(b"one\n").unwrap();
     while !std::path::Path::new(&released).exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -80,6 +80,9 @@ async fn a_burst_beyond_max_instances_ends_in_429_after_the_wait_that_is_allowed
         let url = url.clone();
         async move { burst(&url, "/held", 6).await }
     });
+    // All six, each in an instance: one that is late would wait among the others.
+    let begun = directory.path().join("released.begun");
+    super::wait_until(|| std::fs::read_to_string(&begun).is_ok_and(|lines| lines.lines().count() == 6)).await;
     super::until(&fleet, |sample| sample.instances_active == 3 && sample.pending_requests == 0).await;
     let since = tokio::time::Instant::now();
     let refused = burst(&url, "/sleep/0", 24).await;
