@@ -137,9 +137,9 @@ struct CloudArgs {
 struct RunArgs {
     /// The scenario file
     scenario: PathBuf,
-    /// Where requests go, such as `http://127.0.0.1:8080`
+    /// Where requests go, such as `http://127.0.0.1:8080` [default: what the scenario's `target` section says]
     #[arg(long, value_name = "URL")]
-    target: String,
+    target: Option<String>,
     /// Seed of arrivals and draws: the same seed sends the same load
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -306,3 +306,38 @@ fn an_option_that_cannot_be_used_is_wrong_usage_and_named() {
         }
     }
 }
+
+/// Everything about the target is in the file, and paths go from its folder, wherever tidegate is started.
+#[test]
+fn a_scenario_that_says_where_it_goes_needs_no_options() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    let address = server(move |head| {
+        seen.lock().unwrap().push(head.to_owned());
+        (if head.contains("\r\nauthorization: bearer sesame\r\n") { 200 } else { 401 }, "{}".to_owned())
+    });
+    let path = scenario(dir.path());
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(dir.path().join("token"), "sesame\n").unwrap();
+    let target = "headers: {X-Run: nightly}, auth: 'bearer:file:token', traceparent: false";
+    fs::write(&path, format!("{text}target: {{url: 'http://{address}', {target}}}\n")).unwrap();
+    let run = |more: &[&str]| {
+        let line = ["run", &path, "--json", "recording.json"];
+        told(&tidegate(elsewhere.path()).args(line).args(more).output().unwrap())
+    };
+    let (code, _, error) = run(&[]);
+    assert_sent(elsewhere.path(), code, &error);
+    let heads = std::mem::take(&mut *heads.lock().unwrap());
+    assert!(heads.iter().all(|head| head.contains("\r\nx-run: nightly\r\n")), "{heads:?}");
+    assert!(!heads.iter().any(|head| head.contains("traceparent")), "{heads:?}");
+
+    // The command line wins.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, _, error) = run(&["--target", &format!("http://{nobody}")]);
+    assert!(code == Some(1) && error.contains("connection refused"), "{code:?} {error}");
+    // And without any target there is no run.
+    fs::write(&path, text).unwrap();
+    let (code, _, error) = run(&[]);
+    assert!(code == Some(2) && error.contains("--target") && error.contains("mine.yaml"), "{code:?} {error}");
+}

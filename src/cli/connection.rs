@@ -9,9 +9,10 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// HTTP version: 1.1, 2 (by ALPN for https, with prior knowledge for http), or auto (what ALPN agrees upon)
-    #[arg(long, value_name = "VERSION", default_value = "1.1")]
-    http: Protocol,
+    /// HTTP version: 1.1, 2 (by ALPN for https, with prior knowledge for http), or auto (what ALPN agrees upon) [default:
+    /// 1.1]
+    #[arg(long, value_name = "VERSION")]
+    http: Option<Protocol>,
     /// Trust the certificates in this PEM file too, besides the system's
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 /// What a load is told of its connections.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
-    /// Which HTTP is spoken.
-    pub protocol: Protocol,
+    /// Which HTTP is spoken; HTTP/1.1 if left out.
+    pub protocol: Option<Protocol>,
     /// Certificates to trust besides the system's.
     pub cacert: Option<PathBuf>,
     /// Client certificate and key.
@@ -45,7 +45,7 @@ impl ConnectionOptions {
     /// When one is not there, or does not hold what it should.
     pub fn load(&self) -> Result<TargetOptions, CommandError> {
         let mut options = TargetOptions {
-            protocol: self.protocol,
+            protocol: self.protocol.unwrap_or_default(),
             resolve: self.resolve.clone(),
             proxy: self.proxy.clone(),
             traceparent: self.traceparent,
@@ -75,7 +75,7 @@ impl ConnectionOptions {
     /// Says what makes the measurement another one than the user may think.
     pub(super) fn announce(&self, progress: &Progress) {
         if self.insecure {
-            progress.say("--insecure: any certificate is accepted, so whose answers are measured is not proven");
+            progress.say("insecure: any certificate is accepted, so whose answers are measured is not proven");
         }
         let set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if self.proxy.is_none()

@@ -27,6 +27,7 @@ mod service;
 mod tune;
 mod tuning;
 mod view;
+mod way;
 
 pub use crate::autoscaler::{AutoscalerKind, Routing};
 pub use bundled::target_service;

@@ -9,6 +9,7 @@ use super::output::Sink;
 use super::progress::{Display, Progress};
 use super::schedule::Schedule;
 use super::view;
+use super::way::Way;
 use crate::driver::{self, Options};
 use crate::scenario::{Plan, Scenario};
 use crate::trial::Recording;
@@ -23,8 +24,8 @@ use tokio::sync::watch;
 pub struct RunOptions {
     /// The scenario file.
     pub scenario: PathBuf,
-    /// Where requests go.
-    pub target: String,
+    /// Where requests go, instead of where the scenario says.
+    pub target: Option<String>,
     /// How it is reached.
     pub connection: ConnectionOptions,
     /// Seed of the plan.
@@ -52,20 +53,21 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
-    let target = options.connection.load()?;
+    let way = Way::of(&options, &scenario)?;
+    let target = way.load()?;
     if let Some(path) = &options.json {
         Sink::from(path.clone()).check()?;
     }
-    let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
-    let progress = Progress::of_run(options.display, &scenario.name, &options.target);
+    let exports = Exports::open(&options.exports, &scenario, &way.url).await?;
+    let progress = Progress::of_run(options.display, &scenario.name, &way.url);
     let stopping = progress.clone();
     let interrupt = Interrupt::listen_to_the_last(
         move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
         view::give_back,
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
-    options.connection.announce(&progress);
-    progress.announce_load(&scenario.name, plan.duration(), &options.target);
+    way.connection.announce(&progress);
+    progress.announce_load(&scenario.name, plan.duration(), &way.url);
     if let Some(replayed) = super::scenario::replayed(&scenario) {
         progress.say(&replayed);
     }
@@ -76,7 +78,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
     let drive_options =
-        Options { base_url: options.target.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
+        Options { base_url: way.url.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {
@@ -87,7 +89,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     };
     // Before anything else is told, errors too: the terminal is as it was.
     progress.clear();
-    let recording = recording?;
+    let recording = recording.map_err(|error| way.told(error.into()))?;
     connection::tell(&recording.target, &progress);
     conclude(&options, &plan, &recording, &progress)?;
     exports.finish(&recording, |text| progress.say(text)).await?;

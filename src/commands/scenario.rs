@@ -27,6 +27,9 @@ pub fn check(paths: &[PathBuf]) -> Result<ExitStatus, CommandError> {
             scenario.stages.len(),
             scenario.slos.len(),
         ))?;
+        if let Some(url) = scenario.target.as_ref().and_then(|target| target.url.as_ref()) {
+            super::print(&format!("  `run` sends it to {url}\n"))?;
+        }
         if let Some(replayed) = replayed(&scenario) {
             super::print(&format!("  {replayed}\n"))?;
         }

@@ -7,8 +7,9 @@ use super::phases::Phases;
 use super::proxy::Tunnel;
 use super::target_options::{Protocol, Proxy, TargetError, TargetOptions};
 use super::tls;
+use crate::scenario::origin_of;
 use crate::trial::TargetRecording;
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
@@ -79,7 +80,7 @@ impl Target {
         system: impl FnOnce() -> RootCertStore,
     ) -> Result<Self, DriveError> {
         let bad = |cause: String| DriveError::Address { url: url.to_owned(), cause };
-        let (scheme, authority) = taken_apart(url).map_err(bad)?;
+        let (scheme, authority) = origin_of(url).map_err(bad)?;
         let secure = scheme == Scheme::HTTPS;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -222,25 +223,6 @@ impl Target {
         }
         Err(failure.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
     }
-}
-
-/// Scheme and authority of an address that load can be sent to.
-fn taken_apart(url: &str) -> Result<(Scheme, Authority), String> {
-    let uri: http::Uri = url.parse().map_err(|error| format!("{error}"))?;
-    let scheme = match uri.scheme_str() {
-        Some("http") => Scheme::HTTP,
-        Some("https") => Scheme::HTTPS,
-        Some(other) => return Err(format!("its scheme is {other:?}")),
-        None => return Err("it has no scheme".to_owned()),
-    };
-    let authority = uri.authority().ok_or("it has no host")?;
-    if authority.as_str().contains('@') {
-        return Err("it holds a user name, which belongs into --auth".to_owned());
-    }
-    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
-        return Err("it has a path, which belongs into the steps of the scenario".to_owned());
-    }
-    Ok((scheme, authority.clone()))
 }
 
 /// Where the options say that host and port are, if they say it.

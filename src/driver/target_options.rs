@@ -1,11 +1,12 @@
 //! How the target is reached and who the load says it is, as the user asked for it: protocol, TLS, detours, proxy,
 //! authorisation. What is read from files is checked here, before anything is sent. Secrets are never printed.
 
+use crate::scenario::ProxyAddress;
+pub use crate::scenario::{AddressOverride, Protocol};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -40,18 +41,6 @@ impl Default for TargetOptions {
     }
 }
 
-/// A version of HTTP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    #[default]
-    Http1,
-    /// HTTP/2: agreed upon by ALPN for https, with prior knowledge for http.
-    Http2,
-    /// What ALPN agrees upon for https, HTTP/2 where the server speaks it; HTTP/1.1 for http.
-    Auto,
-}
-
 /// How TLS is spoken.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
@@ -68,17 +57,6 @@ pub struct TlsOptions {
 /// A client certificate with its key.
 #[derive(Clone)]
 pub struct Identity(pub(super) Arc<CertifiedKey>);
-
-/// A host and port that are to be found at an address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressOverride {
-    /// Host as in the target's address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Where it is.
-    pub address: IpAddr,
-}
 
 /// An HTTP proxy; requests go through a tunnel (CONNECT) that it opens to the target, for http and https alike. So the
 /// requests are the same bytes as without it, and the connection is to the target.
@@ -303,84 +281,23 @@ impl Authorization {
     }
 }
 
-impl FromStr for Protocol {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "1.1" => Ok(Self::Http1),
-            "2" => Ok(Self::Http2),
-            "auto" => Ok(Self::Auto),
-            _ => Err("it is 1.1, 2 or auto".to_owned()),
-        }
-    }
-}
-
-impl FromStr for AddressOverride {
-    type Err = String;
-
-    /// Reads `HOST:PORT:ADDR`; addresses of IPv6 may stand in brackets, as a host they must.
-    fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "write HOST:PORT:ADDR, such as shop.example:443:127.0.0.1";
-        let (host, rest) = match text.strip_prefix('[') {
-            Some(rest) => rest.split_once("]:").ok_or(FORM)?,
-            None => text.split_once(':').ok_or(FORM)?,
-        };
-        let (port, address) = rest.split_once(':').ok_or(FORM)?;
-        let port = port.parse().map_err(|_| format!("{port:?} is no port; {FORM}"))?;
-        let address = address.trim_start_matches('[').trim_end_matches(']');
-        let address = address.parse().map_err(|_| format!("{address:?} is no IP address; {FORM}"))?;
-        if host.is_empty() {
-            return Err(FORM.to_owned());
-        }
-        Ok(Self { host: host.to_ascii_lowercase(), port, address })
-    }
-}
-
 impl FromStr for Proxy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "write http://HOST:PORT";
-        let uri: http::Uri = text.parse().map_err(|error| format!("{error}; {FORM}"))?;
-        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(format!("the driver speaks http with a proxy, whatever it speaks with the target; {FORM}"));
-        };
-        if authority.as_str().contains('@') {
-            return Err("a user and a password belong into --proxy-auth USER:env:NAME or USER:file:PATH".to_owned());
-        }
-        if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
-            return Err(format!("a proxy has no path; {FORM}"));
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(FORM.to_owned());
-        }
-        let port = authority.port_u16().ok_or_else(|| format!("it has no port; {FORM}"))?;
-        Ok(Self { host, port, user: None })
+        text.parse::<ProxyAddress>().map(Self::from)
+    }
+}
+
+impl From<ProxyAddress> for Proxy {
+    fn from(ProxyAddress { host, port }: ProxyAddress) -> Self {
+        Self { host, port, user: None }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_override_is_host_port_and_address_with_or_without_brackets() {
-        let read = |text: &str| text.parse::<AddressOverride>();
-        let entry = |host: &str, port, address: &str| {
-            Ok(AddressOverride { host: host.to_owned(), port, address: address.parse().unwrap() })
-        };
-        assert_eq!(read("Shop.example:443:127.0.0.1"), entry("shop.example", 443, "127.0.0.1"));
-        assert_eq!(read("shop:80:::1"), entry("shop", 80, "::1"));
-        assert_eq!(read("[2001:db8::1]:80:[::1]"), entry("2001:db8::1", 80, "::1"));
-        for wrong in
-            ["", "shop", "shop:443", ":443:::1", "shop:x:127.0.0.1", "shop:70000:::1", "shop:443:other", "[::1:80"]
-        {
-            let error = read(wrong).unwrap_err();
-            assert!(error.contains("HOST:PORT:ADDR"), "{wrong}: {error}");
-        }
-    }
 
     #[test]
     fn a_secret_s_source_is_named_in_errors_and_the_secret_is_not() {

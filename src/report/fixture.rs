@@ -251,6 +251,7 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
             },
             Slo { text: "error_rate < 0.5%".to_owned(), step: None, metric: SloMetric::ErrorRate { limit: 0.005 } },
         ],
+        target: None,
         traffic: Some(Traffic { requests_per_month: 120e6, shares: BTreeMap::from(shares) }),
         service: Some(Service {
             source: ServiceSource::Bundled("shop".to_owned()),

@@ -2,12 +2,14 @@
 //! docstrings here are what the JSON Schema tells an editor.
 
 mod steps;
+mod target;
 mod values;
 
 pub(super) use steps::{
     CountFile, ExpectFile, ExtractFile, FormPartFile, JsonExpectFile, RepeatFile, RepeatRangeFile, StepFile,
     TextExpectFile,
 };
+pub(super) use target::TargetFile;
 pub(super) use values::{DataFile, DataOrderFile, DecimalFile, TimestampFile, VariableFile};
 
 use super::load_file::{LoadFile, StageFile};
@@ -60,6 +62,9 @@ pub(super) struct ScenarioFile {
     pub(super) conserve: Vec<Located<ConservationFile>>,
     /// What a month of this traffic looks like: prices "per month".
     pub(super) traffic: Option<Located<TrafficFile>>,
+    /// Where `run` sends the load, and how it gets there; an option of the command line wins. Headers and timeout are for
+    /// `tune` too.
+    pub(super) target: Option<Located<TargetFile>>,
     /// The service under test; not needed when a target is given on the command line.
     pub(super) service: Option<Located<ServiceFile>>,
     /// What `tune` tries.

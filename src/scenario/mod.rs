@@ -39,6 +39,7 @@ mod schema;
 mod script;
 mod session;
 mod step;
+mod target;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -68,3 +69,4 @@ pub use step::{
     BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,
     TimestampForm,
 };
+pub use target::{AddressOverride, Audience, Claim, Protocol, ProxyAddress, Target, origin_of};

@@ -1,6 +1,6 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{AbortRule, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step};
+use super::{AbortRule, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step, Target};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct Scenario {
     pub slos: Vec<Slo>,
     /// What a month looks like, if the file says so.
     pub traffic: Option<Traffic>,
+    /// Where `run` sends the load and how it gets there, if the file says so. Its headers and its timeout are the steps'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// The service under test, if the file names one.
     pub service: Option<Service>,
     /// What to try, if the file says so.

@@ -1,7 +1,7 @@
 //! Faults of a scenario that lower layers cannot know of, such as a region without prices, told at their places in its file.
 
 use super::error::{Problem, ScenarioError};
-use super::file::ScenarioFile;
+use super::file::{ScenarioFile, TargetFile};
 use super::located::Location;
 use std::path::Path;
 
@@ -26,6 +26,16 @@ pub struct ServiceFault {
 }
 
 impl ScenarioError {
+    /// The error that tells what is wrong with the value `key` of the section `target` of the scenario that was read from
+    /// `path`, with line and column; the file is read again for that.
+    #[must_use]
+    pub fn of_target(path: &Path, key: &str, message: &str, hint: &str) -> Self {
+        let file =
+            std::fs::read_to_string(path).ok().and_then(|text| serde_saphyr::from_str::<ScenarioFile>(&text).ok());
+        let at = file.and_then(|file| place_in_target(&file.target?.value, key));
+        Self::Invalid { path: path.to_owned(), problems: vec![Problem::new(at, message, hint)] }
+    }
+
     /// The error that tells `faults` of the scenario that was read from `path`, with line and column; the file is read
     /// again for that. Where a value is not in the file (any more), the file as a whole is meant.
     #[must_use]
@@ -39,6 +49,22 @@ impl ScenarioError {
         problems.sort();
         Self::Invalid { path: path.to_owned(), problems }
     }
+}
+
+fn place_in_target(target: &TargetFile, key: &str) -> Option<Location> {
+    let value = match key {
+        "url" => target.url.as_ref(),
+        "cacert" => target.cacert.as_ref(),
+        "cert" => target.cert.as_ref(),
+        "key" => target.key.as_ref(),
+        "sni" => target.sni.as_ref(),
+        "resolve" => target.resolve.first(),
+        "proxy" => target.proxy.as_ref(),
+        "proxy_auth" => target.proxy_auth.as_ref(),
+        "auth" => target.auth.as_ref(),
+        _ => None,
+    };
+    value.map(|value| value.at)
 }
 
 fn place(file: &ScenarioFile, field: &ServiceField) -> Option<Location> {

@@ -10,6 +10,7 @@ mod load;
 mod replay;
 mod service;
 mod steps;
+mod target;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -67,7 +68,12 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     let columns = data::columns(&file.data, &data);
     let requests_are_planned =
         matches!(file.load.value, LoadFile::Open(OpenFile { unit: UnitFile::RequestsPerSecond, .. }));
-    let surroundings = Surroundings { variables: &file.variables, columns: &columns, folder, requests_are_planned };
+    let section = file.target.as_ref().map(|target| &target.value);
+    if let Some(section) = section {
+        target::check_headers(section, problems);
+    }
+    let surroundings =
+        Surroundings { variables: &file.variables, columns: &columns, folder, requests_are_planned, target: section };
     let (set_up, tear_down) = steps::around_load(file, surroundings, problems);
     let journeys = steps::journeys(file, surroundings, problems);
     let observations = observations(file, surroundings, problems);
@@ -83,6 +89,7 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
         stages: Vec::new(),
         slos: Vec::new(),
         traffic: None,
+        target: section.map(|section| target::target(section, folder, problems)),
         service: None,
         tune: None,
         observations,

@@ -2,23 +2,21 @@
 //! the flat list of steps.
 
 use super::super::error::Problems;
-use super::super::file::{ScenarioFile, StepFile};
+use super::super::file::{ScenarioFile, StepFile, TargetFile};
 use super::super::flow::ROUNDS_MAX;
 use super::super::located::{Located, Location};
 use super::super::{Body, Expectation, Group, Journey, Repeat, Step, ThinkTime, notation};
 use super::variables::{BASE_URL, Known, Variables, before_load, check_template, check_variable_name};
-use super::{answers, bodies, exactly_one, flow, parsed, unique};
+use super::{answers, bodies, exactly_one, flow, parsed, target, unique};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long an answer may take where the file does not say.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// More redirects than this in a row are a circle.
 const REDIRECTS_MAX: u32 = 20;
 
 /// Headers that belong to the connection, not to a step.
-const RESERVED_HEADERS: [&str; 5] = ["host", "content-length", "connection", "transfer-encoding", "upgrade"];
+pub(super) const RESERVED_HEADERS: [&str; 5] = ["host", "content-length", "connection", "transfer-encoding", "upgrade"];
 
 /// What steps stand in.
 #[derive(Clone, Copy)]
@@ -30,6 +28,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) folder: &'a Path,
     /// Whether the levels of the load count requests, so that their number must be planned.
     pub(super) requests_are_planned: bool,
+    /// What every step has unless it says otherwise.
+    pub(super) target: Option<&'a TargetFile>,
 }
 
 pub(super) fn journeys(file: &ScenarioFile, surroundings: Surroundings<'_>, problems: &mut Problems) -> Vec<Journey> {
@@ -122,17 +122,19 @@ pub(super) fn observation(
 ) -> Step {
     let known = before_load(surroundings.variables, surroundings.columns);
     check_path(get, &known, problems);
+    let mut headers = self::headers(headers, &known, problems);
+    target::add_headers(surroundings.target, &mut headers);
     Step {
         name: name.value.clone(),
         method: "GET".to_owned(),
         path: get.value.clone(),
-        headers: self::headers(headers, &known, problems),
+        headers,
         body: Body::Empty,
         expect: Expectation { statuses: vec![200], checks: Vec::new() },
         extract: BTreeMap::new(),
         counts: BTreeMap::new(),
         think: ThinkTime::Constant(Duration::ZERO),
-        timeout: TIMEOUT_DEFAULT,
+        timeout: target::timeout(surroundings.target, problems),
         follow_redirects: 0,
         compressed: false,
     }
@@ -175,7 +177,7 @@ impl<'a> Walk<'a> {
         if let Some(inner) = &file.steps {
             self.group(written, inner, rounds, problems);
         } else {
-            self.steps.push(step(written, &self.known, self.surroundings.folder, problems));
+            self.steps.push(step(written, &self.known, self.surroundings, problems));
             self.extracted(file, problems);
         }
         // What a round extracts may end the repeats.
@@ -250,7 +252,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn step(written: &Located<StepFile>, known: &Known<'_>, folder: &Path, problems: &mut Problems) -> Step {
+fn step(
+    written: &Located<StepFile>,
+    known: &Known<'_>,
+    surroundings: Surroundings<'_>,
+    problems: &mut Problems,
+) -> Step {
     let file = &written.value;
     let request = exactly_one(
         vec![
@@ -274,10 +281,10 @@ fn step(written: &Located<StepFile>, known: &Known<'_>, folder: &Path, problems:
         Some(think) => parsed(notation::think_time(&think.value), think.at, problems),
         None => Some(ThinkTime::Constant(Duration::ZERO)),
     };
-    let timeout = match &file.timeout {
-        Some(timeout) => timeout_of(timeout, problems),
-        None => Some(TIMEOUT_DEFAULT),
-    };
+    let usual = target::timeout(surroundings.target, problems);
+    let timeout = file.timeout.as_ref().map_or(Some(usual), |timeout| timeout_of(timeout, problems));
+    let mut headers = headers(&file.headers, known, problems);
+    target::add_headers(surroundings.target, &mut headers);
     let extract = file.extract.iter();
     let extract = extract.filter_map(|(name, from)| Some((name.clone(), answers::extraction(from, problems)?)));
     let extract = extract.collect();
@@ -291,13 +298,13 @@ fn step(written: &Located<StepFile>, known: &Known<'_>, folder: &Path, problems:
         name: file.name.as_ref().map(|name| name.value.clone()).unwrap_or_default(),
         method: method.to_owned(),
         path: path.to_owned(),
-        headers: headers(&file.headers, known, problems),
-        body: bodies::body(written, known, folder, problems),
+        headers,
+        body: bodies::body(written, known, surroundings.folder, problems),
         expect: answers::expectation(file.expect.as_ref(), known, problems),
         extract,
         counts,
         think: think.unwrap_or(ThinkTime::Constant(Duration::ZERO)),
-        timeout: timeout.unwrap_or(TIMEOUT_DEFAULT),
+        timeout: timeout.unwrap_or(usual),
         follow_redirects: file.follow_redirects.as_ref().map_or(0, |most| redirects(most, problems)),
         compressed: file.compressed,
     }
@@ -314,7 +321,7 @@ fn redirects(most: &Located<u32>, problems: &mut Problems) -> u32 {
     most.value
 }
 
-fn timeout_of(timeout: &Located<String>, problems: &mut Problems) -> Option<Duration> {
+pub(super) fn timeout_of(timeout: &Located<String>, problems: &mut Problems) -> Option<Duration> {
     let length = parsed(notation::duration(&timeout.value), timeout.at, problems)?;
     if length.is_zero() {
         problems.add(timeout.at, "no answer comes in no time", "give a timeout such as 30s, or leave it out");
