@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -85,13 +86,15 @@ impl Log {
     }
 }
 
-/// Serves on a free port, which is told on standard output, until the process is ended.
+/// Serves on the port in `PORT`, as an instance does, or on a free one; which, is told on standard output. Until the
+/// process is ended.
 pub(super) fn serve() -> Result<(), Box<dyn Error>> {
+    let port: u16 = std::env::var("PORT").unwrap_or("0".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
-        socket.bind("127.0.0.1:0".parse()?)?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let listener: TcpListener = socket.listen(16_384)?;
         let mut out = std::io::stdout();
         writeln!(out, "{}", listener.local_addr()?)?;
