@@ -6,6 +6,7 @@
 
 mod control;
 mod generator;
+mod pin;
 mod process;
 mod server;
 mod tables;

@@ -1,5 +1,6 @@
 //! The processes of a bench, each pinned to a core, and what they used of it.
 
+use super::pin::{cpu, pinned};
 use serde_json::Value;
 use std::error::Error;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -80,20 +81,4 @@ pub(super) fn generate(server: &Server, program: &str, arguments: &[&str]) -> Re
 pub(super) fn is_there(program: &str) -> bool {
     let asked = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     asked.is_ok()
-}
-
-fn pinned(core: &str, program: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", core, program]).args(arguments);
-    command
-}
-
-/// The sum of two neighbouring fields of a process's CPU time, which the kernel tells in hundredths of a second: user and
-/// system at 13, those of children that ended at 15 (man 5 `proc_pid_stat`, counted from 0).
-fn cpu(path: &str, field: usize) -> Duration {
-    let stat = std::fs::read_to_string(path).unwrap_or_default();
-    // The name of the program, in brackets, may hold spaces.
-    let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: u64 = after_name.split(' ').skip(field - 2).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }

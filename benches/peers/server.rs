@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -85,10 +86,11 @@ impl Log {
     }
 }
 
-/// Serves on a free port, which is told on standard output, until the process is ended. One that stays `awake` asks its
-/// sockets without end: on one host, the kernel charges the waking of a server that sleeps to whoever sends to it, up to
-/// a tenth of a cheap generator's time, which is not the generator's.
+/// Serves on the port in `PORT`, as an instance does, or on a free one, which is told on standard output; until the
+/// process is ended. One that stays `awake` asks its sockets without end: on one host, the kernel charges the waking of
+/// a server that sleeps to whoever sends to it, up to a tenth of a cheap generator's time, which is not the generator's.
 pub(super) fn serve(awake: bool) -> Result<(), Box<dyn Error>> {
+    let port: u16 = std::env::var("PORT").unwrap_or("0".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if awake {
@@ -100,7 +102,7 @@ pub(super) fn serve(awake: bool) -> Result<(), Box<dyn Error>> {
         }
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
-        socket.bind("127.0.0.1:0".parse()?)?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let listener: TcpListener = socket.listen(16_384)?;
         let mut out = std::io::stdout();
         writeln!(out, "{}", listener.local_addr()?)?;

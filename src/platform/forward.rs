@@ -1,6 +1,8 @@
 //! One request through one instance: sent on an idle connection or a new one, its answer streamed back.
 
-use super::revision::Slot;
+use super::lingering::Lingering;
+use super::slot::Slot;
+use super::upload::Upload;
 use super::wire::{BodyError, Wire, WireError};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +17,8 @@ use tokio::time::Instant;
 pub(super) enum Answer {
     /// The ingress's own words.
     Own(Full<Bytes>),
+    /// The same, when the rest of the request was thrown away.
+    Late(Box<Lingering>, Full<Bytes>),
     /// An instance's.
     Streamed(Box<Exchange>),
 }
@@ -32,9 +36,28 @@ const HOP_BY_HOP: [HeaderName; 4] = [header::CONNECTION, header::UPGRADE, header
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// "Maximum HTTP/1 response size: 32 MiB if not using Transfer-Encoding: chunked or streaming mechanisms"
+/// (docs.cloud.google.com/run/quotas, read 2026-11-22).
+const ANSWER_BYTES_MOST: u64 = 32 << 20;
+
+/// Refuses a request that is larger than one may be, before anybody is troubled with it.
+pub(super) fn refuse(request: Request<Incoming>) -> Response<Answer> {
+    // Who asks first whether to send it is not told to.
+    let is_sent = !request.headers().contains_key(header::EXPECT);
+    too_large(Some(request.into_body()).filter(|_| is_sent))
+}
+
+fn too_large(rest: Option<Incoming>) -> Response<Answer> {
+    let refused = page(StatusCode::PAYLOAD_TOO_LARGE);
+    refused.map(|answer| match (answer, rest) {
+        (Answer::Own(text), Some(rest)) => Answer::Late(Box::new(Lingering::over(rest)), text),
+        (answer, _) => answer,
+    })
+}
+
 /// Sends the request through the slot's instance. The answer holds the slot until its body has ended.
 pub(super) async fn forward(mut slot: Slot, request: Request<Incoming>, deadline: Instant) -> Response<Answer> {
-    let mut request = request;
+    let mut request = request.map(Upload::new);
     strip(request.headers_mut());
     *request.version_mut() = Version::HTTP_11;
     slot.forwarded();
@@ -57,6 +80,13 @@ pub(super) async fn forward(mut slot: Slot, request: Request<Incoming>, deadline
     let Some((wire, result)) = wire else { return page(StatusCode::SERVICE_UNAVAILABLE) };
     let failure = match result {
         Ok(response) => return stream(response, wire, slot),
+        Err(WireError::TooLarge(rest)) => {
+            drop(wire);
+            slot.finish(StatusCode::PAYLOAD_TOO_LARGE);
+            return too_large(rest);
+        }
+        // Nobody reads the answer, and the slot counts it so.
+        Err(WireError::BrokenOff) => return page(StatusCode::BAD_REQUEST),
         Err(WireError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
         Err(WireError::Garbage) => StatusCode::BAD_GATEWAY,
         // Cloud Run ends the requests of an instance so whose liveness probe failed.
@@ -74,6 +104,12 @@ pub(super) async fn forward(mut slot: Slot, request: Request<Incoming>, deadline
 
 fn stream(response: Response<Incoming>, wire: Box<Wire>, mut slot: Slot) -> Response<Answer> {
     let (mut head, body) = response.into_parts();
+    if body.size_hint().lower() > ANSWER_BYTES_MOST {
+        drop(wire);
+        slot.complain("Response size was too large. Please consider reducing response size.");
+        slot.finish(StatusCode::INTERNAL_SERVER_ERROR);
+        return page(StatusCode::INTERNAL_SERVER_ERROR);
+    }
     strip(&mut head.headers);
     head.version = Version::HTTP_11;
     slot.answered(head.status);
@@ -132,20 +168,24 @@ impl Body for Answer {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Own(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
+            Self::Late(lingering, full) => {
+                std::task::ready!(lingering.poll_end(cx));
+                Pin::new(full).poll_frame(cx).map_err(|never| match never {})
+            }
             Self::Streamed(exchange) => exchange.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own(full) => full.is_end_stream(),
+            Self::Own(full) | Self::Late(_, full) => full.is_end_stream(),
             Self::Streamed(exchange) => exchange.wire.is_none() || exchange.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Own(full) => full.size_hint(),
+            Self::Own(full) | Self::Late(_, full) => full.size_hint(),
             Self::Streamed(exchange) => exchange.body.size_hint(),
         }
     }
@@ -158,6 +198,9 @@ pub(super) fn page(status: StatusCode) -> Response<Answer> {
         StatusCode::GATEWAY_TIMEOUT => ("text/plain", "upstream request timeout".to_owned()),
         StatusCode::NOT_FOUND => {
             ("text/html; charset=UTF-8", html(status, "The requested URL was not found on this server."))
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("text/html; charset=UTF-8", html(status, "Your client issued a request that was too large."))
         }
         StatusCode::SERVICE_UNAVAILABLE => (
             "text/html; charset=UTF-8",
@@ -182,7 +225,11 @@ pub(super) fn page(status: StatusCode) -> Response<Answer> {
 }
 
 fn html(status: StatusCode, text: &str) -> String {
-    let reason = status.canonical_reason().unwrap_or("Error");
+    let reason = match status {
+        // Google's front end has kept the name that RFC 2616 gave it.
+        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    };
     let title = if status.is_server_error() { "Server Error" } else { reason };
     format!(
         "\n<html><head>\n<meta http-equiv=\"content-type\" content=\"text/html;charset=utf-8\">\n<title>{} {title}</title>\n\

@@ -2,8 +2,9 @@
 //! instance, the revision's state machine decides.
 
 use super::affinity;
-use super::forward::{Answer, forward, page};
+use super::forward::{Answer, forward, page, refuse};
 use super::revision::{Revision, lock};
+use super::upload::is_too_large;
 use super::world::Refusal;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -116,6 +117,9 @@ async fn serve_connection(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, 
 async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) -> Response<Answer> {
     let number = shared.count.fetch_add(1, Ordering::Relaxed);
     let Some(revision) = shared.pick(number) else { return page(StatusCode::NOT_FOUND) };
+    if is_too_large(request.body()) {
+        return refuse(request);
+    }
     let deadline = Instant::now() + revision.spec.request_timeout;
     mark(request.headers_mut(), peer, (shared.trace_high, number));
     let session = affinity::wanted(request.headers(), &revision.spec);

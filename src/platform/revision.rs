@@ -1,7 +1,6 @@
 //! A running revision: the state machine behind one lock that is held for microseconds, the tasks of its instances, and
 //! the slots its requests hold.
 
-use super::affinity;
 use super::allotment::Allotment;
 use super::ending::Ending;
 use super::glance::RevisionGlance;
@@ -9,11 +8,11 @@ use super::host::{Host, StartError};
 use super::instance::{Gauge, Instance};
 use super::journal::{Event, Severity};
 use super::sample::RevisionSample;
+use super::slot::Slot;
 use super::spec::RevisionSpec;
 use super::state::State;
 use super::world::{Action, Ended, InstanceId, Refusal, Ticket, World};
 use crate::autoscaler::{Bounds, Micros, Policy};
-use http::{HeaderValue, StatusCode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot};
@@ -57,9 +56,6 @@ struct Endings {
     unsampled: BTreeMap<Ending, u64>,
     ever: BTreeMap<Ending, u64>,
 }
-
-/// Recorded for a request whose client went away before the answer's head: what nginx calls 499.
-const CLIENT_CLOSED: u16 = 499;
 
 impl Revision {
     /// A revision without instances, and the task that observes it.
@@ -152,10 +148,7 @@ impl Revision {
         let slot = tokio::time::timeout_at(deadline, slot).await;
         let waited = self.now() - since;
         match slot {
-            Ok(Ok(Ok(mut slot))) => {
-                slot.waited = Some(waited);
-                Ok(slot)
-            }
+            Ok(Ok(Ok(slot))) => Ok(slot.after(waited)),
             Ok(Ok(Err(refusal))) => Err(self.refused(refusal, waited)),
             Ok(Err(_)) => Err(self.refused(Refusal::NoInstance, waited)),
             Err(_) => Err(self.refused(Refusal::TimedOut, waited)),
@@ -202,15 +195,21 @@ impl Revision {
     }
 
     /// Tells the journal of one of its instances.
-    fn tell(&self, id: InstanceId, severity: Severity, message: impl Into<String>) {
+    pub(super) fn tell(&self, id: InstanceId, severity: Severity, message: impl Into<String>) {
         self.host.journal.tell(|| {
             let event = Event::new(severity, message);
             event.of_service(&self.spec.service).of_revision(&self.spec.revision).of_instance(id)
         });
     }
 
-    fn now(&self) -> Micros {
+    /// Microseconds since it was created.
+    pub(super) fn now(&self) -> Micros {
         Micros::of(self.epoch.elapsed())
+    }
+
+    /// A slot of this instance is free again; see [`State::finish`].
+    pub(super) fn release(self: &Arc<Self>, id: InstanceId, ended: impl FnOnce(Micros) -> Option<Ended>) {
+        self.change(|state, now, actions| state.finish(now, id, ended(now), actions));
     }
 
     /// Changes the state under the lock, then does what the change asks for.
@@ -336,63 +335,5 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         lock(&self.revision.state).abandon(self.revision.now(), self.ticket);
-    }
-}
-
-/// One of an instance's places, held by one request. Dropping it frees the place and records the request.
-pub(super) struct Slot {
-    revision: Arc<Revision>,
-    id: InstanceId,
-    instance: Arc<Instance>,
-    waited: Option<Micros>,
-    forwarded: Option<Micros>,
-    status: u16,
-}
-
-impl Slot {
-    fn new(revision: &Arc<Revision>, id: InstanceId, instance: Arc<Instance>) -> Self {
-        instance.enter();
-        Self { revision: Arc::clone(revision), id, instance, waited: None, forwarded: None, status: CLIENT_CLOSED }
-    }
-
-    /// The instance it belongs to.
-    pub(super) fn instance(&self) -> &Instance {
-        &self.instance
-    }
-
-    /// The cookie that leads the client back here, unless its `session` does already.
-    pub(super) fn session_cookie(&self, session: Option<InstanceId>) -> Option<HeaderValue> {
-        affinity::set_cookie(&self.revision.spec, self.id, session)
-    }
-
-    /// The request goes to the instance now: from here on it is counted.
-    pub(super) fn forwarded(&mut self) {
-        self.forwarded = Some(self.revision.now());
-    }
-
-    /// The request did not reach the instance after all.
-    pub(super) fn unreached(&mut self) {
-        self.forwarded = None;
-    }
-
-    /// The head of the answer is there.
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.status = status.as_u16();
-    }
-
-    /// The request has ended like this.
-    pub(super) fn finish(mut self, status: StatusCode) {
-        self.answered(status);
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let (status, waited, forwarded) = (self.status, self.waited, self.forwarded);
-        self.revision.change(|state, now, actions| {
-            let ended = forwarded.map(|forwarded| Ended { status, took: now - forwarded, waited });
-            state.finish(now, self.id, ended, actions);
-        });
-        self.instance.leave();
     }
 }

@@ -2,6 +2,7 @@
 //! hand-over between threads. Dropping it closes the connection at once, so that a slot is never free while the
 //! instance may still hold the request.
 
+use super::upload::{Upload, UploadError};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Frame, Incoming};
@@ -18,8 +19,8 @@ use tokio::time::{Instant, Sleep};
 
 /// The connection.
 pub(super) struct Wire {
-    sender: SendRequest<Incoming>,
-    connection: Connection<TokioIo<TcpStream>, Incoming>,
+    sender: SendRequest<Upload>,
+    connection: Connection<TokioIo<TcpStream>, Upload>,
     closed: bool,
     /// The request's time-out; kept here so that its memory is reused.
     deadline: Pin<Box<Sleep>>,
@@ -30,9 +31,13 @@ pub(super) enum WireError {
     /// The request's time is over.
     TimedOut,
     /// The connection broke before anything of the request was written: it can be sent again.
-    Unsent(Box<Request<Incoming>>),
+    Unsent(Box<Request<Upload>>),
     /// The connection broke under the request.
     Broken,
+    /// The request is larger than one may be; what is left of it.
+    TooLarge(Option<Incoming>),
+    /// The client did not send the whole of it.
+    BrokenOff,
     /// What came back is not HTTP.
     Garbage,
 }
@@ -60,7 +65,7 @@ impl Wire {
     /// Sends a request and waits for the head of its answer, until `deadline`.
     pub(super) async fn send(
         &mut self,
-        request: Request<Incoming>,
+        request: Request<Upload>,
         deadline: Instant,
     ) -> Result<Response<Incoming>, WireError> {
         self.deadline.as_mut().reset(deadline);
@@ -106,9 +111,13 @@ pub(super) enum BodyError {
     TimedOut,
 }
 
-fn explain(mut error: TrySendError<Request<Incoming>>) -> WireError {
-    match error.take_message() {
-        Some(request) => WireError::Unsent(Box::new(request)),
+fn explain(mut error: TrySendError<Request<Upload>>) -> WireError {
+    if let Some(request) = error.take_message() {
+        return WireError::Unsent(Box::new(request));
+    }
+    match UploadError::behind(error.error()) {
+        Some(UploadError::BrokenOff) => WireError::BrokenOff,
+        Some(too_large) => WireError::TooLarge(too_large.rest()),
         None if error.error().is_parse() => WireError::Garbage,
         None => WireError::Broken,
     }

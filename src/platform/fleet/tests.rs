@@ -10,6 +10,7 @@ mod routing;
 mod scaling;
 mod scaling_laws;
 mod shares;
+mod sizes;
 
 use super::*;
 use crate::platform::{LimiterKind, fixture};

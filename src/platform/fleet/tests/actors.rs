@@ -76,7 +76,8 @@ async fn serve_as_instance() {
         .route("/peer", get(|ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>| async move { peer.to_string() }))
         .route("/bye", get(|| async { ([("connection", "close")], "bye") }))
         .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
-        .route("/die", get(|| async { std::process::exit(9) as StatusCode }));
+        .route("/die", get(|| async { std::process::exit(9) as StatusCode }))
+        .merge(super::sizes::routes());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
