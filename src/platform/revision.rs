@@ -5,8 +5,8 @@ use super::affinity;
 use super::allotment::Allotment;
 use super::ending::Ending;
 use super::glance::RevisionGlance;
-use super::host::{Host, StartError};
-use super::instance::{Gauge, Instance};
+use super::host::{Counts, Host, StartError};
+use super::instance::{Gauge, Instance, measure};
 use super::journal::{Event, Severity};
 use super::sample::RevisionSample;
 use super::spec::RevisionSpec;
@@ -48,6 +48,7 @@ pub(super) struct Revision {
     endings: Mutex<Endings>,
     /// Wakes the task that observes it, which sleeps while there is nothing to be seen.
     woken: Arc<Notify>,
+    counts: Counts,
     sampled: Mutex<Micros>,
 }
 
@@ -81,6 +82,7 @@ impl Revision {
             emptied: Notify::new(),
             endings: Mutex::default(),
             woken: Arc::default(),
+            counts: Counts::default(),
             sampled: Mutex::default(),
             policy,
         });
@@ -171,20 +173,13 @@ impl Revision {
             (state.sample(now), state.is_empty())
         };
         sample.endings = std::mem::take(&mut lock(&self.endings).unsampled);
+        sample.probes = self.counts.probes.take();
+        sample.network_bytes = self.counts.traffic.take();
         if empty && sample == RevisionSample::default() {
             return None;
         }
-        let vcpus = self.spec.vcpu.0 * self.host.cores_per_vcpu;
-        let memory = self.spec.memory.0 * f64::from(1_u32 << 30);
         let gauges: Vec<_> = lock(&self.gauges).values().cloned().collect();
-        for gauge in gauges {
-            if let Some(used) = gauge.cpu_since_sample() {
-                sample.cpu_utilizations.record(used.as_secs_f64() / period.seconds().max(1e-6) / vcpus);
-            }
-            if let Some(used) = gauge.memory() {
-                sample.memory_utilizations.record(used as f64 / memory);
-            }
-        }
+        measure(&mut sample, &gauges, (&self.spec, self.host.cores_per_vcpu, period));
         sample.cpu_allocation_vcpu_s = sample.billable_instance_time_s * self.spec.vcpu.0;
         sample.memory_allocation_gib_s = sample.billable_instance_time_s * self.spec.memory.0;
         sample.service.clone_from(&self.spec.service);
@@ -240,7 +235,7 @@ impl Revision {
 
     /// The life of an instance, from its process's start to its end.
     async fn run_instance(self: Arc<Self>, id: InstanceId, stop: Arc<Notify>) {
-        let started = self.host.start(&self.spec, &self.policy, (id, &stop)).await;
+        let started = self.host.start(&self.spec, &self.policy, (id, &stop, &self.counts)).await;
         match started {
             Ok(mut process) => {
                 lock(&self.gauges).insert(id, Arc::clone(&process.gauge));
@@ -249,7 +244,8 @@ impl Revision {
                 self.tell(id, Severity::Info, "the instance listens");
                 self.tell_first(Ok(()));
                 let attend = |begins| self.change(|state, now, _| state.attend(now, id, begins));
-                let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), attend).await;
+                let watch = (&self.counts.probes, attend);
+                let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), watch).await;
                 self.count(ending);
                 if ending == Ending::Stopped {
                     self.host.forget_log(&process.log);
