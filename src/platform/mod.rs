@@ -16,6 +16,7 @@ mod fixture;
 mod fleet;
 mod forward;
 mod glance;
+mod grpc_probe;
 mod host;
 mod idle;
 mod ingress;

@@ -1,6 +1,7 @@
 //! Startup and liveness probes: how the platform finds out that an instance has started, and that it still lives
 //! (docs.cloud.google.com/run/docs/configuring/healthchecks, 2026-11-22).
 
+use super::grpc_probe;
 use super::probe_book::{ProbeAction, ProbeBook, ProbeOutcome, ProbeType};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -39,6 +40,11 @@ pub enum Check {
         path: String,
         /// Names and values.
         headers: Vec<(String, String)>,
+    },
+    /// To be told over gRPC (HTTP/2 without TLS, `grpc.health.v1.Health/Check`) that a service serves.
+    Grpc {
+        /// Which one; empty for the program as a whole.
+        service: String,
     },
 }
 
@@ -94,6 +100,7 @@ impl Probe {
         match self.check {
             Check::Tcp => ProbeAction::Tcp,
             Check::Http { .. } => ProbeAction::Http,
+            Check::Grpc { .. } => ProbeAction::Grpc,
         }
     }
 
@@ -101,6 +108,8 @@ impl Probe {
         let what = match &self.check {
             Check::Tcp => "to connect".to_owned(),
             Check::Http { path, .. } => format!("to get {path}"),
+            Check::Grpc { service } if service.is_empty() => "to be told over gRPC that it serves".to_owned(),
+            Check::Grpc { service } => format!("to be told over gRPC that {service:?} serves"),
         };
         let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
         format!("an attempt {what} failed {times}: {cause}")
@@ -112,6 +121,7 @@ impl Probe {
             match &self.check {
                 Check::Tcp => Ok(Some(stream)),
                 Check::Http { path, headers } => get(stream, path, headers).await.map(|()| None),
+                Check::Grpc { service } => grpc_probe::check(stream, service).await.map(|()| None),
             }
         };
         let timed_out = |_| format!("nothing came within {} s", self.timeout.as_secs_f64());

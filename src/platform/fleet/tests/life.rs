@@ -171,6 +171,42 @@ async fn a_hung_instance_times_out_its_requests_and_is_replaced_if_a_liveness_pr
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_grpc_an_instance_is_asked_whether_it_has_started_and_whether_it_lives() {
+    let directory = tempfile::tempdir().unwrap();
+    let sick = directory.path().join("sick");
+    std::fs::write(&sick, "").unwrap();
+    let check = Check::Grpc { service: "shop".to_owned() };
+    let (often, long) = (Duration::from_millis(50), Duration::from_secs(20));
+    let startup =
+        Probe { check, initial_delay: Duration::ZERO, timeout: long, period: often, failure_threshold: u32::MAX };
+    let liveness = Probe { failure_threshold: 2, ..startup.clone() };
+    let fleet = fleet(Policy::cloud_run(), None).await;
+    let watched = RevisionSpec {
+        env: env(&[("SICK_WHILE", &sick.to_string_lossy())]),
+        startup_probe: startup,
+        liveness_probe: Some(liveness),
+        ..spec("shop-1", 4, 1)
+    };
+    let (deployed, mended) = tokio::join!(fleet.create_revision(watched), async {
+        // It listens, and is asked again and again while it does not serve.
+        while !fleet.sample().await.iter().flat_map(|sample| sample.probes.keys()).any(|end| !end.is_healthy) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::fs::remove_file(&sick)
+    });
+    deployed.unwrap();
+    mended.unwrap();
+    let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
+    let first = get_text(&format!("{url}/sleep/0")).await.1;
+    std::fs::write(&sick, "").unwrap();
+    wait_until(|| endings(&fleet).contains_key(&Ending::Unhealthy)).await;
+    std::fs::remove_file(&sick).unwrap();
+    let (status, second) = get_text(&format!("{url}/sleep/0")).await;
+    assert!(status == 200 && second != first, "another instance has taken its place");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_ignores_sigterm_is_killed_after_the_grace_with_its_requests() {
     let directory = tempfile::tempdir().unwrap();
     let hasty = Policy { shutdown_grace: Duration::from_millis(300), ..Policy::cloud_run() };
