@@ -74,14 +74,14 @@ pub(super) struct Process {
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 impl Process {
-    /// Returns how the process has ended: by itself, because it was told to, or because it had to be killed. `attend` is
+    /// Returns how the process has ended, in a word and a sentence: by itself, because it was told to, or because it had to be killed. `attend` is
     /// told when a liveness probe begins (true) and ends (false).
     pub(super) async fn run_until(
         &mut self,
         stop: &Notify,
         (spec, grace): (&RevisionSpec, Duration),
         (book, attend): (&ProbeBook, impl Fn(bool)),
-    ) -> Ending {
+    ) -> (Ending, String) {
         let (instance, gauge) = (Arc::clone(&self.instance), Arc::clone(&self.gauge));
         let boost = self.boost.take();
         let tend = async { tokio::join!(instance.freeze_between_requests(), run_out(boost)).0 };
@@ -114,7 +114,7 @@ impl Process {
         self.instance.wake();
         // Children that the program left behind.
         Family::of(self.pid).tell(Word::Kill);
-        ending
+        (ending, message)
     }
 
     async fn kill(&mut self) {

@@ -50,7 +50,7 @@ mod wire;
 mod world;
 
 pub use clock::Clock;
-pub use ending::Ending;
+pub use ending::{Ending, LastEnding};
 pub use fleet::{Fleet, FleetError, FleetOptions, Leftovers, Outside};
 pub use glance::{InstanceGlance, InstancePhase, RevisionGlance};
 pub use idle::CpuIdle;

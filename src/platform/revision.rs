@@ -3,7 +3,7 @@
 
 use super::affinity;
 use super::allotment::Allotment;
-use super::ending::Ending;
+use super::ending::{Ending, Endings};
 use super::glance::RevisionGlance;
 use super::host::{Counts, Host, StartError};
 use super::instance::{Gauge, Instance, measure};
@@ -45,18 +45,11 @@ pub(super) struct Revision {
     gauges: Mutex<BTreeMap<InstanceId, Arc<Gauge>>>,
     first: Mutex<Option<oneshot::Sender<Result<(), String>>>>,
     emptied: Notify,
-    endings: Mutex<Endings>,
+    endings: Endings,
     /// Wakes the task that observes it, which sleeps while there is nothing to be seen.
     woken: Arc<Notify>,
     counts: Counts,
     sampled: Mutex<Micros>,
-}
-
-/// How its instances have ended: since the last sample, and ever.
-#[derive(Default)]
-struct Endings {
-    unsampled: BTreeMap<Ending, u64>,
-    ever: BTreeMap<Ending, u64>,
 }
 
 /// Recorded for a request whose client went away before the answer's head: what nginx calls 499.
@@ -80,7 +73,7 @@ impl Revision {
             gauges: Mutex::default(),
             first: Mutex::default(),
             emptied: Notify::new(),
-            endings: Mutex::default(),
+            endings: Endings::default(),
             woken: Arc::default(),
             counts: Counts::default(),
             sampled: Mutex::default(),
@@ -172,7 +165,7 @@ impl Revision {
             let mut state = lock(&self.state);
             (state.sample(now), state.is_empty())
         };
-        sample.endings = std::mem::take(&mut lock(&self.endings).unsampled);
+        sample.endings = self.endings.sample();
         sample.probes = self.counts.probes.take();
         sample.network_bytes = self.counts.traffic.take();
         if empty && sample == RevisionSample::default() {
@@ -187,13 +180,15 @@ impl Revision {
         Some(sample)
     }
 
-    /// What its instances are doing; `None` if it has none and nobody waits for one.
+    /// What its instances are doing; `None` if it has none, nobody waits for one, and all ended as they should.
     pub(super) fn glance(&self) -> Option<RevisionGlance> {
         let glance = lock(&self.state).glance(self.now());
-        if glance.instances.is_empty() && glance.pending == 0 {
+        let last_ending = self.endings.last();
+        if glance.instances.is_empty() && glance.pending == 0 && last_ending.is_none() {
             return None;
         }
-        Some(RevisionGlance { service: self.spec.service.clone(), revision: self.spec.revision.clone(), ..glance })
+        let (service, revision) = (self.spec.service.clone(), self.spec.revision.clone());
+        Some(RevisionGlance { service, revision, endings: self.endings.ever(), last_ending, ..glance })
     }
 
     /// Tells the journal of one of its instances.
@@ -245,8 +240,8 @@ impl Revision {
                 self.tell_first(Ok(()));
                 let attend = |begins| self.change(|state, now, _| state.attend(now, id, begins));
                 let watch = (&self.counts.probes, attend);
-                let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), watch).await;
-                self.count(ending);
+                let (ending, message) = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), watch).await;
+                self.endings.note(id, ending, message);
                 if ending == Ending::Stopped {
                     self.host.forget_log(&process.log);
                 }
@@ -255,9 +250,9 @@ impl Revision {
                 let severity = if ending == Ending::Stopped { Severity::Info } else { Severity::Error };
                 self.tell(id, severity, format!("the instance has ended: {ending}"));
             }
-            Err(StartError::Stopped) => self.count(Ending::Stopped),
+            Err(StartError::Stopped) => self.endings.note(id, Ending::Stopped, String::new()),
             Err(StartError::Failed(cause)) => {
-                self.count(Ending::NeverReady);
+                self.endings.note(id, Ending::NeverReady, cause.clone());
                 self.host.report(&self.spec, id, &cause);
                 self.tell(id, Severity::Error, format!("the instance did not become ready: {cause}"));
                 self.tell_first(Err(cause));
@@ -269,13 +264,7 @@ impl Revision {
 
     /// How its instances have ended so far.
     pub(super) fn endings(&self) -> BTreeMap<Ending, u64> {
-        lock(&self.endings).ever.clone()
-    }
-
-    fn count(&self, ending: Ending) {
-        let mut endings = lock(&self.endings);
-        *endings.unsampled.entry(ending).or_default() += 1;
-        *endings.ever.entry(ending).or_default() += 1;
+        self.endings.ever()
     }
 
     fn tell_first(&self, result: Result<(), String>) {
