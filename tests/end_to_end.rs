@@ -6,7 +6,7 @@ mod browser;
 mod logs;
 mod tidegate;
 
-use ::tidegate::trial::{Books, Invalid, Outcome, STUDY_FILE, Study, TrialResult, Usage, Validity};
+use ::tidegate::trial::{Books, Invalid, Outcome, Place, STUDY_FILE, Study, TrialResult, Usage, Validity};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -96,6 +96,13 @@ fn a_study_that_sells_measures_bills_decides_and_reports() {
     assert!(fs::read_dir(&folder).unwrap().any(|entry| entry.unwrap().path().extension().is_some_and(|e| e == "png")));
     assert!(!folder.join("original-service.json").exists(), "what was changed is put back");
 
+    // What the platform took for granted is in the record, and in the report.
+    let Place::Local(scale) = &study.place else { panic!("{:?}", study.place) };
+    let assumed = scale.assumed.as_ref().unwrap();
+    let page = fs::read_to_string(folder.join("index.html")).unwrap();
+    let constant = format!("{}: {}", assumed.constants[1].what, assumed.constants[1].value);
+    assert!(page.contains(&constant), "{constant}");
+    assert!(page.contains(&assumed.assumptions[3].what), "{:?}", assumed.assumptions);
     // Rendered again from the record alone, the report is the same.
     let page = fs::read(folder.join("index.html")).unwrap();
     let again = tidegate::tidegate(dir.path()).args(["report", "study"]).output().unwrap();

@@ -3,6 +3,7 @@
 
 mod choice;
 mod cloud_run;
+mod constants;
 mod decision;
 mod knative;
 mod micros;

@@ -175,43 +175,6 @@ impl Policy {
             ..self
         }
     }
-
-    /// What of all this is an assumption, not a published fact; to be listed in every report.
-    #[must_use]
-    pub fn assumptions() -> &'static [Assumption] {
-        &[
-            Assumption {
-                what: "metrics drivers are evaluated every 5 s",
-                basis: "older copy of Google's page; today \"periodically\"",
-            },
-            Assumption { what: "averages are taken over 1 s buckets", basis: "Knative serving @98e5ef90" },
-            Assumption { what: "at most 10,000 pending requests", basis: "Knative serving @98e5ef90" },
-            Assumption { what: "mean start-up time is that of the last 20 starts", basis: "not public" },
-            Assumption {
-                what: "an instance billed by request loses its CPU 0.1 to 0.2 s after its last request",
-                basis: "not public: \"disabled or severely limited\"",
-            },
-            Assumption { what: "on-demand starts are not limited in rate", basis: "not public" },
-            Assumption {
-                what: "requests go to the oldest desired instances, the least loaded of them unless --routing says \
-                       otherwise, then to the rest",
-                basis: "not public",
-            },
-            Assumption {
-                what: "thresholds are not raised at low instance counts, and there is no tolerance around a target",
-                basis: "the opt-in behaviour since 2026-09-29; its 10 % tolerance is not described in detail",
-            },
-            Assumption {
-                what: "a service's own instance counts are divided by largest remainder, the larger share first; a \
-                       revision without a share keeps its own scaling",
-                basis: "\"divided among all revisions with specified traffic\" (Admin v2, ServiceScaling)",
-            },
-            Assumption {
-                what: "a session's cookie leads to its instance unless that is full, gone or being stopped",
-                basis: "\"best effort\" (docs.cloud.google.com/run/docs/configuring/session-affinity)",
-            },
-        ]
-    }
 }
 
 #[cfg(test)]

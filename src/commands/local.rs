@@ -3,7 +3,7 @@
 use super::error::CommandError;
 use super::platform::LimitOptions;
 use super::scaling::ScalingOptions;
-use crate::trial::Limiter;
+use crate::trial::{Assumed, Limiter};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Stdio;
@@ -19,6 +19,8 @@ pub(super) struct Ready {
     pub(super) endpoint: String,
     /// How instances are limited.
     pub(super) limiter: Limiter,
+    /// What it takes for granted.
+    pub(super) assumed: Assumed,
 }
 
 impl Ready {

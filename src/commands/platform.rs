@@ -91,6 +91,7 @@ async fn serve_until_told(
     let ready = Ready {
         endpoint: format!("http://{address}"),
         limiter: record_of(fleet.limiter_report(), options.limits.cpu_idle),
+        assumed: options.scaling.assumed()?,
     };
     if let Some(warning) = exposure(address) {
         journal.tell(|| Event::new(Severity::Warning, warning));

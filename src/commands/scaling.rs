@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use crate::autoscaler::{AutoscalerKind, Policy, Routing};
-use crate::trial::Scaling;
+use crate::trial::{Assumed, Assumption, Constant, Scaling};
 use std::time::Duration;
 
 /// How the local platform scales and routes.
@@ -58,6 +58,18 @@ impl ScalingOptions {
             },
             long_concurrency_window: self.long_concurrency_window,
         }
+    }
+
+    /// What the platform takes for granted under these choices, as a study keeps it.
+    pub(super) fn assumed(self) -> Result<Assumed, CommandError> {
+        let policy = self.policy()?;
+        let constant = |(what, value): (&str, String)| Constant { what: what.to_owned(), value };
+        let assumption =
+            |it: crate::autoscaler::Assumption| Assumption { what: it.what.to_owned(), basis: it.basis.to_owned() };
+        Ok(Assumed {
+            constants: policy.constants().into_iter().map(constant).collect(),
+            assumptions: policy.assumptions().into_iter().map(assumption).collect(),
+        })
     }
 
     /// Refuses a choice for a service on Cloud Run, which scales as Google has it.

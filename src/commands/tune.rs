@@ -190,6 +190,7 @@ fn new_study(
             host_cores_per_vcpu: service.host_cores_per_vcpu,
             time_factor: service.time_factor,
             scaling: options.scaling.record(),
+            assumed: None,
         }),
     };
     Ok(Study {

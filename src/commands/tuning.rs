@@ -4,7 +4,7 @@
 use super::bundled;
 use super::error::CommandError;
 use super::interrupt::Interrupt;
-use super::local::{LocalOptions, LocalPlatform};
+use super::local::{LocalOptions, LocalPlatform, Ready};
 use super::lock_wait;
 use super::platform::LimitOptions;
 use super::progress::Progress;
@@ -15,7 +15,7 @@ use crate::cost::InstanceShape;
 use crate::driver::{Authorization, TargetOptions};
 use crate::scenario::{Scenario, Service, ServiceSource};
 use crate::study::{self, CloudSite, Context, SiteOptions};
-use crate::trial::{Limiter, Place, Study};
+use crate::trial::{Place, Study};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Tuning<'_> {
         };
         let command = bundled::command_of(&self.service.source, &tidegate);
         let ran = async {
-            self.note_limiter(&platform.ready.limiter)?;
+            self.note_platform(&platform.ready)?;
             let cloud = connect(endpoint).await?;
             cloud.create(self.service, &command, &env).await?;
             // Nothing is left to put back on a platform that ends with the study.
@@ -87,7 +87,7 @@ impl Tuning<'_> {
     }
 
     /// A resumed study goes on under the limiter it began with, or not at all.
-    fn note_limiter(&mut self, limiter: &Limiter) -> Result<(), CommandError> {
+    fn note_platform(&mut self, Ready { limiter, assumed, .. }: &Ready) -> Result<(), CommandError> {
         let Place::Local(scale) = &mut self.study.place else { return Ok(()) };
         if !self.study.trials.is_empty() && scale.limiter.kind != limiter.kind {
             return Err(CommandError::Usage(format!(
@@ -96,6 +96,7 @@ impl Tuning<'_> {
             )));
         }
         scale.limiter = limiter.clone();
+        scale.assumed = Some(assumed.clone());
         Ok(())
     }
 

@@ -1,10 +1,14 @@
 //! How instances end, and what is said of it.
 
+use super::revision::lock;
+use super::world::InstanceId;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::Mutex;
 
 /// How an instance ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +32,65 @@ impl Ending {
     #[must_use]
     pub fn is_unasked(self) -> bool {
         !matches!(self, Self::Stopped | Self::Killed)
+    }
+
+    /// As JSON names it.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Killed => "killed",
+            Self::Exited => "exited",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Unhealthy => "unhealthy",
+            Self::NeverReady => "never_ready",
+        }
+    }
+}
+
+/// How the instances of a revision have ended: since the last sample, and ever.
+#[derive(Debug, Default)]
+pub(super) struct Endings(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    unsampled: BTreeMap<Ending, u64>,
+    ever: BTreeMap<Ending, u64>,
+    last: Option<LastEnding>,
+}
+
+/// The last ending that was not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastEnding {
+    /// Number of the instance.
+    pub instance: u64,
+    /// What was said of it, with the exit code if it has one.
+    pub message: String,
+}
+
+impl Endings {
+    /// Notes one.
+    pub(super) fn note(&self, instance: InstanceId, ending: Ending, message: String) {
+        let mut counted = lock(&self.0);
+        *counted.unsampled.entry(ending).or_default() += 1;
+        *counted.ever.entry(ending).or_default() += 1;
+        if ending != Ending::Stopped {
+            counted.last = Some(LastEnding { instance, message });
+        }
+    }
+
+    /// What was noted since the last call.
+    pub(super) fn sample(&self) -> BTreeMap<Ending, u64> {
+        std::mem::take(&mut lock(&self.0).unsampled)
+    }
+
+    /// All of them.
+    pub(super) fn ever(&self) -> BTreeMap<Ending, u64> {
+        lock(&self.0).ever.clone()
+    }
+
+    /// The last that was not as it should be.
+    pub(super) fn last(&self) -> Option<LastEnding> {
+        lock(&self.0).last.clone()
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn forward(mut slot: Slot, request: Request<Incoming>, deadline
         None => (None, Some(request)),
     };
     if let Some(request) = request.take() {
-        let Ok(mut fresh) = Wire::connect(slot.instance().address()).await else {
+        let Ok(mut fresh) = slot.instance().connect().await else {
             slot.unreached();
             return page(StatusCode::SERVICE_UNAVAILABLE);
         };

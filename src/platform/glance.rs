@@ -1,5 +1,7 @@
 //! What the instances of a revision are doing at this moment: for the page that shows it.
 
+use super::ending::{Ending, LastEnding};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How far an instance has come.
@@ -41,4 +43,8 @@ pub struct RevisionGlance {
     pub pending: u64,
     /// Instances, oldest first.
     pub instances: Vec<InstanceGlance>,
+    /// How many have ended, by how.
+    pub endings: BTreeMap<Ending, u64>,
+    /// The last that did not end as it should.
+    pub last_ending: Option<LastEnding>,
 }

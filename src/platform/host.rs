@@ -8,10 +8,11 @@ use super::instance::{Gauge, Instance, Process, describe_exit, out_of_memory, te
 use super::journal::Journal;
 use super::limiter::{Limiter, Limits};
 use super::premises::Premises;
+use super::probe_book::ProbeBook;
 use super::revision::lock;
 use super::spawner::Spawner;
 use super::spec::RevisionSpec;
-use super::wire::Wire;
+use super::traffic::Traffic;
 use super::world::InstanceId;
 use crate::autoscaler::Policy;
 use crate::scenario::Billing;
@@ -49,6 +50,13 @@ pub(super) struct Host {
     pub(super) ports: Mutex<BTreeSet<u16>>,
 }
 
+/// What is counted of the instances of a revision where it happens.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) probes: ProbeBook,
+    pub(super) traffic: Arc<Traffic>,
+}
+
 /// Why an instance never listened.
 pub(super) enum StartError {
     /// It was told to stop before.
@@ -68,14 +76,14 @@ impl Host {
         &self,
         spec: &RevisionSpec,
         policy: &Policy,
-        (id, stop): (InstanceId, &Notify),
+        (id, stop, counts): (InstanceId, &Notify, &Counts),
     ) -> Result<Process, StartError> {
         let name = format!("{}-{id}", spec.revision);
         let log = self.log_of(spec, id);
         let mut attempt = 1;
         loop {
             let port = self.choose_port().await.map_err(failed("no free port"))?;
-            let started = self.start_on(port, spec, policy, (&name, &log, stop)).await;
+            let started = self.start_on(port, spec, policy, (&name, &log, (stop, counts))).await;
             let error = match started {
                 Ok(process) => return Ok(process),
                 Err(error) => error,
@@ -111,12 +119,12 @@ impl Host {
         port: u16,
         spec: &RevisionSpec,
         policy: &Policy,
-        (name, log, stop): (&str, &Path, &Notify),
+        (name, log, watch): (&str, &Path, (&Notify, &Counts)),
     ) -> Result<Process, StartError> {
         let cores = spec.vcpu.0 * self.cores_per_vcpu;
         let limits = self.limiter.limits(name, cores, spec.memory);
         let limits = Arc::new(limits.map_err(|error| StartError::Failed(error.to_string()))?);
-        let started = self.start_under(&limits, port, spec, (policy, log, stop)).await;
+        let started = self.start_under(&limits, port, spec, (policy, log, watch)).await;
         if started.is_err() {
             limits.remove().await;
         }
@@ -128,7 +136,7 @@ impl Host {
         limits: &Arc<Limits>,
         port: u16,
         spec: &RevisionSpec,
-        (policy, log, stop): (&Policy, &Path, &Notify),
+        (policy, log, (stop, counts)): (&Policy, &Path, (&Notify, &Counts)),
     ) -> Result<Process, StartError> {
         let command = self.command(port, spec, (log, limits)).map_err(failed("its log could not be opened"))?;
         let cores = self.cores.hold(spec.vcpu.0 * self.cores_per_vcpu);
@@ -146,7 +154,7 @@ impl Host {
                 _ => failed(out_of_memory(spec)),
             },
             () = stop.notified() => Err(StartError::Stopped),
-            probed = spec.startup_probe.until_success(port) => probed.map_err(|cause| {
+            probed = spec.startup_probe.until_success(port, &counts.probes) => probed.map_err(|cause| {
                 StartError::Failed(format!("its startup probe failed on port {port}, which it must take from PORT: {cause}"))
             }),
             () = tokio::time::sleep(policy.startup_limit) => failed(format!(
@@ -163,11 +171,9 @@ impl Host {
         };
         let is_frozen = spec.billing == Billing::Request && self.cpu_idle == CpuIdle::Frozen;
         let idle = is_frozen.then(|| Idle::new(Arc::clone(limits)));
-        let instance = Arc::new(Instance::new((Ipv4Addr::LOCALHOST, port).into(), idle));
-        if let Some(stream) = stream
-            && let Ok(wire) = Wire::over(stream).await
-        {
-            instance.keep(wire);
+        let instance = Arc::new(Instance::new((Ipv4Addr::LOCALHOST, port).into(), idle, Arc::clone(&counts.traffic)));
+        if let Some(stream) = stream {
+            instance.adopt(stream).await;
         }
         let gauge = Arc::new(Gauge::new(Arc::clone(limits)));
         Ok(Process { child, pid, port, log: log.to_owned(), instance, gauge, boost, cores })

@@ -6,10 +6,14 @@ use super::family::{Family, Word};
 use super::idle::Idle;
 use super::limiter::Limits;
 use super::probe::Probe;
+use super::probe_book::ProbeBook;
 use super::revision::lock;
+use super::sample::{Distribution, RevisionSample};
 use super::spec::RevisionSpec;
+use super::traffic::Traffic;
 use super::usage::{self, Counter};
 use super::wire::Wire;
+use crate::autoscaler::Micros;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::process::Child;
 use tokio::sync::Notify;
 
@@ -31,6 +36,8 @@ pub(super) struct Instance {
     idle: Option<Idle>,
     /// It is killed because its liveness probe failed.
     condemned: AtomicBool,
+    /// Counts what goes over its connections.
+    traffic: Arc<Traffic>,
 }
 
 /// Many servers close a connection on which nothing came for some seconds. One that stood still longer than this does so
@@ -67,14 +74,14 @@ pub(super) struct Process {
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 impl Process {
-    /// Returns how the process has ended: by itself, because it was told to, or because it had to be killed. `attend` is
+    /// Returns how the process has ended, in a word and a sentence: by itself, because it was told to, or because it had to be killed. `attend` is
     /// told when a liveness probe begins (true) and ends (false).
     pub(super) async fn run_until(
         &mut self,
         stop: &Notify,
         (spec, grace): (&RevisionSpec, Duration),
-        attend: impl Fn(bool),
-    ) -> Ending {
+        (book, attend): (&ProbeBook, impl Fn(bool)),
+    ) -> (Ending, String) {
         let (instance, gauge) = (Arc::clone(&self.instance), Arc::clone(&self.gauge));
         let boost = self.boost.take();
         let tend = async { tokio::join!(instance.freeze_between_requests(), run_out(boost)).0 };
@@ -82,7 +89,7 @@ impl Process {
             biased;
             status = self.child.wait() => gauge.explain(status, spec),
             never = tend => match never {},
-            cause = instance.fails(spec.liveness_probe.as_ref(), attend) => {
+            cause = instance.fails(spec.liveness_probe.as_ref(), book, attend) => {
                 instance.condemned.store(true, Ordering::Relaxed);
                 self.kill().await;
                 (Ending::Unhealthy, format!("The liveness probe failed, and the instance was killed: {cause}."))
@@ -107,7 +114,7 @@ impl Process {
         self.instance.wake();
         // Children that the program left behind.
         Family::of(self.pid).tell(Word::Kill);
-        ending
+        (ending, message)
     }
 
     async fn kill(&mut self) {
@@ -134,8 +141,8 @@ pub(super) fn out_of_memory(spec: &RevisionSpec) -> String {
 
 impl Instance {
     /// Reached at this address.
-    pub(super) fn new(address: SocketAddr, idle: Option<Idle>) -> Self {
-        Self { address, wires: Mutex::default(), idle, condemned: AtomicBool::new(false) }
+    pub(super) fn new(address: SocketAddr, idle: Option<Idle>, traffic: Arc<Traffic>) -> Self {
+        Self { address, wires: Mutex::default(), idle, condemned: AtomicBool::new(false), traffic }
     }
 
     /// Somebody holds it from now on: it has its CPU.
@@ -167,7 +174,7 @@ impl Instance {
     }
 
     /// Returns, with the cause, when its liveness probe has failed; never without one.
-    async fn fails(&self, probe: Option<&Probe>, attend: impl Fn(bool)) -> String {
+    async fn fails(&self, probe: Option<&Probe>, book: &ProbeBook, attend: impl Fn(bool)) -> String {
         let Some(probe) = probe else { return std::future::pending().await };
         let hold = |begins: bool| {
             if begins {
@@ -177,7 +184,7 @@ impl Instance {
             }
             attend(begins);
         };
-        probe.until_failure(self.address.port(), hold).await
+        probe.until_failure(self.address.port(), book, hold).await
     }
 
     async fn freeze_between_requests(&self) -> Infallible {
@@ -187,9 +194,17 @@ impl Instance {
         }
     }
 
-    /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    /// A new connection.
+    pub(super) async fn connect(&self) -> io::Result<Box<Wire>> {
+        Wire::connect(self.address, &self.traffic).await
+    }
+
+    /// Keeps a connection that is there already.
+    pub(super) async fn adopt(&self, stream: TcpStream) {
+        // If it is of no use any more, the first request opens another.
+        if let Ok(wire) = Wire::over(stream, &self.traffic).await {
+            self.keep(wire);
+        }
     }
 
     /// An idle connection that is alive, as far as can be known without writing to it.
@@ -255,6 +270,27 @@ impl Gauge {
 
     fn cpu(&self) -> Option<Duration> {
         self.limits.cpu_used()
+    }
+}
+
+/// Adds to a sample what each instance used in the period that is over; a vCPU stands for so many host cores.
+pub(super) fn measure(
+    sample: &mut RevisionSample,
+    gauges: &[Arc<Gauge>],
+    (spec, cores_per_vcpu, period): (&RevisionSpec, f64, Micros),
+) {
+    let memory = spec.memory.0 * f64::from(1_u32 << 30);
+    sample.memory_usage_bytes = Distribution::from_scale(Distribution::SCALE_OF_BYTES);
+    for gauge in gauges {
+        if let Some(used) = gauge.cpu_since_sample() {
+            let vcpus = used.as_secs_f64() / period.seconds().max(1e-6) / cores_per_vcpu;
+            sample.cpu_usage_vcpu.record(vcpus);
+            sample.cpu_utilizations.record(vcpus / spec.vcpu.0);
+        }
+        if let Some(used) = gauge.memory() {
+            sample.memory_usage_bytes.record(used as f64);
+            sample.memory_utilizations.record(used as f64 / memory);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! nothing and runs no script; the browser asks again every two seconds. The same as JSON is at `/status`.
 
 use super::admin::ServiceOverview;
+use super::ending::{Ending, LastEnding};
 use super::glance::{InstanceGlance, InstancePhase, RevisionGlance};
 use axum::Json;
 use axum::response::{Html, IntoResponse, Response};
@@ -60,6 +61,8 @@ impl Overview {
                     "instances": instances.iter().map(instance_json).collect::<Vec<_>>(),
                     "pending_requests": row.glance.map_or(0, |glance| glance.pending),
                     "billable_instance_time_s": row.billed,
+                    "endings": row.glance.map(endings_json),
+                    "last_ending": row.glance.and_then(|glance| glance.last_ending.as_ref()).map(last_json),
                 })
             });
             json!({
@@ -131,7 +134,7 @@ impl Overview {
             state = state(ready),
         );
         page.push_str("<table>\n<thead><tr><th>Revision</th><th>State</th><th>Traffic</th><th>Max concurrency</th><th>Instances</th>\
-                       <th>In flight</th><th>Waiting</th><th>Billed</th></tr></thead>\n<tbody>\n");
+                       <th>In flight</th><th>Waiting</th><th>Billed</th><th>Ended</th></tr></thead>\n<tbody>\n");
         for row in self.rows(service) {
             push_row(page, &row, &share(json, row.name));
         }
@@ -163,7 +166,8 @@ fn push_row(page: &mut String, row: &Row<'_>, share: &str) {
     let _ = writeln!(
         page,
         "<tr><td>{}</td><td title=\"{}\"><b class=\"{state}\">{state}</b></td><td>{}</td><td>{}</td><td>{} {marks}</td>\
-         <td>{in_flight}</td><td>{}</td><td>{:.1} s</td></tr>",
+         <td>{in_flight}</td><td>{}</td><td>{:.1} s</td>\
+         <td title=\"{}\">{}</td></tr>",
         escape(row.name),
         escape(row.message),
         escape(share),
@@ -171,8 +175,23 @@ fn push_row(page: &mut String, row: &Row<'_>, share: &str) {
         instances.len(),
         row.glance.map_or(0, |glance| glance.pending),
         row.billed,
+        escape(&row.glance.and_then(|glance| glance.last_ending.as_ref()).map_or_else(String::new, last_words)),
+        row.glance.map_or_else(String::new, endings),
         state = row.state,
     );
+}
+
+/// How many instances have ended, those first that should not have.
+fn endings(glance: &RevisionGlance) -> String {
+    let count = |(ending, count): (&Ending, &u64)| match ending {
+        Ending::Stopped => format!("{count} stopped"),
+        other => format!("<b class=\"failed\">{count} {other}</b>"),
+    };
+    glance.endings.iter().rev().map(count).collect::<Vec<_>>().join(", ")
+}
+
+fn last_words(last: &LastEnding) -> String {
+    format!("the last, instance {}: {}", last.instance, last.message)
 }
 
 /// A square for each instance.
@@ -198,6 +217,14 @@ fn instance_json(instance: &InstanceGlance) -> Value {
         "in_flight": instance.in_flight,
         "age_s": instance.age.as_secs_f64(),
     })
+}
+
+fn endings_json(glance: &RevisionGlance) -> Value {
+    glance.endings.iter().map(|(ending, count)| (ending.key().to_owned(), Value::from(*count))).collect()
+}
+
+fn last_json(last: &LastEnding) -> Value {
+    json!({"instance": last.instance, "message": last.message})
 }
 
 /// What part of the service's requests a revision gets, and its tags.
@@ -274,6 +301,8 @@ mod tests {
             max_concurrency: 8,
             pending: 3,
             instances: vec![instance(1, InstancePhase::Active, 8), instance(2, InstancePhase::Starting, 0)],
+            endings: BTreeMap::from([(Ending::Stopped, 2), (Ending::Exited, 1), (Ending::OutOfMemory, 3)]),
+            last_ending: Some(LastEnding { instance: 5, message: "it ended (exit 4), \"alas\"".into() }),
         };
         Overview {
             services: vec![ServiceOverview { json: service, revisions: vec![revision] }],
@@ -290,12 +319,17 @@ mod tests {
             "1 service, 2 instances, 3 waiting · 12.3 s billed · times divided by 12",
             "<td>100 %, 0 % as now</td><td>8</td><td>2 <i class=\"active\" title=\"1: active, holds 8, 90 s old\"></i>",
             "<td>8</td><td>3</td><td>12.3 s</td>",
+            "<td title=\"the last, instance 5: it ended (exit 4), &quot;alas&quot;\">\
+             <b class=\"failed\">3 out of memory</b>, <b class=\"failed\">1 exited by itself</b>, 2 stopped</td>",
             "<meta http-equiv=\"refresh\" content=\"2\">",
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }
         let Json(status) = overview("").to_json();
-        assert_eq!(status["services"][0]["revisions"][0]["instances"][0]["in_flight"], 8);
+        let revision = &status["services"][0]["revisions"][0];
+        assert_eq!(revision["instances"][0]["in_flight"], 8);
+        assert_eq!(revision["endings"], json!({"stopped": 2, "exited": 1, "out_of_memory": 3}));
+        assert_eq!(revision["last_ending"]["instance"], 5);
     }
 
     #[test]

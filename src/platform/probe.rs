@@ -1,6 +1,8 @@
 //! Startup and liveness probes: how the platform finds out that an instance has started, and that it still lives
 //! (docs.cloud.google.com/run/docs/configuring/healthchecks, 2026-11-22).
 
+use super::grpc_probe;
+use super::probe_book::{ProbeAction, ProbeBook, ProbeOutcome, ProbeType};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::Empty;
@@ -39,6 +41,11 @@ pub enum Check {
         /// Names and values.
         headers: Vec<(String, String)>,
     },
+    /// To be told over gRPC (HTTP/2 without TLS, `grpc.health.v1.Health/Check`) that a service serves.
+    Grpc {
+        /// Which one; empty for the program as a whole.
+        service: String,
+    },
 }
 
 /// Between two looks at whether an instance listens. Each costs some ten microseconds of CPU.
@@ -54,44 +61,46 @@ impl Probe {
 
     /// Returns as soon as an attempt succeeds, with the connection if nothing was sent on it; why the last failed when
     /// too many in a row have.
-    pub(super) async fn until_success(&self, port: u16) -> Result<Option<TcpStream>, String> {
+    pub(super) async fn until_success(&self, port: u16, book: &ProbeBook) -> Result<Option<TcpStream>, String> {
         tokio::time::sleep(self.initial_delay).await;
-        let mut failures = 0;
+        let mut round = Round::new(self, ProbeType::Startup, book);
         loop {
             let next = Instant::now() + self.period;
-            match self.attempt(port).await {
-                Ok(stream) => return Ok(stream),
-                Err(cause) => {
-                    failures += 1;
-                    if failures >= self.failure_threshold {
-                        return Err(self.verdict(failures, &cause));
-                    }
-                }
+            round.begin();
+            let outcome = self.attempt(port).await;
+            let verdict = round.end(told(&outcome));
+            match (outcome, verdict) {
+                (Ok(stream), _) => return Ok(stream),
+                (Err(_), Some(verdict)) => return Err(verdict),
+                (Err(_), None) => tokio::time::sleep_until(next).await,
             }
-            tokio::time::sleep_until(next).await;
         }
     }
 
     /// Returns when too many attempts in a row have failed, with the last one's cause. `attend` is called with true
     /// before each attempt and with false after it.
-    pub(super) async fn until_failure(&self, port: u16, attend: impl Fn(bool)) -> String {
+    pub(super) async fn until_failure(&self, port: u16, book: &ProbeBook, attend: impl Fn(bool)) -> String {
         tokio::time::sleep(self.initial_delay).await;
-        let mut failures = 0;
+        let mut round = Round::new(self, ProbeType::Liveness, book);
         loop {
             let next = Instant::now() + self.period;
             attend(true);
+            round.begin();
             let outcome = self.attempt(port).await;
+            let verdict = round.end(told(&outcome));
             attend(false);
-            match outcome {
-                Ok(_) => failures = 0,
-                Err(cause) => {
-                    failures += 1;
-                    if failures >= self.failure_threshold {
-                        return self.verdict(failures, &cause);
-                    }
-                }
+            if let Some(verdict) = verdict {
+                return verdict;
             }
             tokio::time::sleep_until(next).await;
+        }
+    }
+
+    fn action(&self) -> ProbeAction {
+        match self.check {
+            Check::Tcp => ProbeAction::Tcp,
+            Check::Http { .. } => ProbeAction::Http,
+            Check::Grpc { .. } => ProbeAction::Grpc,
         }
     }
 
@@ -99,6 +108,8 @@ impl Probe {
         let what = match &self.check {
             Check::Tcp => "to connect".to_owned(),
             Check::Http { path, .. } => format!("to get {path}"),
+            Check::Grpc { service } if service.is_empty() => "to be told over gRPC that it serves".to_owned(),
+            Check::Grpc { service } => format!("to be told over gRPC that {service:?} serves"),
         };
         let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
         format!("an attempt {what} failed {times}: {cause}")
@@ -110,10 +121,57 @@ impl Probe {
             match &self.check {
                 Check::Tcp => Ok(Some(stream)),
                 Check::Http { path, headers } => get(stream, path, headers).await.map(|()| None),
+                Check::Grpc { service } => grpc_probe::check(stream, service).await.map(|()| None),
             }
         };
         let timed_out = |_| format!("nothing came within {} s", self.timeout.as_secs_f64());
         tokio::time::timeout(self.timeout, attempt).await.map_err(timed_out)?
+    }
+}
+
+fn told(outcome: &Result<Option<TcpStream>, String>) -> Result<(), &str> {
+    outcome.as_ref().map(|_| ()).map_err(String::as_str)
+}
+
+/// The attempts of a probe that is not over yet.
+struct Round<'a> {
+    probe: &'a Probe,
+    probe_type: ProbeType,
+    book: &'a ProbeBook,
+    /// When its first attempt began, none before it.
+    began: Option<Instant>,
+    /// When the attempt began that is under way.
+    attempt: Instant,
+    failures: u32,
+}
+
+impl<'a> Round<'a> {
+    fn new(probe: &'a Probe, probe_type: ProbeType, book: &'a ProbeBook) -> Self {
+        Self { probe, probe_type, book, began: None, attempt: Instant::now(), failures: 0 }
+    }
+
+    /// An attempt begins.
+    fn begin(&mut self) {
+        self.attempt = Instant::now();
+        self.began.get_or_insert(self.attempt);
+    }
+
+    /// It is over; the verdict, if with it the probe has failed.
+    fn end(&mut self, outcome: Result<(), &str>) -> Option<String> {
+        let end = ProbeOutcome {
+            probe_type: self.probe_type,
+            action: self.probe.action(),
+            is_default: *self.probe == Probe::default_startup(),
+            is_healthy: outcome.is_ok(),
+        };
+        self.book.attempted(end, self.attempt.elapsed());
+        self.failures = outcome.map_or(self.failures + 1, |()| 0);
+        let has_failed = self.failures >= self.probe.failure_threshold.max(1);
+        if end.is_healthy || has_failed {
+            self.book.completed(end, self.began.take().unwrap_or(self.attempt).elapsed());
+        }
+        let cause = outcome.err().filter(|_| has_failed)?;
+        Some(self.probe.verdict(self.failures, cause))
     }
 }
 
@@ -206,16 +264,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_startup_probe_asks_until_it_is_answered_well() {
         let (port, count) = server(&[503, 500]).await;
-        assert!(probe(http("/ready?full=1")).until_success(port).await.unwrap().is_none());
+        assert!(probe(http("/ready?full=1")).until_success(port, &ProbeBook::default()).await.unwrap().is_none());
         assert_eq!(count.load(Ordering::SeqCst), 3);
         let (port, _) = server(&[301]).await;
-        assert!(probe(http("/ready?full=1")).until_success(port).await.is_ok(), "a redirect is well");
+        assert!(
+            probe(http("/ready?full=1")).until_success(port, &ProbeBook::default()).await.is_ok(),
+            "a redirect is well"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_fails_after_as_many_failures_in_a_row_as_it_says() {
         let (port, count) = server(&[404; 9]).await;
-        let cause = probe(http("/ready?full=1")).until_success(port).await.unwrap_err();
+        let cause = probe(http("/ready?full=1")).until_success(port, &ProbeBook::default()).await.unwrap_err();
         assert_eq!(cause, "an attempt to get /ready?full=1 failed 3 times in a row: the answer was 404 Not Found");
         assert_eq!(count.load(Ordering::SeqCst), 3);
         // Two failures and a success begin the count anew.
@@ -224,8 +285,24 @@ mod tests {
         let attend = |begins| {
             attended.fetch_add(u32::from(begins), Ordering::SeqCst);
         };
-        let cause = probe(http("/ready?full=1")).until_failure(port, attend).await;
+        let book = ProbeBook::default();
+        let cause = probe(http("/ready?full=1")).until_failure(port, &book, attend).await;
         assert!(cause.ends_with("the answer was 500 Internal Server Error"), "{cause}");
+        let book = book.take();
+        let of = |is_healthy| {
+            let outcome = ProbeOutcome {
+                probe_type: ProbeType::Liveness,
+                action: ProbeAction::Http,
+                is_default: false,
+                is_healthy,
+            };
+            let times = &book[&outcome];
+            let longest = times.probes_ms.sum / times.probes_ms.count as f64;
+            (times.attempts_ms.count, times.probes_ms.count, longest.round())
+        };
+        // A probe that failed twice before it succeeded is over when it succeeds, two periods after it began; one that
+        // failed three times, two periods after its first failure.
+        assert_eq!((of(true), of(false)), ((2, 2, 1000.0), (5, 1, 2000.0)));
         assert_eq!((count.load(Ordering::SeqCst), attended.load(Ordering::SeqCst)), (7, 7));
     }
 
@@ -234,12 +311,12 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let soon = Duration::from_millis(30);
         let quick = Probe { timeout: soon, period: soon, failure_threshold: 2, ..probe(Check::Tcp) };
-        let cause = quick.until_success(free).await.unwrap_err();
+        let cause = quick.until_success(free, &ProbeBook::default()).await.unwrap_err();
         assert_eq!(cause, "an attempt to connect failed 2 times in a row: nothing came within 0.03 s");
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = silent.local_addr().unwrap().port();
-        assert!(quick.until_success(port).await.unwrap().is_some());
+        assert!(quick.until_success(port, &ProbeBook::default()).await.unwrap().is_some());
         let asking = Probe { check: http("/"), failure_threshold: 1, ..quick };
-        assert!(asking.until_success(port).await.unwrap_err().contains("failed once"));
+        assert!(asking.until_success(port, &ProbeBook::default()).await.unwrap_err().contains("failed once"));
     }
 }

@@ -2,10 +2,10 @@
 //! the slots its requests hold.
 
 use super::allotment::Allotment;
-use super::ending::Ending;
+use super::ending::{Ending, Endings};
 use super::glance::RevisionGlance;
-use super::host::{Host, StartError};
-use super::instance::{Gauge, Instance};
+use super::host::{Counts, Host, StartError};
+use super::instance::{Gauge, Instance, measure};
 use super::journal::{Event, Severity};
 use super::sample::RevisionSample;
 use super::slot::Slot;
@@ -44,18 +44,13 @@ pub(super) struct Revision {
     gauges: Mutex<BTreeMap<InstanceId, Arc<Gauge>>>,
     first: Mutex<Option<oneshot::Sender<Result<(), String>>>>,
     emptied: Notify,
-    endings: Mutex<Endings>,
+    endings: Endings,
     /// Wakes the task that observes it, which sleeps while there is nothing to be seen.
     woken: Arc<Notify>,
+    counts: Counts,
     sampled: Mutex<Micros>,
 }
 
-/// How its instances have ended: since the last sample, and ever.
-#[derive(Default)]
-struct Endings {
-    unsampled: BTreeMap<Ending, u64>,
-    ever: BTreeMap<Ending, u64>,
-}
 
 impl Revision {
     /// A revision without instances, and the task that observes it.
@@ -75,8 +70,9 @@ impl Revision {
             gauges: Mutex::default(),
             first: Mutex::default(),
             emptied: Notify::new(),
-            endings: Mutex::default(),
+            endings: Endings::default(),
             woken: Arc::default(),
+            counts: Counts::default(),
             sampled: Mutex::default(),
             policy,
         });
@@ -163,21 +159,14 @@ impl Revision {
             let mut state = lock(&self.state);
             (state.sample(now), state.is_empty())
         };
-        sample.endings = std::mem::take(&mut lock(&self.endings).unsampled);
+        sample.endings = self.endings.sample();
+        sample.probes = self.counts.probes.take();
+        sample.network_bytes = self.counts.traffic.take();
         if empty && sample == RevisionSample::default() {
             return None;
         }
-        let vcpus = self.spec.vcpu.0 * self.host.cores_per_vcpu;
-        let memory = self.spec.memory.0 * f64::from(1_u32 << 30);
         let gauges: Vec<_> = lock(&self.gauges).values().cloned().collect();
-        for gauge in gauges {
-            if let Some(used) = gauge.cpu_since_sample() {
-                sample.cpu_utilizations.record(used.as_secs_f64() / period.seconds().max(1e-6) / vcpus);
-            }
-            if let Some(used) = gauge.memory() {
-                sample.memory_utilizations.record(used as f64 / memory);
-            }
-        }
+        measure(&mut sample, &gauges, (&self.spec, self.host.cores_per_vcpu, period));
         sample.cpu_allocation_vcpu_s = sample.billable_instance_time_s * self.spec.vcpu.0;
         sample.memory_allocation_gib_s = sample.billable_instance_time_s * self.spec.memory.0;
         sample.service.clone_from(&self.spec.service);
@@ -185,13 +174,15 @@ impl Revision {
         Some(sample)
     }
 
-    /// What its instances are doing; `None` if it has none and nobody waits for one.
+    /// What its instances are doing; `None` if it has none, nobody waits for one, and all ended as they should.
     pub(super) fn glance(&self) -> Option<RevisionGlance> {
         let glance = lock(&self.state).glance(self.now());
-        if glance.instances.is_empty() && glance.pending == 0 {
+        let last_ending = self.endings.last();
+        if glance.instances.is_empty() && glance.pending == 0 && last_ending.is_none() {
             return None;
         }
-        Some(RevisionGlance { service: self.spec.service.clone(), revision: self.spec.revision.clone(), ..glance })
+        let (service, revision) = (self.spec.service.clone(), self.spec.revision.clone());
+        Some(RevisionGlance { service, revision, endings: self.endings.ever(), last_ending, ..glance })
     }
 
     /// Tells the journal of one of its instances.
@@ -239,7 +230,7 @@ impl Revision {
 
     /// The life of an instance, from its process's start to its end.
     async fn run_instance(self: Arc<Self>, id: InstanceId, stop: Arc<Notify>) {
-        let started = self.host.start(&self.spec, &self.policy, (id, &stop)).await;
+        let started = self.host.start(&self.spec, &self.policy, (id, &stop, &self.counts)).await;
         match started {
             Ok(mut process) => {
                 lock(&self.gauges).insert(id, Arc::clone(&process.gauge));
@@ -248,8 +239,9 @@ impl Revision {
                 self.tell(id, Severity::Info, "the instance listens");
                 self.tell_first(Ok(()));
                 let attend = |begins| self.change(|state, now, _| state.attend(now, id, begins));
-                let ending = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), attend).await;
-                self.count(ending);
+                let watch = (&self.counts.probes, attend);
+                let (ending, message) = process.run_until(&stop, (&self.spec, self.policy.shutdown_grace), watch).await;
+                self.endings.note(id, ending, message);
                 if ending == Ending::Stopped {
                     self.host.forget_log(&process.log);
                 }
@@ -258,9 +250,9 @@ impl Revision {
                 let severity = if ending == Ending::Stopped { Severity::Info } else { Severity::Error };
                 self.tell(id, severity, format!("the instance has ended: {ending}"));
             }
-            Err(StartError::Stopped) => self.count(Ending::Stopped),
+            Err(StartError::Stopped) => self.endings.note(id, Ending::Stopped, String::new()),
             Err(StartError::Failed(cause)) => {
-                self.count(Ending::NeverReady);
+                self.endings.note(id, Ending::NeverReady, cause.clone());
                 self.host.report(&self.spec, id, &cause);
                 self.tell(id, Severity::Error, format!("the instance did not become ready: {cause}"));
                 self.tell_first(Err(cause));
@@ -272,13 +264,7 @@ impl Revision {
 
     /// How its instances have ended so far.
     pub(super) fn endings(&self) -> BTreeMap<Ending, u64> {
-        lock(&self.endings).ever.clone()
-    }
-
-    fn count(&self, ending: Ending) {
-        let mut endings = lock(&self.endings);
-        *endings.unsampled.entry(ending).or_default() += 1;
-        *endings.ever.entry(ending).or_default() += 1;
+        self.endings.ever()
     }
 
     fn tell_first(&self, result: Result<(), String>) {

@@ -1,6 +1,7 @@
 //! What the platform tells of a revision for one sampling period.
 
 use super::ending::Ending;
+use super::probe_book::{ProbeOutcome, ProbeTimes};
 use std::collections::BTreeMap;
 
 /// One period of one revision.
@@ -44,6 +45,23 @@ pub struct RevisionSample {
     pub memory_allocation_gib_s: f64,
     /// Instances that each scaling driver asked for at the last tick; none before the first one.
     pub recommended_instances: Option<Recommended>,
+    /// Each instance's use of CPU, in vCPUs.
+    pub cpu_usage_vcpu: Distribution,
+    /// Each instance's use of memory, in bytes.
+    pub memory_usage_bytes: Distribution,
+    /// Bytes that the ingress and the instances have exchanged.
+    pub network_bytes: NetworkBytes,
+    /// Probes that completed, by what they were and how they ended.
+    pub probes: BTreeMap<ProbeOutcome, ProbeTimes>,
+}
+
+/// Bytes as the instances see them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NetworkBytes {
+    /// Of requests.
+    pub received: u64,
+    /// Of answers.
+    pub sent: u64,
 }
 
 /// What each scaling driver alone asks for.
@@ -64,6 +82,8 @@ pub struct Distribution {
     pub sum: f64,
     /// Sum of squared deviations from the mean (Welford's).
     pub sum_of_squared_deviation: f64,
+    /// Lower bound of the first finite bucket; bucket i (from 1) is `[scale·GROWTH^(i−1), scale·GROWTH^i)`.
+    pub scale: f64,
     /// Counts of the underflow bucket, the finite ones, and the overflow bucket.
     pub bucket_counts: Vec<u64>,
 }
@@ -73,8 +93,16 @@ impl Distribution {
     pub const FINITE_BUCKETS: usize = 200;
     /// Each bucket is this much wider than the one before: quantiles read from buckets are within 10 %.
     pub const GROWTH_FACTOR: f64 = 1.1;
-    /// Lower bound of the first finite bucket; bucket i (from 1) is `[SCALE·GROWTH^(i−1), SCALE·GROWTH^i)`.
+    /// The first bucket's lower bound where nothing else is said: the last one's upper bound is 1.9 million.
     pub const SCALE: f64 = 0.01;
+    /// The first bucket's lower bound of amounts of memory: the last one's upper bound is 180 GiB.
+    pub const SCALE_OF_BYTES: f64 = 1024.0;
+
+    /// An empty one whose first finite bucket begins at `scale`.
+    #[must_use]
+    pub fn from_scale(scale: f64) -> Self {
+        Self { scale, ..Self::default() }
+    }
 
     /// Adds a value.
     pub fn record(&mut self, value: f64) {
@@ -82,22 +110,29 @@ impl Distribution {
         self.count += 1;
         self.sum += value;
         self.sum_of_squared_deviation += (value - mean_before) * (value - self.sum / self.count as f64);
-        self.bucket_counts[Self::bucket_of(value)] += 1;
+        let bucket = self.bucket_of(value);
+        self.bucket_counts[bucket] += 1;
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of buckets")]
-    fn bucket_of(value: f64) -> usize {
-        if value < Self::SCALE {
+    fn bucket_of(&self, value: f64) -> usize {
+        if value < self.scale {
             return 0;
         }
-        let place = (value / Self::SCALE).ln() / Self::GROWTH_FACTOR.ln();
+        let place = (value / self.scale).ln() / Self::GROWTH_FACTOR.ln();
         (place.floor().clamp(0.0, Self::FINITE_BUCKETS as f64) as usize) + 1
     }
 }
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self { count: 0, sum: 0.0, sum_of_squared_deviation: 0.0, bucket_counts: vec![0; Self::FINITE_BUCKETS + 2] }
+        Self {
+            count: 0,
+            sum: 0.0,
+            sum_of_squared_deviation: 0.0,
+            scale: Self::SCALE,
+            bucket_counts: vec![0; Self::FINITE_BUCKETS + 2],
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! hand-over between threads. Dropping it closes the connection at once, so that a slot is never free while the
 //! instance may still hold the request.
 
+use super::traffic::{Counted, Traffic};
 use super::upload::{Upload, UploadError};
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -20,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 /// The connection.
 pub(super) struct Wire {
     sender: SendRequest<Upload>,
-    connection: Connection<TokioIo<TcpStream>, Upload>,
+    connection: Connection<TokioIo<Counted<TcpStream>>, Upload>,
     closed: bool,
     /// The request's time-out; kept here so that its memory is reused.
     deadline: Pin<Box<Sleep>>,
@@ -44,13 +46,14 @@ pub(super) enum WireError {
 
 impl Wire {
     /// Connects.
-    pub(super) async fn connect(address: SocketAddr) -> io::Result<Box<Self>> {
-        Self::over(TcpStream::connect(address).await?).await
+    pub(super) async fn connect(address: SocketAddr, traffic: &Arc<Traffic>) -> io::Result<Box<Self>> {
+        Self::over(TcpStream::connect(address).await?, traffic).await
     }
 
     /// Uses a stream that is already there.
-    pub(super) async fn over(stream: TcpStream) -> io::Result<Box<Self>> {
+    pub(super) async fn over(stream: TcpStream, traffic: &Arc<Traffic>) -> io::Result<Box<Self>> {
         stream.set_nodelay(true)?;
+        let stream = Counted::new(stream, Arc::clone(traffic));
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let deadline = Box::pin(tokio::time::sleep_until(Instant::now()));
         Ok(Box::new(Self { sender, connection, closed: false, deadline }))

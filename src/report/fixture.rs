@@ -8,8 +8,8 @@ use crate::scenario::{
     ServiceSource, Slo, SloMetric, Stage, StageKind, Step, ThinkTime, Traffic, Tune,
 };
 use crate::trial::{
-    Choice, Decision, Host, Invalid, Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Standing, Study, TrialResult,
-    Validity,
+    Assumed, Assumption, Choice, Constant, Decision, Host, Invalid, Limiter, Outcome, Place, SCHEMA_VERSION, Scale,
+    Standing, Study, TrialResult, Validity,
 };
 use crate::units::{Gib, Usd, Vcpu};
 use measured::trial;
@@ -78,6 +78,13 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
             scaling: crate::trial::Scaling::default(),
+            assumed: Some(Assumed {
+                constants: vec![Constant { what: "averages are taken over".to_owned(), value: "1 min".to_owned() }],
+                assumptions: vec![Assumption {
+                    what: "averages are taken over 1 s buckets".to_owned(),
+                    basis: "Knative serving @98e5ef90".to_owned(),
+                }],
+            }),
         }),
         host: Host {
             system: "Linux 6.8".to_owned(),

@@ -83,6 +83,7 @@ pub(crate) fn study(trials: Vec<TrialResult>) -> Study {
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
             scaling: Scaling::default(),
+            assumed: None,
         }),
         host: Host::default(),
         prices: PriceBook::embedded().prices("us-central1").expect("Tier 1 has it"),

@@ -1,6 +1,7 @@
 //! The record: what one trial was, what it measured, what that cost, and whether it can be trusted. Studies are saved
 //! after every trial and loaded again; nothing here measures or decides.
 
+mod assumed;
 mod class;
 mod decision;
 mod exemplar;
@@ -19,6 +20,7 @@ mod study;
 mod target;
 mod usage;
 
+pub use assumed::{Assumed, Assumption, Constant};
 pub use class::StatusClass;
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};

@@ -1,6 +1,6 @@
 //! All trials of one tuning, with everything that a report of them needs.
 
-use super::{Decision, TrialResult};
+use super::{Assumed, Decision, TrialResult};
 use crate::cost::{InstanceShape, Prices};
 use crate::scenario::{Candidate, Scenario};
 use schemars::JsonSchema;
@@ -147,6 +147,9 @@ pub struct Scale {
     /// How the platform scaled and routed.
     #[serde(default)]
     pub scaling: Scaling,
+    /// What the platform took for granted. Records of before this was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<Assumed>,
 }
 
 /// How the local platform scaled and routed.

@@ -175,6 +175,12 @@ def read_metrics(endpoint, revision, times):
     assert series("request_latency/e2e_latencies", total)
     assert {one.metric.labels["driver"] for one in series("scaling/recommended_instances")} == {"cpu", "concurrency"}
     assert {one.metric.labels["container_name"] for one in series("container/containers")} == {"shop-1"}
+    received = series("container/network/received_bytes_count", total_of(), more=of_revision)
+    assert received[0].points[0].value.int64_value > 0 and received[0].metric.labels["kind"] == "internet", received
+    probes = series("container/completed_probe_count", more=" AND metric.labels.is_healthy = true")
+    assert {one.metric.labels["probe_type"] for one in probes} == {"STARTUP"}, probes
+    usage = series("container/memory/usage", median(), more=of_revision)
+    assert usage and usage[0].points[0].value.double_value > 2**20, usage
     headers = series("container/instance_count", view="HEADERS")
     assert {one.metric.labels["state"] for one in headers} == {"active", "idle"}, headers
     assert all(not one.points for one in headers)
@@ -195,6 +201,12 @@ def read_metrics(endpoint, revision, times):
 def total_of():
     return monitoring_v3.Aggregation(
         alignment_period={"seconds": 600}, per_series_aligner=monitoring_v3.Aggregation.Aligner.ALIGN_SUM
+    )
+
+
+def median():
+    return monitoring_v3.Aggregation(
+        alignment_period={"seconds": 60}, per_series_aligner=monitoring_v3.Aggregation.Aligner.ALIGN_PERCENTILE_50
     )
 
 

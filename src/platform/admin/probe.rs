@@ -92,13 +92,9 @@ fn probe(container: &Message, path: &str, (kind, port): (Kind, u32)) -> Result<O
 }
 
 fn check(message: &Message, path: &str, container_port: u32) -> Result<Check, Status> {
-    if object(message, path, "grpc")?.is_some() {
-        return Err(Status::field(&join(path, "grpc"), "the local platform probes by httpGet and tcpSocket only"));
-    }
-    let (http, tcp) = (object(message, path, "httpGet")?, object(message, path, "tcpSocket")?);
-    let (action, name) = match (http, tcp) {
-        (Some(http), None) => (http, "httpGet"),
-        (None, Some(tcp)) => (tcp, "tcpSocket"),
+    let named = |name| Ok::<_, Status>(object(message, path, name)?.map(|action| (action, name)));
+    let (action, name) = match (named("httpGet")?, named("tcpSocket")?, named("grpc")?) {
+        (Some(only), None, None) | (None, Some(only), None) | (None, None, Some(only)) => only,
         _ => return Err(Status::field(path, "exactly one of httpGet, tcpSocket and grpc is needed")),
     };
     let at = join(path, name);
@@ -111,6 +107,9 @@ fn check(message: &Message, path: &str, container_port: u32) -> Result<Check, St
     }
     if name == "tcpSocket" {
         return Ok(Check::Tcp);
+    }
+    if name == "grpc" {
+        return Ok(Check::Grpc { service: text(action, &at, "service")?.to_owned() });
     }
     Ok(Check::Http { path: request_path(action, &at)?, headers: headers(action, &at)? })
 }
@@ -175,6 +174,9 @@ mod tests {
         assert_eq!(liveness.check, Check::Http { path: "/up".to_owned(), headers });
         let times = (liveness.initial_delay, liveness.timeout, liveness.period, liveness.failure_threshold);
         assert_eq!(times, (seconds(0), seconds(1), seconds(10), 3));
+        let grpc = |action: Value| read(&json!({"livenessProbe": {"grpc": action}})).unwrap().1.unwrap().check;
+        assert_eq!(grpc(json!({})), Check::Grpc { service: String::new() });
+        assert_eq!(grpc(json!({"port": 8080, "service": "shop"})), Check::Grpc { service: "shop".to_owned() });
         let mut container = json!({"livenessProbe": {"httpGet": {}}}).as_object().unwrap().clone();
         fill_defaults(&mut container);
         assert_eq!(container["livenessProbe"]["periodSeconds"], 10, "a reader sees what is in force");
@@ -209,7 +211,12 @@ mod tests {
             (startup(json!({"failureThreshold": -1})), "failureThreshold: -1 is out of range"),
             (startup(json!({"httpGet": {}})), "startupProbe: exactly one of httpGet, tcpSocket and grpc"),
             (json!({"livenessProbe": {}}), "livenessProbe: exactly one of"),
-            (json!({"livenessProbe": {"grpc": {"port": 8080}}}), "livenessProbe.grpc"),
+            (
+                json!({"livenessProbe": {"grpc": {"port": 9090}}}),
+                "livenessProbe.grpc.port: 9090 is not the container's port",
+            ),
+            (json!({"livenessProbe": {"grpc": {"service": 7}}}), "livenessProbe.grpc.service"),
+            (json!({"livenessProbe": {"grpc": {}, "httpGet": {}}}), "livenessProbe: exactly one of"),
             (json!({"livenessProbe": {"httpGet": {}, "periodSeconds": 3601}}), "3601 is not within 1 to 3600"),
             (json!({"livenessProbe": {"httpGet": {"path": "up"}}}), "livenessProbe.httpGet.path: \"up\" is not a path"),
             (json!({"livenessProbe": {"httpGet": {"path": "/a b"}}}), "\"/a b\" is not a path"),

@@ -1,7 +1,8 @@
 //! Reading metrics with the official crate, and the wire as Google writes it.
 
 use super::{Stand, nobody};
-use crate::platform::sample::{Distribution, RevisionSample};
+use crate::platform::probe_book::{ProbeAction, ProbeOutcome, ProbeTimes, ProbeType};
+use crate::platform::sample::{Distribution, NetworkBytes, RevisionSample};
 use google_cloud_gax::paginator::ItemPaginator as _;
 use google_cloud_monitoring_v3::client::MetricService;
 use google_cloud_monitoring_v3::model::aggregation::{Aligner, Reducer};
@@ -119,7 +120,7 @@ async fn the_descriptor_tells_period_and_delay() {
     while let Some(descriptor) = items.next().await {
         names.insert(descriptor.unwrap().r#type);
     }
-    assert_eq!(names.len(), 15);
+    assert_eq!(names.len(), 24);
     let encoded = "/v3/projects/demo/metricDescriptors/run.googleapis.com%2Frequest_count";
     assert_eq!(stand.get(encoded).await["type"], "run.googleapis.com/request_count");
     let filter = "metric.type = starts_with(\"run.googleapis.com/request\")";
@@ -199,6 +200,118 @@ async fn time_series_read_as_google_writes_them() {
     let (_, instances) = list(&stand, "container/instance_count", "&view=1").await;
     assert_eq!(instances["timeSeries"].as_array().unwrap().len(), 4);
     assert_eq!(instances["timeSeries"][0].get("points"), None);
+}
+
+/// Labels and the newest value of each series of a metric.
+async fn newest(stand: &Stand, metric: &str) -> Vec<(Value, Value)> {
+    let (status, answer) = list(stand, metric, "").await;
+    assert_eq!(status, 200, "{metric}: {answer}");
+    let series = answer["timeSeries"].as_array().unwrap().iter();
+    series.map(|one| (one["metric"]["labels"].clone(), one["points"][0]["value"].clone())).collect()
+}
+
+#[tokio::test]
+async fn usage_network_and_probes_are_metrics() {
+    let stand = Stand::start(12.0).await;
+    let mut used = sample("shop-a", 1.0);
+    used.cpu_usage_vcpu.record(0.25);
+    used.memory_usage_bytes = Distribution::from_scale(Distribution::SCALE_OF_BYTES);
+    used.memory_usage_bytes.record(200.0 * 1024.0 * 1024.0);
+    used.network_bytes = NetworkBytes { received: 1200, sent: 34_000 };
+    let outcome =
+        |probe_type, action, is_default, is_healthy| ProbeOutcome { probe_type, action, is_default, is_healthy };
+    let mut times = ProbeTimes::default();
+    times.attempts_ms.record(2.0);
+    let failed = times.clone();
+    times.probes_ms.record(2.0);
+    used.probes.insert(outcome(ProbeType::Startup, ProbeAction::Tcp, true, true), times);
+    used.probes.insert(outcome(ProbeType::Liveness, ProbeAction::Http, false, false), failed);
+    stand.sampled(5, vec![used]);
+    stand.pass(10);
+    let kind = json!({"kind": "internet"});
+    assert_eq!(
+        newest(&stand, "container/network/received_bytes_count").await,
+        [(kind.clone(), json!({"int64Value": "1200"}))]
+    );
+    assert_eq!(newest(&stand, "container/network/sent_bytes_count").await, [(kind, json!({"int64Value": "34000"}))]);
+    let probe = |kind: &str, action: &str, is_default: &str, is_healthy: &str| {
+        json!({"container_name": "shop-1", "probe_type": kind, "probe_action": action,
+               "is_default": is_default, "is_healthy": is_healthy})
+    };
+    let (default, liveness) =
+        (probe("STARTUP", "TCP_SOCKET", "true", "true"), probe("LIVENESS", "HTTP_GET", "false", "false"));
+    let once = json!({"int64Value": "1"});
+    assert_eq!(
+        newest(&stand, "container/completed_probe_attempt_count").await,
+        [(liveness, once.clone()), (default.clone(), once.clone())]
+    );
+    assert_eq!(newest(&stand, "container/completed_probe_count").await, [(default.clone(), once)]);
+    let latencies = newest(&stand, "container/probe_latencies").await;
+    assert_eq!((&latencies[0].0, &latencies[0].1["distributionValue"]["mean"]), (&default, &json!(2.0)));
+    let usage = newest(&stand, "container/cpu/usage").await;
+    assert_eq!(usage[0].0, json!({"container_name": "shop-1"}));
+    assert_eq!(usage[0].1["distributionValue"]["mean"], 0.25);
+    // The middle of 200 MiB's bucket is within a bucket's width of it.
+    let median = "&aggregation.alignmentPeriod=60s&aggregation.perSeriesAligner=ALIGN_PERCENTILE_50";
+    let (_, memory) = list(&stand, "container/memory/usage", median).await;
+    let bytes = memory["timeSeries"][0]["points"][0]["value"]["doubleValue"].as_f64().unwrap();
+    assert!((bytes / (200.0 * 1024.0 * 1024.0) - 1.0).abs() < 0.1, "{memory}");
+    let ready = newest(&stand, "container/instance_count_with_readiness").await;
+    assert_eq!(ready.len(), 2);
+    assert_eq!(ready[0], (json!({"readiness": "UNKNOWN", "state": "active"}), json!({"int64Value": "2"})));
+    // A truth value needs no quotes in a filter, and the descriptor says that it is one.
+    let unhealthy = "%20AND%20metric.labels.is_healthy%3Dfalse";
+    let path = format!(
+        "/v3/projects/demo/timeSeries?filter=metric.type%3D%22run.googleapis.com/container/completed_probe_attempt_count%22\
+         {unhealthy}&interval.startTime=2026-11-22T12:00:00Z&interval.endTime=2026-11-22T12:01:00Z"
+    );
+    assert_eq!(stand.get(&path).await["timeSeries"].as_array().unwrap().len(), 1);
+    let path = "/v3/projects/demo/metricDescriptors/run.googleapis.com/container/completed_probe_count";
+    let labels = stand.get(path).await["labels"].clone();
+    let types: Vec<_> = labels.as_array().unwrap().iter().map(|label| label["valueType"].as_str()).collect();
+    assert_eq!(types, [None, Some("BOOL"), Some("BOOL"), None, None]);
+}
+
+/// The table of Google's page, in the words of this test (docs.cloud.google.com/monitoring/api/metrics_gcp_p_z).
+#[tokio::test]
+async fn every_metric_has_googles_kind_type_and_unit() {
+    let stand = Stand::start(1.0).await;
+    let answer = stand.get("/v3/projects/demo/metricDescriptors").await;
+    let listed = answer["metricDescriptors"].as_array().unwrap().iter().map(|one| {
+        let text = |field: &str| one[field].as_str().unwrap().to_owned();
+        let name = text("type").strip_prefix("run.googleapis.com/").unwrap().to_owned();
+        let labels: Vec<_> =
+            one["labels"].as_array().unwrap().iter().map(|label| label["key"].as_str().unwrap()).collect();
+        format!("{name} {} {} {} [{}]", text("metricKind"), text("valueType"), text("unit"), labels.join(" "))
+    });
+    insta::assert_snapshot!(listed.collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test]
+async fn aligners_that_look_at_moments() {
+    let stand = metered().await;
+    let aligned = async |metric: &str, aligner: &str, period: &str| {
+        let more = format!("&aggregation.alignmentPeriod={period}&aggregation.perSeriesAligner={aligner}");
+        list(&stand, metric, &more).await
+    };
+    // Ten points of 5 s end at 5, 10, …, 50; the boundaries are at 60, 52, 44, …
+    let (status, answer) = aligned("container/instance_count", "ALIGN_INTERPOLATE", "8s").await;
+    assert_eq!(status, 200, "{answer}");
+    let points = answer["timeSeries"][0]["points"].as_array().unwrap();
+    assert_eq!((points.len(), &points[0]["interval"]["endTime"]), (5, &json!("2026-11-22T12:00:44Z")));
+    assert_eq!(points[0]["value"], json!({"int64Value": "2"}));
+    // 1, 2, …, 10 s were billed.
+    let (_, answer) = aligned("container/billable_instance_time", "ALIGN_PERCENT_CHANGE", "30s").await;
+    let points = answer["timeSeries"][0]["points"].as_array().unwrap();
+    // The window is ten samples long: until 60 it holds 3 to 10, 6.5 in the mean, until 30 it holds 1 to 6, 3.5.
+    let change = points[0]["value"]["doubleValue"].as_f64().unwrap();
+    assert!((change - (6.5 / 3.5 - 1.0) * 100.0).abs() < 1e-9, "{points:?}");
+    for (metric, aligner) in
+        [("request_latencies", "3"), ("request_count", "ALIGN_INTERPOLATE"), ("request_latencies", "23")]
+    {
+        let (status, answer) = aligned(metric, aligner, "60s").await;
+        assert_eq!((status, &answer["error"]["status"]), (400, &json!("INVALID_ARGUMENT")), "{metric} {aligner}");
+    }
 }
 
 #[tokio::test]

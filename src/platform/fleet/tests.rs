@@ -13,7 +13,7 @@ mod shares;
 mod sizes;
 
 use super::*;
-use crate::platform::{LimiterKind, fixture};
+use crate::platform::{LimiterKind, ProbeAction, ProbeOutcome, ProbeType, fixture};
 use actors::launcher;
 use std::time::Duration;
 
@@ -103,6 +103,14 @@ async fn a_request_goes_through_a_real_instance_and_is_metered() {
     assert!(sample.billable_instance_time_s >= sample.startup_latencies_ms.sum / 1e3);
     assert!(sample.billable_instance_time_s >= sample.busy_instance_time_s);
     assert!(sample.pending_ms.is_empty());
+    // The big body went both ways, with some heads.
+    for bytes in [sample.network_bytes.received, sample.network_bytes.sent] {
+        assert!((3_000_000..3_100_000).contains(&bytes), "{:?}", sample.network_bytes);
+    }
+    let default =
+        ProbeOutcome { probe_type: ProbeType::Startup, action: ProbeAction::Tcp, is_default: true, is_healthy: true };
+    assert_eq!(sample.probes.keys().collect::<Vec<_>>(), [&default]);
+    assert_eq!((sample.probes[&default].attempts_ms.count, sample.probes[&default].probes_ms.count), (1, 1));
     fleet.shutdown().await;
 }
 

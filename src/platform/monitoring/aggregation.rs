@@ -1,6 +1,7 @@
 //! Aggregation: each series aligned to regular periods, then series of one group reduced to one. Refuses what Google
 //! refuses (the table of aligners in google.monitoring.v3.Aggregation).
 
+use super::boundary;
 use super::filter::Field;
 use super::metric::{Kind, ValueType};
 use super::series::{Labels, Point, Series, Shape};
@@ -24,6 +25,10 @@ pub(super) enum Aligner {
     Count,
     /// The newest point, moved to the end of the period.
     NextOlder,
+    /// On the line between the points around the end of the period.
+    Interpolate,
+    /// Against one alignment period before, both of them moving means.
+    PercentChange,
     /// The share below, 0 to 1.
     Percentile(f64),
     /// For metrics of truth values, of which there are none here.
@@ -47,10 +52,11 @@ pub(super) enum Reducer {
 }
 
 /// Aligners by number and name (google.monitoring.v3.Aggregation.Aligner).
-const ALIGNERS: [(&str, &str, Aligner); 17] = [
+const ALIGNERS: [(&str, &str, Aligner); 19] = [
     ("0", "ALIGN_NONE", Aligner::None),
     ("1", "ALIGN_DELTA", Aligner::Delta),
     ("2", "ALIGN_RATE", Aligner::Rate),
+    ("3", "ALIGN_INTERPOLATE", Aligner::Interpolate),
     ("4", "ALIGN_NEXT_OLDER", Aligner::NextOlder),
     ("10", "ALIGN_MIN", Aligner::Min),
     ("11", "ALIGN_MAX", Aligner::Max),
@@ -65,6 +71,7 @@ const ALIGNERS: [(&str, &str, Aligner); 17] = [
     ("19", "ALIGN_PERCENTILE_95", Aligner::Percentile(0.95)),
     ("20", "ALIGN_PERCENTILE_50", Aligner::Percentile(0.50)),
     ("21", "ALIGN_PERCENTILE_05", Aligner::Percentile(0.05)),
+    ("23", "ALIGN_PERCENT_CHANGE", Aligner::PercentChange),
 ];
 
 /// Reducers by number and name (google.monitoring.v3.Aggregation.Reducer).
@@ -98,6 +105,16 @@ impl Aligner {
         ALIGNERS.iter().find(|(_, _, aligner)| *aligner == self).map_or("ALIGN_NONE", |(_, name, _)| name)
     }
 
+    /// How much earlier or later than an alignment period a point may be that counts in it.
+    pub(super) fn reach(self, period: Duration, sample_period: Duration) -> Duration {
+        match self {
+            Self::Interpolate => period,
+            // Google's moving mean is of 10 minutes: of ten samples.
+            Self::PercentChange => sample_period * 10,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// What comes out, if it takes what goes in.
     fn shape(self, of: Shape) -> Option<Shape> {
         let Shape { kind, value_type } = of;
@@ -107,10 +124,11 @@ impl Aligner {
             Self::Delta if kind == Kind::Delta => Some(of),
             Self::None | Self::Sum => Some(of),
             Self::Rate if kind == Kind::Delta && numeric => gauge(ValueType::Double),
-            Self::Mean | Self::Stddev if numeric => gauge(ValueType::Double),
+            Self::Mean | Self::Stddev | Self::PercentChange if numeric => gauge(ValueType::Double),
             Self::Min | Self::Max if numeric => gauge(value_type),
             Self::Count if numeric => gauge(ValueType::Int64),
             Self::NextOlder if kind == Kind::Gauge => Some(of),
+            Self::Interpolate if kind == Kind::Gauge && numeric => Some(of),
             Self::Percentile(_) if !numeric => gauge(ValueType::Double),
             _ => None,
         }
@@ -122,7 +140,8 @@ impl Aligner {
         match self {
             // The points of a period stand newest first.
             Self::None | Self::NextOlder => values.first().cloned(),
-            Self::OfTruth(_) => None,
+            // Those of the boundaries do not look at one period alone.
+            Self::OfTruth(_) | Self::Interpolate | Self::PercentChange => None,
             Self::Delta | Self::Sum => sum(),
             Self::Rate => Some(Value::Double(numbers().sum::<f64>() / period.as_secs_f64())),
             Self::Mean => Some(Value::Double(numbers().sum::<f64>() / values.len() as f64)),
@@ -221,6 +240,8 @@ fn least(values: &[Value], before: fn(&f64, &f64) -> bool) -> Option<Value> {
 pub(super) struct Aggregation {
     /// Zero without an aligner.
     pub(super) period: Duration,
+    /// How much earlier or later than its period a point may be that counts.
+    pub(super) reach: Duration,
     pub(super) aligner: Aligner,
     pub(super) reducer: Reducer,
     pub(super) group_by: Vec<Field>,
@@ -250,7 +271,11 @@ impl Aggregation {
             return series;
         }
         let kind = self.aligner.shape(of).map_or(of.kind, |shape| shape.kind);
-        let aligned = series.into_iter().map(|one| self.align(one, start, end, kind));
+        let aligned = series.into_iter().map(|one| match self.aligner {
+            Aligner::Interpolate => boundary::interpolate(one, self.period, (start, end)),
+            Aligner::PercentChange => boundary::percent_change(one, (self.period, self.reach), (start, end)),
+            _ => self.align(one, start, end, kind),
+        });
         let aligned: Vec<_> = aligned.filter(|series| !series.points.is_empty()).collect();
         if self.reducer == Reducer::None { aligned } else { self.reduce(aligned) }
     }
@@ -356,7 +381,14 @@ mod tests {
 
     fn aggregation(seconds: u64, aligner: &str, reducer: &str) -> Aggregation {
         let (aligner, reducer) = (Aligner::parse(aligner).unwrap(), Reducer::parse(reducer).unwrap());
-        Aggregation { period: Duration::from_secs(seconds), aligner, reducer, group_by: Vec::new() }
+        let period = Duration::from_secs(seconds);
+        Aggregation {
+            period,
+            reach: aligner.reach(period, Duration::from_secs(1)),
+            aligner,
+            reducer,
+            group_by: Vec::new(),
+        }
     }
 
     fn values(series: &[Series]) -> Vec<Vec<Value>> {
@@ -375,6 +407,8 @@ mod tests {
             ("ALIGN_MAX", [true, true, false]),
             ("ALIGN_STDDEV", [true, true, false]),
             ("ALIGN_NEXT_OLDER", [false, true, false]),
+            ("ALIGN_INTERPOLATE", [false, true, false]),
+            ("ALIGN_PERCENT_CHANGE", [true, true, false]),
             ("ALIGN_COUNT_TRUE", [false, false, false]),
             ("ALIGN_PERCENTILE_99", [false, false, true]),
             ("ALIGN_NONE", [true, true, true]),
@@ -382,6 +416,8 @@ mod tests {
             assert_eq!(taken(aligner), expected, "{aligner}");
         }
         assert_eq!(Aligner::parse("ALIGN_PERCENTILE_90"), None);
+        assert_eq!(aggregation(1, "23", "").shape(GAUGE).unwrap().value_type, ValueType::Double);
+        assert_eq!(aggregation(1, "3", "").shape(GAUGE), Ok(GAUGE));
         let rate = aggregation(1, "2", "4").shape(DELTA).unwrap();
         assert_eq!((rate.kind, rate.value_type), (Kind::Gauge, ValueType::Double));
         let refused = aggregation(1, "12", "").shape(DISTRIBUTION).unwrap_err().message;

@@ -1,7 +1,7 @@
 //! What the Monitoring API tells about its metrics and about the one resource they belong to.
 
 use super::filter::Filter;
-use super::metric::{METRICS, Metric, RESOURCE_LABELS, RESOURCE_TYPE};
+use super::metric::{LabelType, METRICS, Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use crate::platform::request::Queries;
 use crate::platform::status::Status;
 use serde_json::{Value, json};
@@ -58,11 +58,6 @@ fn page<T: Copy>(all: &[T], queries: &Queries) -> Result<(Vec<T>, String), Statu
     Ok((all.iter().skip(start).take(size).copied().collect(), next))
 }
 
-/// Whether a label's values are numbers; all others are texts.
-pub(super) fn is_number(label: &str) -> bool {
-    label == "response_code"
-}
-
 /// What a label tells.
 pub(super) fn describe_label(label: &str) -> &'static str {
     match label {
@@ -77,6 +72,12 @@ pub(super) fn describe_label(label: &str) -> &'static str {
         "state" => "State of the instance: active or idle.",
         "container_name" => "The container; the platform calls the only one SERVICE-1 unless it has a name.",
         "driver" => "What asks: cpu or concurrency.",
+        "kind" => "Kind of network; always internet here.",
+        "readiness" => "What the instance's readiness probe says: UNKNOWN without one.",
+        "probe_action" => "What the probe tries: HTTP_GET, TCP_SOCKET or GRPC.",
+        "probe_type" => "What the probe is for: STARTUP or LIVENESS.",
+        "is_default" => "Whether it is the startup probe of a service that asks for none.",
+        "is_healthy" => "Whether it succeeded.",
         _ => "",
     }
 }
@@ -126,8 +127,8 @@ pub(super) fn resource_json(project: &str) -> Value {
 
 fn label_json(label: &str) -> Value {
     let mut json = json!({"key": label});
-    if is_number(label) {
-        json["valueType"] = "INT64".into();
+    if let Some(name) = LabelType::of(label).name() {
+        json["valueType"] = name.into();
     }
     json["description"] = describe_label(label).into();
     json

@@ -101,6 +101,7 @@ pub(super) struct Metric {
 }
 
 const RESPONSE: &[&str] = &["response_code", "response_code_class", "route"];
+const PROBE: &[&str] = &["container_name", "is_default", "is_healthy", "probe_action", "probe_type"];
 
 pub(super) static BILLABLE_INSTANCE_TIME: Metric = Metric {
     name: "run.googleapis.com/container/billable_instance_time",
@@ -254,16 +255,116 @@ pub(super) static RECOMMENDED_INSTANCES: Metric = Metric {
     description: "Number of instances that each scaling driver alone asks for: cpu or concurrency.",
 };
 
+pub(super) static CPU_USAGE: Metric = Metric {
+    name: "run.googleapis.com/container/cpu/usage",
+    kind: Kind::Gauge,
+    value_type: ValueType::Distribution,
+    unit: "s{CPU}/s",
+    labels: &["container_name"],
+    launch_stage: LaunchStage::Beta,
+    display_name: "Container CPU Usage",
+    description: "Use of CPU of each instance, in vCPUs.",
+};
+pub(super) static MEMORY_USAGE: Metric = Metric {
+    name: "run.googleapis.com/container/memory/usage",
+    kind: Kind::Gauge,
+    value_type: ValueType::Distribution,
+    unit: "By",
+    labels: &["container_name"],
+    launch_stage: LaunchStage::Beta,
+    display_name: "Container Memory Usage",
+    description: "Use of memory of each instance.",
+};
+pub(super) static RECEIVED_BYTES: Metric = Metric {
+    name: "run.googleapis.com/container/network/received_bytes_count",
+    kind: Kind::Delta,
+    value_type: ValueType::Int64,
+    unit: "By",
+    labels: &["kind"],
+    launch_stage: LaunchStage::Ga,
+    display_name: "Received Bytes",
+    description: "Bytes of requests that instances received. Their own connections are not counted here.",
+};
+pub(super) static SENT_BYTES: Metric = Metric {
+    name: "run.googleapis.com/container/network/sent_bytes_count",
+    kind: Kind::Delta,
+    value_type: ValueType::Int64,
+    unit: "By",
+    labels: &["kind"],
+    launch_stage: LaunchStage::Ga,
+    display_name: "Sent Bytes",
+    description: "Bytes of answers that instances sent. Their own connections are not counted here.",
+};
+pub(super) static PROBE_COUNT: Metric = Metric {
+    name: "run.googleapis.com/container/completed_probe_count",
+    kind: Kind::Delta,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: PROBE,
+    launch_stage: LaunchStage::Beta,
+    display_name: "Completed Probe Count",
+    description: "Probes that completed, and how.",
+};
+pub(super) static PROBE_ATTEMPT_COUNT: Metric = Metric {
+    name: "run.googleapis.com/container/completed_probe_attempt_count",
+    kind: Kind::Delta,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: PROBE,
+    launch_stage: LaunchStage::Beta,
+    display_name: "Completed Probe Attempt Count",
+    description: "Single attempts of probes, and how they ended.",
+};
+pub(super) static PROBE_LATENCIES: Metric = Metric {
+    name: "run.googleapis.com/container/probe_latencies",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "ms",
+    labels: PROBE,
+    launch_stage: LaunchStage::Beta,
+    display_name: "Probe Latency",
+    description: "Time that probes took until they succeeded or failed.",
+};
+pub(super) static PROBE_ATTEMPT_LATENCIES: Metric = Metric {
+    name: "run.googleapis.com/container/probe_attempt_latencies",
+    kind: Kind::Delta,
+    value_type: ValueType::Distribution,
+    unit: "ms",
+    labels: PROBE,
+    launch_stage: LaunchStage::Beta,
+    display_name: "Probe Attempt Latency",
+    description: "Time that single attempts of probes took.",
+};
+pub(super) static INSTANCE_COUNT_WITH_READINESS: Metric = Metric {
+    name: "run.googleapis.com/container/instance_count_with_readiness",
+    kind: Kind::Gauge,
+    value_type: ValueType::Int64,
+    unit: "1",
+    labels: &["readiness", "state"],
+    launch_stage: LaunchStage::Beta,
+    display_name: "Instance Count with Readiness",
+    description: "Number of instances, by state and by what their readiness probe says: UNKNOWN without one.",
+};
+
 /// All of them, by name.
-pub(super) static METRICS: [&Metric; 15] = [
+pub(super) static METRICS: [&Metric; 24] = [
     &BILLABLE_INSTANCE_TIME,
+    &PROBE_ATTEMPT_COUNT,
+    &PROBE_COUNT,
     &CONTAINERS,
     &CPU_ALLOCATION_TIME,
+    &CPU_USAGE,
     &CPU_UTILIZATIONS,
     &INSTANCE_COUNT,
+    &INSTANCE_COUNT_WITH_READINESS,
     &MAX_REQUEST_CONCURRENCIES,
     &MEMORY_ALLOCATION_TIME,
+    &MEMORY_USAGE,
     &MEMORY_UTILIZATIONS,
+    &RECEIVED_BYTES,
+    &SENT_BYTES,
+    &PROBE_ATTEMPT_LATENCIES,
+    &PROBE_LATENCIES,
     &STARTUP_LATENCIES,
     &PENDING_REQUESTS,
     &REQUEST_COUNT,
@@ -272,6 +373,44 @@ pub(super) static METRICS: [&Metric; 15] = [
     &PENDING,
     &RECOMMENDED_INSTANCES,
 ];
+
+/// What a label's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LabelType {
+    Text,
+    /// `true` or `false`.
+    Truth,
+    Number,
+}
+
+impl LabelType {
+    /// Of the label of this name.
+    pub(super) fn of(label: &str) -> Self {
+        match label {
+            "response_code" => Self::Number,
+            "is_default" | "is_healthy" => Self::Truth,
+            _ => Self::Text,
+        }
+    }
+
+    /// Texts have none in Google's JSON: they are the default.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Text => None,
+            Self::Truth => Some("BOOL"),
+            Self::Number => Some("INT64"),
+        }
+    }
+
+    /// In protocol buffers (google.api.LabelDescriptor.ValueType).
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Self::Text => 0,
+            Self::Truth => 1,
+            Self::Number => 2,
+        }
+    }
+}
 
 impl Metric {
     /// The metric of this type.

@@ -2,6 +2,7 @@
 //! was sampled; knows nothing of instances.
 
 mod aggregation;
+mod boundary;
 mod descriptor;
 mod filter;
 mod grpc;
@@ -133,7 +134,7 @@ impl Monitoring {
     fn series(&self, query: &Query, project: &str, cursor: &page::Cursor) -> Vec<Series> {
         // A point is seen once the delay has passed after the end of its period.
         let visible = before(cursor.asked, self.ingest_delay).unwrap_or(Timestamp::MIN);
-        let ends = (query.earliest(), query.end.min(visible));
+        let ends = (query.earliest(), query.latest().min(visible));
         let mut series = self.books().store.select(query.metric, project, &query.filter, ends);
         let mut shape = Shape { kind: query.metric.kind, value_type: query.metric.value_type };
         for aggregation in &query.aggregations {

@@ -3,7 +3,7 @@
 
 use super::descriptor::{self, Timing};
 use super::message as proto;
-use super::metric::{Metric, RESOURCE_LABELS, RESOURCE_TYPE};
+use super::metric::{LabelType, Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use super::page::Page;
 use super::query::Query;
 use super::series::{Point, Series, Shape};
@@ -138,7 +138,7 @@ fn distribution(of: &Distribution) -> proto::Distribution {
     let buckets = proto::Exponential {
         num_finite_buckets: i32::try_from(Distribution::FINITE_BUCKETS).unwrap_or(i32::MAX),
         growth_factor: Distribution::GROWTH_FACTOR,
-        scale: Distribution::SCALE,
+        scale: of.scale,
     };
     proto::Distribution {
         count: whole(of.count),
@@ -194,11 +194,9 @@ pub(super) fn resource_descriptor(project: &str) -> proto::MonitoredResourceDesc
 }
 
 fn labels(of: &[&str]) -> Vec<proto::LabelDescriptor> {
-    /// `google.api.LabelDescriptor.ValueType.INT64`; texts are 0.
-    const INT64: i32 = 2;
     let descriptor = |key: &&str| proto::LabelDescriptor {
         key: (*key).to_owned(),
-        value_type: if descriptor::is_number(key) { INT64 } else { 0 },
+        value_type: LabelType::of(key).number(),
         description: descriptor::describe_label(key).to_owned(),
     };
     of.iter().map(descriptor).collect()

@@ -81,11 +81,23 @@ impl Query {
 
     /// From when on points matter: an alignment period that ends within the interval may begin before it.
     pub(super) fn earliest(&self) -> Timestamp {
-        let longest = self.aggregations.iter().map(|it| it.period).max().unwrap_or_default();
+        let longest = self.aggregations.iter().map(|it| it.period + it.reach).max().unwrap_or_default();
         let moment_before = if self.start == self.end { Duration::from_nanos(1) } else { Duration::ZERO };
         let back = longest.max(moment_before);
         SignedDuration::try_from(back).ok().and_then(|back| self.start.checked_sub(back).ok()).unwrap_or(Timestamp::MIN)
     }
+
+    /// Until when on points matter.
+    pub(super) fn latest(&self) -> Timestamp {
+        latest(self.end, &self.aggregations)
+    }
+}
+
+/// Until when on points matter: an interpolating aligner looks at the one after its boundary.
+fn latest(end: Timestamp, aggregations: &[Aggregation]) -> Timestamp {
+    let interpolating = aggregations.iter().filter(|it| it.aligner == Aligner::Interpolate);
+    let reach = interpolating.map(|it| it.reach).max().unwrap_or_default();
+    SignedDuration::try_from(reach).ok().and_then(|reach| end.checked_add(reach).ok()).unwrap_or(Timestamp::MAX)
 }
 
 fn interval(queries: &Queries) -> Result<(Timestamp, Timestamp), Status> {
@@ -130,6 +142,7 @@ fn aggregation(
         return Err(Status::field(&field("alignmentPeriod"), why));
     }
     let period = if aligner == Aligner::None { Duration::ZERO } else { period };
+    let reach = aligner.reach(period, period_least);
     let mut group_by = Vec::new();
     for text in queries.all(&field("groupByFields")) {
         let known = Field::parse(text).filter(|field| field.is_of(metric));
@@ -137,7 +150,7 @@ fn aggregation(
             known.ok_or_else(|| Status::field(&field("groupByFields"), format!("{} has no {text:?}", metric.name)))?,
         );
     }
-    Ok(Aggregation { period, aligner, reducer, group_by })
+    Ok(Aggregation { period, reach, aligner, reducer, group_by })
 }
 
 #[cfg(test)]
@@ -166,7 +179,7 @@ mod tests {
             ];
             let queries = Queries::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value)));
             if let Ok(query) = Query::parse(&queries, Duration::from_secs(5)) {
-                prop_assert!(query.earliest() <= query.start);
+                prop_assert!(query.earliest() <= query.start && query.latest() >= query.end);
             }
         }
     }

@@ -7,6 +7,7 @@ use super::metric::{self, Kind, Metric};
 use super::series::{Labels, Point, Series};
 use super::value::{Value, trimmed};
 use crate::platform::place::Place;
+use crate::platform::probe_book::{ProbeAction, ProbeOutcome, ProbeTimes, ProbeType};
 use crate::platform::sample::RevisionSample;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -56,6 +57,9 @@ impl Store {
         let container = format!("{}-1", sample.service);
         for (state, count) in [("active", sample.instances_active), ("idle", sample.instances_idle)] {
             add(&metric::INSTANCE_COUNT, &[("state", state)], Value::count(count));
+            // Nothing here has a readiness probe.
+            let unknown = [("readiness", "UNKNOWN"), ("state", state)];
+            add(&metric::INSTANCE_COUNT_WITH_READINESS, &unknown, Value::count(count));
             add(&metric::CONTAINERS, &[("container_name", &container), ("state", state)], Value::count(count));
         }
         if let Some(recommended) = sample.recommended_instances {
@@ -64,6 +68,15 @@ impl Store {
             }
         }
         add(&metric::PENDING_REQUESTS, &[], Value::count(sample.pending_requests));
+        for (metric, bytes) in
+            [(&metric::RECEIVED_BYTES, sample.network_bytes.received), (&metric::SENT_BYTES, sample.network_bytes.sent)]
+        {
+            add(metric, &[("kind", "internet")], Value::count(bytes));
+        }
+        for (outcome, times) in sample.probes {
+            add_probes(&mut add, &container, outcome, times);
+        }
+        let of_container = [("container_name", container.as_str())];
         for (status, count) in sample.requests.into_iter().filter(|(_, count)| *count > 0) {
             add(&metric::REQUEST_COUNT, &response(status).each(), Value::count(count));
         }
@@ -81,10 +94,15 @@ impl Store {
             (&metric::CPU_UTILIZATIONS, sample.cpu_utilizations),
             (&metric::MEMORY_UTILIZATIONS, sample.memory_utilizations),
             (&metric::MAX_REQUEST_CONCURRENCIES, sample.max_request_concurrencies),
+            (&metric::CPU_USAGE, sample.cpu_usage_vcpu),
+            (&metric::MEMORY_USAGE, sample.memory_usage_bytes),
         ] {
-            // Only the last of them tells states apart, and instances that were idle throughout held nothing.
-            let active = [("state", "active")];
-            let labels = if metric.labels.is_empty() { &active[..0] } else { &active };
+            let labels: &[(&str, &str)] = match metric.labels {
+                // Instances that were idle throughout held nothing.
+                ["state"] => &[("state", "active")],
+                ["container_name"] => &of_container,
+                _ => &[],
+            };
             if values.count > 0 {
                 add(metric, labels, Value::Distribution(trimmed(values)));
             }
@@ -128,6 +146,47 @@ impl Store {
             points: points.iter().rev().filter(|point| ends.0 < point.end && point.end <= ends.1).cloned().collect(),
         });
         cut.filter(|series| !series.points.is_empty()).collect()
+    }
+}
+
+/// A count and a distribution of attempts, and of whole probes.
+fn add_probes(
+    add: &mut impl FnMut(&'static Metric, &[(&str, &str)], Value),
+    container: &str,
+    outcome: ProbeOutcome,
+    times: ProbeTimes,
+) {
+    let labels = [
+        ("container_name", container),
+        ("is_default", if outcome.is_default { "true" } else { "false" }),
+        ("is_healthy", if outcome.is_healthy { "true" } else { "false" }),
+        ("probe_action", action(outcome.action)),
+        ("probe_type", probe_type(outcome.probe_type)),
+    ];
+    for (count, latencies, times) in [
+        (&metric::PROBE_ATTEMPT_COUNT, &metric::PROBE_ATTEMPT_LATENCIES, times.attempts_ms),
+        (&metric::PROBE_COUNT, &metric::PROBE_LATENCIES, times.probes_ms),
+    ] {
+        if times.count > 0 {
+            add(count, &labels, Value::count(times.count));
+            add(latencies, &labels, Value::Distribution(trimmed(times)));
+        }
+    }
+}
+
+/// As the field of a template's probe is called: Google does not publish the values of this label.
+fn action(action: ProbeAction) -> &'static str {
+    match action {
+        ProbeAction::Tcp => "TCP_SOCKET",
+        ProbeAction::Http => "HTTP_GET",
+        ProbeAction::Grpc => "GRPC",
+    }
+}
+
+fn probe_type(probe_type: ProbeType) -> &'static str {
+    match probe_type {
+        ProbeType::Startup => "STARTUP",
+        ProbeType::Liveness => "LIVENESS",
     }
 }
 
@@ -191,9 +250,10 @@ mod tests {
         store.record(Period { start: at(0), end: at(60) }, &place, sample);
         let mut metrics: Vec<_> = store.series.keys().map(|key| key.metric.rsplit('/').next().unwrap()).collect();
         metrics.dedup();
-        let always = ["billable_instance_time", "containers", "allocation_time", "instance_count", "allocation_time"];
-        assert_eq!(metrics[..5], always);
-        assert_eq!(metrics[5..], ["pending_requests"]);
+        let instances = ["instance_count", "instance_count_with_readiness"];
+        assert_eq!(metrics[..3], ["billable_instance_time", "containers", "allocation_time"]);
+        assert_eq!(metrics[3..5], instances);
+        assert_eq!(metrics[5..], ["allocation_time", "received_bytes_count", "sent_bytes_count", "pending_requests"]);
         let point = |metric| store.select(metric, "p", &Filter::default(), (at(0), at(60)))[0].points[0].clone();
         let billed = Point { start: at(0), end: at(60), value: Value::Double(0.0) };
         assert_eq!(point(&metric::BILLABLE_INSTANCE_TIME), billed);

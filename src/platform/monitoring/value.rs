@@ -39,9 +39,19 @@ impl Value {
     pub(super) fn to_json(&self) -> Json {
         match self {
             Self::Int64(whole) => json!({"int64Value": whole.to_string()}),
-            Self::Double(number) => json!({"doubleValue": number}),
+            Self::Double(number) if number.is_finite() => json!({"doubleValue": number}),
+            // Protocol buffers' JSON writes them as words; JSON itself has no such numbers.
+            Self::Double(number) => json!({"doubleValue": not_finite(*number)}),
             Self::Distribution(distribution) => json!({"distributionValue": distribution_json(distribution)}),
         }
+    }
+}
+
+fn not_finite(number: f64) -> &'static str {
+    match number {
+        f64::INFINITY => "Infinity",
+        f64::NEG_INFINITY => "-Infinity",
+        _ => "NaN",
     }
 }
 
@@ -55,7 +65,7 @@ fn distribution_json(distribution: &Distribution) -> Json {
     json["bucketOptions"] = json!({"exponentialBuckets": {
         "numFiniteBuckets": Distribution::FINITE_BUCKETS,
         "growthFactor": Distribution::GROWTH_FACTOR,
-        "scale": Distribution::SCALE,
+        "scale": distribution.scale,
     }});
     json["bucketCounts"] = counts.iter().map(u64::to_string).collect();
     json
@@ -109,7 +119,7 @@ pub(super) fn quantile(distribution: &Distribution, share: f64) -> Option<f64> {
     for (bucket, count) in distribution.bucket_counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         let here = *count as f64;
         if below + here >= wanted {
-            let (lower, upper) = bounds(bucket);
+            let (lower, upper) = bounds(bucket, distribution.scale);
             return Some(lower + (upper - lower) * ((wanted - below) / here).clamp(0.0, 1.0));
         }
         below += here;
@@ -118,10 +128,10 @@ pub(super) fn quantile(distribution: &Distribution, share: f64) -> Option<f64> {
 }
 
 /// Of a bucket; the overflow bucket is as narrow as can be.
-fn bounds(bucket: usize) -> (f64, f64) {
-    let bound = |power: usize| Distribution::SCALE * Distribution::GROWTH_FACTOR.powf(power as f64);
+fn bounds(bucket: usize, scale: f64) -> (f64, f64) {
+    let bound = |power: usize| scale * Distribution::GROWTH_FACTOR.powf(power as f64);
     match bucket {
-        0 => (0.0, Distribution::SCALE),
+        0 => (0.0, scale),
         bucket if bucket > Distribution::FINITE_BUCKETS => (bound(bucket - 1), bound(bucket - 1)),
         bucket => (bound(bucket - 1), bound(bucket)),
     }

@@ -1,5 +1,6 @@
 //! What the report says below its first screen, section by section.
 
+mod assumed;
 mod candidates;
 mod close_up;
 mod conditions;

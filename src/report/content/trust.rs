@@ -1,5 +1,6 @@
 //! Can it be trusted? The evidence for and against each trial, whatever it says.
 
+use super::assumed;
 use crate::report::document::{Block, Cell, Row, Span, Table, Tone};
 use crate::report::law;
 use crate::report::number::{bare_milliseconds, count, difference, in_milliseconds, percent, plain, seconds};
@@ -263,6 +264,7 @@ fn limits(study: &Study) -> Vec<Vec<Span>> {
         limiter(&scale.limiter),
     ];
     lines.extend(scaling(&scale.scaling));
+    lines.extend(assumed::lines(scale.assumed.as_ref()));
     lines.push(if factor > 1.0 {
         let factor = plain(factor);
         vec![

@@ -78,6 +78,9 @@ async fn serve_as_instance() {
         .route("/teapot", get(|| async { StatusCode::IM_A_TEAPOT }))
         .route("/die", get(|| async { std::process::exit(9) as StatusCode }))
         .merge(super::sizes::routes());
+    // It serves as long as the file is not there that `SICK_WHILE` names.
+    let health = move || if is_there("SICK_WHILE") { 2 } else { 1 };
+    let router = router.merge(crate::platform::grpc_probe::tests::health(health));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();

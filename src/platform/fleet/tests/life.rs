@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::platform::probe::{Check, Probe};
-use crate::platform::{CpuIdle, Ending};
+use crate::platform::{CpuIdle, Ending, InstancePhase};
 use crate::scenario::Billing;
 use crate::units::Gib;
 
@@ -68,6 +68,22 @@ async fn from_zero_a_request_waits_for_an_instance_to_start() {
     fleet.shutdown().await;
 }
 
+/// Waits until the only revision is so, and keeps what is sampled meanwhile.
+async fn until_kept(fleet: &Fleet, samples: &mut Vec<RevisionSample>, is_so: impl Fn(&RevisionSample) -> bool) {
+    let seen = async {
+        loop {
+            let sampled = fleet.sample().await;
+            let found = sampled.first().is_some_and(&is_so);
+            samples.extend(sampled);
+            if found {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(super::PATIENCE, seen).await.expect("it is so in time");
+}
+
 /// Waits until the first instance has ended so.
 async fn wait_until_ended(fleet: &Fleet, samples: &mut Vec<RevisionSample>, ending: Ending) {
     while !endings(fleet).contains_key(&ending) {
@@ -121,16 +137,22 @@ async fn runs_out_of_memory(kind: LimiterChoice) {
     fleet.create_revision(small).await.unwrap();
     let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
     assert_eq!(get_text(&format!("{url}/eat/1")).await, (200, "1".to_owned()));
+    let mut samples = Vec::new();
     let beside = tokio::spawn({
         let url = format!("{url}/sleep/60000");
         async move { get_text(&url).await.0 }
     });
-    until(&fleet, |sample| sample.instances_active == 1).await;
+    until_kept(&fleet, &mut samples, |sample| sample.instances_active == 1).await;
     // The sigstop watch looks ten times per second: what is held for less it does not see.
     let eaten = get_text(&format!("{url}/eat/400")).await.0;
     assert_eq!((eaten, beside.await.unwrap()), (500, 500), "its requests end in 500");
     assert_eq!(get_text(&url).await.0, 200, "another instance has taken its place");
     assert_eq!(endings(&fleet), BTreeMap::from([(Ending::OutOfMemory, 1)]));
+    samples.extend(fleet.sample().await);
+    assert_eq!(counted(&samples), Answers::from([(200, 2), (500, 2)]), "no request is unaccounted for");
+    let glance = fleet.glance().remove(0);
+    assert_eq!(glance.endings, endings(&fleet));
+    assert!(glance.last_ending.unwrap().message.contains("exit 137"));
     let log = std::fs::read_to_string(directory.path().join("shop-1-1.log")).unwrap();
     assert!(log.contains("Memory limit of 128 MiB exceeded") && log.contains("exit 137"), "{log}");
     fleet.shutdown().await;
@@ -171,6 +193,42 @@ async fn a_hung_instance_times_out_its_requests_and_is_replaced_if_a_liveness_pr
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_grpc_an_instance_is_asked_whether_it_has_started_and_whether_it_lives() {
+    let directory = tempfile::tempdir().unwrap();
+    let sick = directory.path().join("sick");
+    std::fs::write(&sick, "").unwrap();
+    let check = Check::Grpc { service: "shop".to_owned() };
+    let (often, long) = (Duration::from_millis(50), Duration::from_secs(20));
+    let startup =
+        Probe { check, initial_delay: Duration::ZERO, timeout: long, period: often, failure_threshold: u32::MAX };
+    let liveness = Probe { failure_threshold: 2, ..startup.clone() };
+    let fleet = fleet(Policy::cloud_run(), None).await;
+    let watched = RevisionSpec {
+        env: env(&[("SICK_WHILE", &sick.to_string_lossy())]),
+        startup_probe: startup,
+        liveness_probe: Some(liveness),
+        ..spec("shop-1", 4, 1)
+    };
+    let (deployed, mended) = tokio::join!(fleet.create_revision(watched), async {
+        // It listens, and is asked again and again while it does not serve.
+        while !fleet.sample().await.iter().flat_map(|sample| sample.probes.keys()).any(|end| !end.is_healthy) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::fs::remove_file(&sick)
+    });
+    deployed.unwrap();
+    mended.unwrap();
+    let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
+    let first = get_text(&format!("{url}/sleep/0")).await.1;
+    std::fs::write(&sick, "").unwrap();
+    wait_until(|| endings(&fleet).contains_key(&Ending::Unhealthy)).await;
+    std::fs::remove_file(&sick).unwrap();
+    let (status, second) = get_text(&format!("{url}/sleep/0")).await;
+    assert!(status == 200 && second != first, "another instance has taken its place");
+    fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_ignores_sigterm_is_killed_after_the_grace_with_its_requests() {
     let directory = tempfile::tempdir().unwrap();
     let hasty = Policy { shutdown_grace: Duration::from_millis(300), ..Policy::cloud_run() };
@@ -182,15 +240,47 @@ async fn who_ignores_sigterm_is_killed_after_the_grace_with_its_requests() {
         let url = format!("{url}/sleep/60000");
         async move { get_text(&url).await.0 }
     });
-    until(&fleet, |sample| sample.instances_active == 1).await;
+    let mut samples = Vec::new();
+    until_kept(&fleet, &mut samples, |sample| sample.instances_active == 1).await;
     let revision = fleet.revision("shop", "shop-1").unwrap();
     fleet.delete_service("shop").await;
     assert_eq!(held.await.unwrap(), 500);
     assert_eq!(revision.endings(), BTreeMap::from([(Ending::Killed, 1)]));
+    samples.extend(revision.sample());
+    assert_eq!(counted(&samples), Answers::from([(200, 1), (500, 1)]), "no request is unaccounted for");
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     let log = std::fs::read_to_string(directory.path().join("shop-1-1.log")).unwrap();
     assert!(log.contains("did not end within 0.3 s after SIGTERM"), "{log}");
     fleet.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_heeds_sigterm_ends_its_requests_first_and_the_books_have_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let released = directory.path().join("released");
+    let env = env(&[("RELEASED", &released.to_string_lossy())]);
+    let patient = Policy { shutdown_grace: Duration::from_mins(1), ..Policy::cloud_run() };
+    let (fleet, url) = one_under(patient, RevisionSpec { env, ..spec("shop-1", 4, 1) }).await;
+    let held: Vec<_> = (0..3).map(|_| tokio::spawn(get_owned(format!("{url}/held")))).collect();
+    let begun = directory.path().join("released.begun");
+    wait_until(|| std::fs::read_to_string(&begun).is_ok_and(|lines| lines.lines().count() == 3)).await;
+    let revision = fleet.revision("shop", "shop-1").unwrap();
+    let (_, released) = tokio::join!(fleet.delete_service("shop"), async {
+        // Told to stop, it still holds its requests.
+        wait_until(|| revision.glance().is_some_and(|it| it.instances[0].phase == InstancePhase::Stopping)).await;
+        std::fs::write(&released, "")
+    });
+    released.unwrap();
+    for request in held {
+        assert_eq!(request.await.unwrap().0, 200);
+    }
+    assert_eq!(revision.endings(), BTreeMap::from([(Ending::Stopped, 1)]));
+    assert_eq!(counted(&revision.sample().into_iter().collect::<Vec<_>>()), Answers::from([(200, 3)]));
+    fleet.shutdown().await;
+}
+
+async fn get_owned(url: String) -> (u16, String) {
+    get_text(&url).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
