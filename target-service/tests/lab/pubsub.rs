@@ -78,7 +78,7 @@ impl Pubsub {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let listener = TcpListener::bind(address).await.expect("the address is free");
+                let listener = listener(address).await;
                 bound.send(listener.local_addr().unwrap()).unwrap();
                 loop {
                     let accepted = tokio::select! {
@@ -117,6 +117,18 @@ impl Pubsub {
             assert!(begin.elapsed() < PATIENCE, "{count} requests never came");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// Whoever had the address before may still be giving it back.
+async fn listener(address: SocketAddr) -> TcpListener {
+    let begin = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(begin.elapsed() < PATIENCE, "{address}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Publishing: awaited, tried again, refused, and never in the background of an answer.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -8,9 +9,17 @@ use serde_json::json;
 use crate::pubsub::{Mode, Pubsub};
 use crate::service::{Service, command, posted, read};
 
-/// An address where nobody listens now.
+/// An address where nobody listens, and that the system gives to nobody who asks for any.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() * 67 % 10_000).unwrap();
+    loop {
+        let port = 20_000 + (own + NEXT.fetch_add(1, Ordering::SeqCst)) % 12_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 #[test]
