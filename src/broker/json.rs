@@ -12,7 +12,8 @@ const MAPS: [&str; 3] = ["labels", "attributes", "tags"];
 
 /// Reads a message; an empty body is an empty message.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let value = if bytes.trim_ascii().is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_slice(bytes) };
+    let value =
+        if bytes.trim_ascii().is_empty() { Ok(Value::Object(Map::new())) } else { serde_json::from_slice(bytes) };
     let value = value.map_err(|error| Refusal::invalid(format!("Invalid JSON payload received. {error}")))?;
     if !value.is_object() {
         return Err(Refusal::invalid("Invalid JSON payload received. An object is expected."));

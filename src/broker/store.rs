@@ -35,7 +35,9 @@ pub(super) struct Seq(pub(super) i64);
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum StoreError {
     /// There is no room.
-    #[error("the disk of the broker's store is full: nothing was taken; make room there, or give --data a folder elsewhere")]
+    #[error(
+        "the disk of the broker's store is full: nothing was taken; make room there, or give --data a folder elsewhere"
+    )]
     Full,
     /// Anything else of the database's or the system's.
     #[error("the broker's store at {path} failed: {cause}")]
@@ -154,20 +156,53 @@ pub(super) enum Change {
 
 /// What the writer is told.
 enum Command {
-    Publish { topic: TopicId, published: Micros, messages: Vec<NewMessage>, reply: Reply<Vec<Seq>>, _room: tokio::sync::OwnedSemaphorePermit },
-    Change { subscription: SubscriptionId, changes: Vec<Change>, number: u64 },
+    Publish {
+        topic: TopicId,
+        published: Micros,
+        messages: Vec<NewMessage>,
+        reply: Reply<Vec<Seq>>,
+        _room: tokio::sync::OwnedSemaphorePermit,
+    },
+    Change {
+        subscription: SubscriptionId,
+        changes: Vec<Change>,
+        number: u64,
+    },
     Admin(Admin),
 }
 
 /// A change of what there is.
 enum Admin {
-    CreateTopic { config: Box<proto::Topic>, reply: Reply<TopicId> },
-    UpdateTopic { id: TopicId, config: Box<proto::Topic>, reply: Reply<()> },
-    DeleteTopic { id: TopicId, reply: Reply<()> },
-    CreateSubscription { topic: TopicId, config: Box<proto::Subscription>, signal: Arc<Signal>, reply: Reply<SubscriptionId> },
-    UpdateSubscription { id: SubscriptionId, config: Box<proto::Subscription>, reply: Reply<()> },
+    CreateTopic {
+        config: Box<proto::Topic>,
+        reply: Reply<TopicId>,
+    },
+    UpdateTopic {
+        id: TopicId,
+        config: Box<proto::Topic>,
+        reply: Reply<()>,
+    },
+    DeleteTopic {
+        id: TopicId,
+        reply: Reply<()>,
+    },
+    CreateSubscription {
+        topic: TopicId,
+        config: Box<proto::Subscription>,
+        signal: Arc<Signal>,
+        reply: Reply<SubscriptionId>,
+    },
+    UpdateSubscription {
+        id: SubscriptionId,
+        config: Box<proto::Subscription>,
+        reply: Reply<()>,
+    },
     /// Its backlog goes with it. A detached subscription keeps its name, a deleted one does not.
-    DropBacklog { id: SubscriptionId, detached: Option<Box<proto::Subscription>>, reply: Reply<()> },
+    DropBacklog {
+        id: SubscriptionId,
+        detached: Option<Box<proto::Subscription>>,
+        reply: Reply<()>,
+    },
 }
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;

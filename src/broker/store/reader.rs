@@ -1,6 +1,6 @@
 //! The thread that reads messages back into memory.
 
-use super::{Outlook, Reply, Seq, Stored, StoreError, SubscriptionId, schema};
+use super::{Outlook, Reply, Seq, StoreError, Stored, SubscriptionId, schema};
 use crate::autoscaler::Micros;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ pub(super) enum Query {
     Outlook { subscription: SubscriptionId, reply: Reply<Outlook> },
 }
 
-const FRESH: &str = "SELECT b.seq, m.published, b.failures, m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
+const FRESH: &str =
+    "SELECT b.seq, m.published, b.failures, m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
     WHERE b.subscription = ?1 AND b.seq > ?2 AND b.due = 0 ORDER BY b.seq LIMIT ?3";
 const HELD: &str = "SELECT b.seq, m.published, b.failures, m.body FROM backlog b INDEXED BY held CROSS JOIN messages m
     ON m.seq = b.seq WHERE b.subscription = ?1 AND b.due > 0 AND b.due <= ?2 ORDER BY b.due, b.seq LIMIT ?3";
@@ -66,8 +67,11 @@ impl Reader {
     }
 
     fn outlook(&self, subscription: SubscriptionId) -> rusqlite::Result<Outlook> {
-        let due: Option<i64> =
-            self.connection.prepare_cached(NEXT_DUE)?.query_row(params![subscription.0], |row| row.get(0)).optional()?;
+        let due: Option<i64> = self
+            .connection
+            .prepare_cached(NEXT_DUE)?
+            .query_row(params![subscription.0], |row| row.get(0))
+            .optional()?;
         let oldest = self
             .connection
             .prepare_cached(OLDEST)?
@@ -78,7 +82,11 @@ impl Reader {
 }
 
 /// Reads rows until they are so many bytes; the first one always.
-fn collect(statement: &mut Statement<'_>, parameters: &[&dyn ToSql], bytes_max: usize) -> rusqlite::Result<Vec<Stored>> {
+fn collect(
+    statement: &mut Statement<'_>,
+    parameters: &[&dyn ToSql],
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<Stored>> {
     let mut rows = statement.query(parameters)?;
     let (mut stored, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {

@@ -147,7 +147,7 @@ impl Writer {
                         admin = Some(it);
                         break;
                     }
-                    Command::Publish { ref messages: published, .. } => {
+                    Command::Publish { messages: ref published, .. } => {
                         messages += published.len();
                         urgent = true;
                     }
@@ -293,13 +293,7 @@ impl Writer {
         Ok(Seq(seq))
     }
 
-    fn change(
-        &mut self,
-        id: SubscriptionId,
-        changes: &[Change],
-        number: u64,
-        done: &mut Done,
-    ) -> rusqlite::Result<()> {
+    fn change(&mut self, id: SubscriptionId, changes: &[Change], number: u64, done: &mut Done) -> rusqlite::Result<()> {
         for change in changes {
             match change {
                 Change::Settled(seq) => self.settle(id, *seq, done)?,
@@ -341,7 +335,8 @@ impl Writer {
         let topic = self.subscriptions.get(&id).map(|route| route.topic);
         let siblings = topic.and_then(|topic| self.routes.get(&topic)).into_iter().flatten();
         for sibling in siblings.filter(|sibling| **sibling != id) {
-            let mut waits = self.connection.prepare_cached("SELECT 1 FROM backlog WHERE subscription = ?1 AND seq = ?2")?;
+            let mut waits =
+                self.connection.prepare_cached("SELECT 1 FROM backlog WHERE subscription = ?1 AND seq = ?2")?;
             if waits.exists(params![sibling.0, seq.0])? {
                 return Ok(());
             }
