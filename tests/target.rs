@@ -341,3 +341,63 @@ fn a_scenario_that_says_where_it_goes_needs_no_options() {
     let (code, _, error) = run(&[]);
     assert!(code == Some(2) && error.contains("--target") && error.contains("mine.yaml"), "{code:?} {error}");
 }
+
+/// The requests of the committed access log, at a hundred times their speed and twice their number: what comes to the server is
+/// what is in the log, whatever it was for.
+#[test]
+fn recorded_requests_come_to_the_target_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    let address = server(move |head| {
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        seen.lock().unwrap().push(head.to_owned());
+        (if path.starts_with("/static/") { 404 } else { 200 }, String::new())
+    });
+    let log = fs::read_to_string(repository("scenarios/access.log")).unwrap();
+    let odd = "\"GET http://other.example/odd?a=1 HTTP/1.1\" 200 1 \"-\" \"-\"";
+    let lines = format!(
+        "{log}h - - [20/Nov/2026:18:01:00 +0000] {odd}\nh - - [20/Nov/2026:18:01:00 +0000] \"DELETE /x HTTP/1.1\" 200 1 \"-\" \"-\"\n"
+    );
+    fs::write(dir.path().join("access.log"), &lines).unwrap();
+    let text = format!(
+        "name: again
+load: {{replay: {{file: access.log, format: combined, send: requests, speed: 100, multiply: 2, groups: 2, expect: {{status: [200, 404]}}}}}}
+target: {{url: 'http://{address}', traceparent: false}}
+"
+    );
+    fs::write(dir.path().join("again.yaml"), text).unwrap();
+    let output = tidegate(dir.path()).args(["run", "again.yaml", "--json", "recording.json"]).output().unwrap();
+    let (code, _, error) = told(&output);
+    assert!(matches!(code, Some(0 | 5)), "{code:?}: {error}");
+    assert!(error.contains("are not sent: ") && error.contains("1 by DELETE"), "{error}");
+    let mut expected: BTreeMap<String, u32> = BTreeMap::new();
+    for line in lines.lines() {
+        let parts: Vec<&str> = line.split('"').collect();
+        let mut request = parts[1].split(' ');
+        let (method, path) = (request.next().unwrap(), request.next().unwrap());
+        if ["GET", "HEAD"].contains(&method) {
+            let path = path.strip_prefix("http://other.example").unwrap_or(path);
+            *expected
+                .entry(format!("{method} {path} {}", parts[5].trim_matches('-')).to_ascii_lowercase())
+                .or_default() += 2;
+        }
+    }
+    let mut came: BTreeMap<String, u32> = BTreeMap::new();
+    for head in heads.lock().unwrap().iter() {
+        let line = head.lines().next().unwrap().trim_end_matches(" http/1.1");
+        let field =
+            |name: &str| head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
+        assert_eq!(field("host"), Some(address.clone()), "{head}");
+        *came.entry(format!("{line} {}", field("user-agent").unwrap_or_default())).or_default() += 1;
+    }
+    assert_eq!(came, expected);
+    let recording = fs::read_to_string(dir.path().join("recording.json")).unwrap();
+    let recording: serde_json::Value = serde_json::from_str(&recording).unwrap();
+    let steps = recording["steps"].as_array().unwrap();
+    assert!((3..=4).contains(&steps.len()), "two groups, and what belongs to neither by method: {steps:?}");
+    assert_eq!(recording["arrivals"]["completed"], expected.values().sum::<u32>());
+
+    let (code, text, error) = told(&tidegate(dir.path()).args(["scenario", "check", "again.yaml"]).output().unwrap());
+    assert!(code == Some(0) && text.contains("requests (GET, HEAD) of access.log in "), "{text} {error}");
+}

@@ -45,7 +45,16 @@ pub(super) fn replayed(scenario: &Scenario) -> Option<String> {
         1 => ", 1 line left out because it cannot be used".to_owned(),
         skipped => format!(", {skipped} lines left out because they cannot be used"),
     };
-    Some(format!("replays {} arrivals of {}{skipped}", replay.recorded, replay.file))
+    let Some(requests) = &replay.requests else {
+        return Some(format!("replays {} arrivals of {}{skipped}", replay.recorded, replay.file));
+    };
+    let left_out = match requests.left_out.values().sum::<u64>() {
+        0 => String::new(),
+        sum => format!("; {sum} are not sent: {}", scenario::left_out_told(&requests.left_out)),
+    };
+    let (groups, methods) = (scenario.journeys.len(), requests.methods.join(", "));
+    let sent = replay.recorded;
+    Some(format!("replays {sent} requests ({methods}) of {} in {groups} groups{skipped}{left_out}", replay.file))
 }
 
 /// Prints the JSON Schema of scenario files.

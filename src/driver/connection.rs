@@ -13,6 +13,7 @@ use crate::scenario::Rendered;
 use crate::trial::TargetRecording;
 use bytes::Bytes;
 use http_body_util::Full;
+use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(any(test, fuzzing))]
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,9 +31,10 @@ pub enum Http1Client {
 /// How connections are opened.
 pub(super) struct Connector {
     route: Route,
-    /// What speaks HTTP/1.1: hyper wherever HTTP/2 may be agreed upon instead, as a request must be in a form that either
-    /// kind of connection carries.
+    /// What speaks HTTP/1.1.
     client: Http1Client,
+    /// Whether the connection that was opened last speaks HTTP/2: the next request is prepared for one like it.
+    http2: AtomicBool,
     scratch: Scratch,
 }
 
@@ -48,8 +50,8 @@ enum Route {
 impl Connector {
     /// Connections over the network.
     pub(super) fn to(target: Target, client: Http1Client) -> Self {
-        let client = if target.may_speak_http2() { Http1Client::Hyper } else { client };
-        Self { route: Route::Network(Box::new(target)), client, scratch: Scratch::default() }
+        let http2 = AtomicBool::new(target.speaks_http2_only());
+        Self { route: Route::Network(Box::new(target)), client, http2, scratch: Scratch::default() }
     }
 
     /// Connections in memory.
@@ -58,7 +60,14 @@ impl Connector {
         accept: impl Fn(tokio::io::DuplexStream) + Send + Sync + 'static,
         client: Http1Client,
     ) -> Self {
-        Self { route: Route::Memory(Box::new(accept)), client, scratch: Scratch::default() }
+        let http2 = AtomicBool::new(false);
+        Self { route: Route::Memory(Box::new(accept)), client, http2, scratch: Scratch::default() }
+    }
+
+    /// Prepares requests for HTTP/2 until the next connection is opened over the network, whatever is spoken.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn expect_http2(&self) {
+        self.http2.store(true, Ordering::Relaxed);
     }
 
     /// Whether connections lead to a test in this process.
@@ -97,8 +106,10 @@ impl Connector {
             trace.begin_request();
         }
         match self.client {
-            Http1Client::Wire => Written::new(request, added, trace).map(Outgoing::Written),
-            Http1Client::Hyper => build(request, added, trace).map(Box::new).map(Outgoing::Typed),
+            Http1Client::Wire if !self.http2.load(Ordering::Relaxed) => {
+                Written::new(request, added, trace).map(Outgoing::Written)
+            }
+            _ => build(request, added, trace).map(Box::new).map(Outgoing::Typed),
         }
     }
 
@@ -107,6 +118,7 @@ impl Connector {
         match &self.route {
             Route::Network(target) => {
                 let Reached { stream, origin, phases } = target.open().await?;
+                self.http2.store(origin.is_some(), Ordering::Relaxed);
                 let connection = match (stream, origin) {
                     (Stream::Plain(stream), None) => self.begin(stream, wire::Stream::Tcp).await?,
                     (Stream::Secure(stream), None) => self.begin(stream, |stream| wire::Stream::Other(stream)).await?,
@@ -161,6 +173,17 @@ pub(super) enum Outgoing {
 }
 
 impl Outgoing {
+    /// The same request in the form that `connection` carries; told by its cause when it cannot be in that form.
+    pub(super) fn for_connection(self, connection: &Connection) -> Result<Self, &'static str> {
+        match (connection, self) {
+            (Connection::Wire(_), Self::Typed(typed)) => Ok(Self::Written(Written::of_typed(*typed))),
+            (Connection::Http1(_) | Connection::Http2(_), Self::Written(written)) => {
+                written.typed().map(Box::new).map(Self::Typed)
+            }
+            (_, request) => Ok(request),
+        }
+    }
+
     /// Puts in the newest of what `added` holds, as it may have been prepared long ago.
     pub(super) fn renew(&mut self, added: &Headers) {
         match self {

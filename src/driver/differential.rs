@@ -73,11 +73,19 @@ impl Case {
     pub fn verdicts(&self) -> (Verdict, Verdict) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().expect("an event loop without sockets");
-        let verdict = |client| runtime.block_on(self.verdict(client));
+        let verdict = |client| runtime.block_on(self.verdict(client, false));
         (verdict(Http1Client::Wire), verdict(Http1Client::Hyper))
     }
 
-    async fn verdict(&self, client: Http1Client) -> Verdict {
+    /// What becomes of it on the fast path when the request was prepared for HTTP/2, and HTTP/1.1 was agreed upon.
+    #[cfg(test)]
+    fn verdict_of_retyped(&self) -> Verdict {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("an event loop without sockets");
+        runtime.block_on(self.verdict(Http1Client::Wire, true))
+    }
+
+    async fn verdict(&self, client: Http1Client, expects_http2: bool) -> Verdict {
         let (accept, mut accepted) = mpsc::unbounded_channel();
         let connector = Connector::in_memory(
             move |stream| {
@@ -86,6 +94,9 @@ impl Case {
             },
             client,
         );
+        if expects_http2 {
+            connector.expect_http2();
+        }
         let (told, all_sent) = oneshot::channel();
         let Self { pieces, closes, .. } = self.clone();
         let server = tokio::spawn(async move {
@@ -334,6 +345,12 @@ mod tests {
             let case = Case::from_bytes(&[vec![flags, cuts], bytes].concat());
             let (wire, hyper) = case.verdicts();
             prop_assert_eq!(wire, hyper);
+        }
+
+        #[test]
+        fn an_answer_is_the_same_when_its_request_was_prepared_for_http_2(case in case()) {
+            let (wire, _) = case.verdicts();
+            prop_assert_eq!(case.verdict_of_retyped(), wire);
         }
 
         #[test]

@@ -143,6 +143,10 @@ async fn over(
     slot: &mut Option<Connection>,
     (request, deadline): (Outgoing, Instant),
 ) -> Sent {
+    let request = match request.for_connection(&connection) {
+        Ok(request) => request,
+        Err(cause) => return Sent::Failed(Unanswered::broken(format!("not sent: {cause}"))),
+    };
     match (connection, request) {
         (Connection::Wire(wire), Outgoing::Written(written)) => {
             match wire.carry(&written, deadline, connector.scratch()).await {
@@ -168,7 +172,7 @@ async fn over(
             *slot = sent.is_answered().then_some(Connection::Http2(http2));
             sent
         }
-        // A connector opens connections for the form in which it prepares requests, and for no other.
+        // Each request has just been put into the form of its connection.
         _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
     }
 }

@@ -1,18 +1,23 @@
 //! Loads over TLS: what a trusted server sees, and what each kind of server that is not trusted becomes.
 
 use super::DriveError;
-use super::connection::{Connector, Http1Client};
+use super::connection::{Connection, Connector, Http1Client};
+use super::exchange::exchange;
 use super::fixture::{assert_balance, drive_with, five_arrivals_of_two_steps, load_over, server};
+use super::headers::Headers;
 use super::pki::{Authority, Certified, Handshake, Seen, serve};
 use super::target::Target;
 use super::target_options::{Identity, Protocol, TargetOptions, TlsOptions};
+use crate::scenario::Request;
 use crate::trial::Recording;
+use bytes::Bytes;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 const BOTH: &[&[u8]] = &[b"h2", b"http/1.1"];
 
@@ -177,6 +182,79 @@ async fn the_protocol_is_the_one_asked_for_or_what_alpn_agrees_upon() {
     assert!(error.to_string().contains("--http"), "{error}");
     let recording = drive_secure(silent, &options(Protocol::Http2)).await.unwrap();
     assert!(only_cause(&recording).contains("does not speak HTTP/2"), "{:?}", recording.failures);
+}
+
+/// What is agreed upon decides who speaks: the fast path for HTTP/1.1, hyper for HTTP/2 and where it is asked for.
+#[tokio::test]
+async fn http_1_1_that_is_agreed_upon_goes_over_the_fast_path() {
+    let authority = Authority::new("ours");
+    let certified = authority.certify("localhost");
+    let (both, one) = (certified.server(None, BOTH), certified.server(None, &[b"http/1.1"]));
+    let (both, one) = (serve(both, Seen::default()).await, serve(one, Seen::default()).await);
+    let options = TargetOptions { protocol: Protocol::Auto, ..trusting(&authority.certificate) };
+    for (port, client, expected) in [
+        (one, Http1Client::Wire, "wire"),
+        (one, Http1Client::Hyper, "hyper"),
+        (both, Http1Client::Wire, "http2"),
+        (both, Http1Client::Hyper, "http2"),
+    ] {
+        let url = format!("https://localhost:{port}");
+        let target = Target::resolve_with(&url, &options, RootCertStore::empty).await.unwrap();
+        let (connection, _) = Connector::to(target, client).open().await.ok().unwrap();
+        let spoken = match connection {
+            Connection::Wire(_) => "wire",
+            Connection::Http1(_) => "hyper",
+            Connection::Http2(_) => "http2",
+        };
+        assert_eq!(spoken, expected, "{client:?}");
+    }
+}
+
+/// Without TLS nothing is agreed upon, and nobody is known to speak HTTP/2.
+#[tokio::test]
+async fn auto_over_plain_http_is_the_fast_path() {
+    let url = server(|mut stream| async move { stream.read_to_end(&mut Vec::new()).await.map(drop) }).await;
+    let options = TargetOptions { protocol: Protocol::Auto, ..TargetOptions::default() };
+    let connector = Connector::to(Target::resolve(&url, &options).await.unwrap(), Http1Client::default());
+    assert!(matches!(connector.open().await, Ok((Connection::Wire(_), _))));
+}
+
+/// Servers behind one name that do not agree on what they speak: every request finds its form.
+#[tokio::test]
+async fn servers_of_one_name_may_speak_different_versions() {
+    let authority = Authority::new("ours");
+    let certified = authority.certify("localhost");
+    let both = serve(certified.server(None, BOTH), Seen::default()).await;
+    let one = serve(certified.server(None, &[b"http/1.1"]), Seen::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Each connection is led to the other server than the one before it.
+    tokio::spawn(async move {
+        for port in [both, one].into_iter().cycle() {
+            let Ok((mut client, _)) = listener.accept().await else { return };
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    for client in [Http1Client::Wire, Http1Client::Hyper] {
+        let options = TargetOptions { protocol: Protocol::Auto, ..trusting(&authority.certificate) };
+        let url = format!("https://localhost:{port}");
+        let target = Target::resolve_with(&url, &options, RootCertStore::empty).await.unwrap();
+        let connector = Connector::to(target, client);
+        let get = Request { method: "GET".to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
+        // Each is prepared for what the connection before it spoke, and the next one speaks the other.
+        for _ in 0..6 {
+            let headers = Headers::plain(connector.authority());
+            let request = connector.prepare(&get.rendered(), &headers, None).unwrap();
+            let deadline = Instant::now() + Duration::from_mins(1);
+            let answer = exchange(&connector, &mut None, request, deadline).await.unwrap();
+            assert_eq!(answer.status, 200);
+        }
+        let opened = connector.recording().connections;
+        assert_eq!((opened["HTTP/1.1"], opened["HTTP/2"]), (3, 3), "{client:?}");
+    }
 }
 
 #[tokio::test]

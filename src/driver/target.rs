@@ -136,13 +136,9 @@ impl Target {
         }
     }
 
-    /// Whether a connection may turn out to speak HTTP/2.
-    pub(super) fn may_speak_http2(&self) -> bool {
-        match self.protocol {
-            Protocol::Http1 => false,
-            Protocol::Http2 => true,
-            Protocol::Auto => self.tls.is_some(),
-        }
+    /// Whether every connection speaks HTTP/2.
+    pub(super) fn speaks_http2_only(&self) -> bool {
+        self.protocol == Protocol::Http2
     }
 
     /// Opens a stream: TCP, the way through the proxy, TLS, and the protocol that was agreed upon.

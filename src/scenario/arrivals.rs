@@ -25,6 +25,8 @@ pub struct Arrival {
     pub journey: usize,
     /// Which stage it falls into.
     pub stage: usize,
+    /// Which recorded request it is, where those are sent again.
+    pub request: Option<u32>,
 }
 
 /// A stage as a piece of the cumulative level.
@@ -89,7 +91,7 @@ impl Iterator for ArrivalSeries {
             if self.position - self.passed < expected {
                 let due = piece.inverse(self.position - self.passed);
                 let journey = piece.mix.choose(self.choices.random::<f64>());
-                let arrival = Arrival { index: self.index, due, journey, stage: self.stage };
+                let arrival = Arrival { index: self.index, due, journey, stage: self.stage, request: None };
                 self.advance();
                 return Some(arrival);
             }

@@ -42,8 +42,8 @@ pub(super) struct ScenarioFile {
     /// steps do, and what those extracted. One that fails is a warning.
     #[serde(default)]
     pub(super) tear_down: Vec<Located<StepFile>>,
-    /// The ways through the service, mixed by weight.
-    pub(super) journeys: Located<Vec<Located<JourneyFile>>>,
+    /// The ways through the service, mixed by weight; a replay that sends the recorded requests has none.
+    pub(super) journeys: Option<Located<Vec<Located<JourneyFile>>>>,
     /// How the load comes.
     pub(super) load: Located<LoadFile>,
     /// The stages of the load, one after the other; a replay has none of its own.

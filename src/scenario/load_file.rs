@@ -1,6 +1,7 @@
 //! The load of a scenario file as it is typed: load models, stages and replays, nothing checked but their shape. The
 //! docstrings here are what the JSON Schema tells an editor.
 
+use super::file::ExpectFile;
 use super::located::Located;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -135,6 +136,36 @@ pub(super) struct ReplayFile {
     pub(super) column: Option<Located<String>>,
     /// `csv` only: what a time that is a plain number counts; `s` if left out.
     pub(super) unit: Option<Located<TimeUnitFile>>,
+    /// What is sent; `journeys` if left out.
+    pub(super) send: Option<Located<SendFile>>,
+    /// With `send: requests`: the methods that are sent; `[GET, HEAD]` if left out. Logs have no bodies, so none is sent.
+    pub(super) methods: Option<Located<Vec<Located<String>>>>,
+    /// With `send: requests`: how many groups of paths are reported each for itself, the most frequent ones; 50 if left out.
+    pub(super) groups: Option<Located<u32>>,
+    /// With `send: requests`: what the answers must be; without it any status below 400.
+    pub(super) expect: Option<Located<ExpectFile>>,
+    /// With `send: requests` of `csv`: the column of paths with their queries, or of whole addresses.
+    #[schemars(schema_with = "super::file::text_or_integer")]
+    #[serde(default)]
+    pub(super) path_column: Option<Located<String>>,
+    /// With `send: requests` of `csv`: the column of methods; all are GET if left out.
+    #[schemars(schema_with = "super::file::text_or_integer")]
+    #[serde(default)]
+    pub(super) method_column: Option<Located<String>>,
+    /// With `send: requests` of `csv`: the column of user agents; none is sent if left out.
+    #[schemars(schema_with = "super::file::text_or_integer")]
+    #[serde(default)]
+    pub(super) agent_column: Option<Located<String>>,
+}
+
+/// What a replay sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SendFile {
+    /// Only the times are used: the scenario's journeys, drawn by weight.
+    Journeys,
+    /// The recorded requests: method, path, query and user agent. The scenario has no journeys then.
+    Requests,
 }
 
 /// What a log is.

@@ -30,10 +30,12 @@ mod occasion;
 mod pick;
 mod places;
 mod plan;
+mod recorded;
 mod redirect;
 mod render;
 mod replay;
 mod request;
+mod route;
 mod scan;
 mod schema;
 mod script;
@@ -55,12 +57,16 @@ pub use error::{Problem, ScenarioError};
 pub use fields::Fields;
 pub use flow::{Group, Repeat, Turn};
 pub use load_model::{Arrivals, LoadModel, Sine, Stage, StageKind};
-pub use log::{BadLine, Column, LOG_ARRIVALS_MAX, Log, LogError, LogFormat, LogOptions, TimeUnit, read_log};
+pub use log::{
+    BadLine, Column, LOG_ARRIVALS_MAX, Log, LogError, LogFormat, LogOptions, LogRequest, LogRequests, RequestOptions,
+    TimeUnit, left_out_told, read_log,
+};
 pub use model::{Candidate, Journey, Objective, Scenario, Service, ServiceSource, Slo, SloMetric, Traffic, Tune};
 pub use multipart::{FormContent, FormPart};
 pub use occasion::Occasion;
 pub use places::{ServiceFault, ServiceField};
 pub use plan::{Iteration, Plan, PlannedStage};
+pub use recorded::{RecordedRequests, SentRequests};
 pub use replay::{RecordedTimes, Replay};
 pub use request::{Rendered, Request};
 pub use schema::schema;

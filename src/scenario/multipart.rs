@@ -135,7 +135,7 @@ mod tests {
     /// The content type and the body of the first request under this seed.
     fn sent(scenario: &Scenario, seed: u64) -> (String, Vec<u8>) {
         let plan = Plan::new(Arc::new(scenario.clone()), seed, 1.0);
-        let arrival = Arrival { index: 1, due: std::time::Duration::ZERO, journey: 0, stage: 0 };
+        let arrival = Arrival { index: 1, due: std::time::Duration::ZERO, journey: 0, stage: 0, request: None };
         let occasion = Occasion::of_arrival(&arrival, jiff::Timestamp::UNIX_EPOCH);
         let request = Session::new(&plan, &occasion, plan.draws_of_arrival(1), "http://h").request(0);
         let kind = request.headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.clone());

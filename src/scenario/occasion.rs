@@ -19,14 +19,16 @@ pub struct Occasion {
     pub load_start: Timestamp,
     /// When the first step is due, since then.
     pub due: Duration,
+    /// Which recorded request it is, where those are sent again.
+    pub request: Option<u32>,
 }
 
 impl Occasion {
     /// The occasion of an arrival.
     #[must_use]
     pub fn of_arrival(arrival: &Arrival, load_start: Timestamp) -> Self {
-        let Arrival { index, due, journey, .. } = *arrival;
-        Self { journey, index, virtual_user: None, load_start, due }
+        let Arrival { index, due, journey, request, .. } = *arrival;
+        Self { journey, index, virtual_user: None, load_start, due, request }
     }
 
     /// The occasion of a session of a virtual user that is `due` since the start of the load.
@@ -34,7 +36,7 @@ impl Occasion {
     pub fn of_iteration(plan: &Plan, iteration: &Iteration, load_start: Timestamp, due: Duration) -> Self {
         let Iteration { virtual_user, index, journey } = *iteration;
         let number = index.wrapping_mul(u64::from(plan.virtual_users())).wrapping_add(u64::from(virtual_user));
-        Self { journey, index: number, virtual_user: Some(virtual_user), load_start, due }
+        Self { journey, index: number, virtual_user: Some(virtual_user), load_start, due, request: None }
     }
 
     /// When the first step is due.

@@ -13,11 +13,15 @@
 //! Logs that write whole seconds make bursts of what was none. Arrivals of such an instant are *spread*: independently
 //! and uniformly over the second they came in, which is what a Poisson process does when only its counts are known.
 //!
+//! Where the recorded *requests* are sent, each arrival is one of them: the recorded ones of an instant in the order of the
+//! log, their copies after them likewise, one more of each that was drawn for it at last.
+//!
 //! A platform's time factor divides the length and never the rate, so it speeds the replay up and thins it by as much.
 
-use super::Arrival;
 use super::arrivals::Piece;
 use super::log::LogFormat;
+use super::recorded::Requests;
+use super::{Arrival, SentRequests};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
@@ -47,6 +51,9 @@ pub struct Replay {
     pub recorded: u64,
     /// Tells recordings apart, since their times are not saved with a study.
     pub fingerprint: String,
+    /// The recorded requests, where those are sent instead of journeys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<SentRequests>,
     /// The recorded times; empty when read back from a study.
     #[serde(skip)]
     pub times: RecordedTimes,
@@ -67,10 +74,19 @@ impl RecordedTimes {
     /// A hash (FNV-1a, 64 bits) of the times, in hexadecimal digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
+        format!("{:016x}", self.hashed())
+    }
+
+    /// The same, of the `requests` too where they are sent.
+    #[must_use]
+    pub fn fingerprint_with(&self, requests: Option<&SentRequests>) -> String {
+        let times = self.hashed();
+        format!("{:016x}", requests.map_or(times, |requests| requests.recorded.0.hashed(times)))
+    }
+
+    fn hashed(&self) -> u64 {
         let bytes = self.0.iter().flat_map(|time| time.to_le_bytes());
-        let hash =
-            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        format!("{hash:016x}")
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
     /// How long the recording is: to the end of the second of the last arrival, those that are spread included.
@@ -88,6 +104,8 @@ impl RecordedTimes {
 #[derive(Debug)]
 pub(super) struct ReplaySeries {
     times: Arc<Vec<u64>>,
+    /// Where the requests themselves are sent.
+    requests: Option<Arc<Requests>>,
     /// The first of those that are not in `group` yet.
     next: usize,
     group: Group,
@@ -114,6 +132,28 @@ struct Group {
     /// From where the next one is placed, and until where all are, in nanoseconds after the instant.
     from: f64,
     until: f64,
+    /// The first of its arrivals in the recording, and how many they are.
+    first: usize,
+    recorded: usize,
+    /// How many of its arrivals have come.
+    come: u64,
+    /// How often each of the recorded ones comes at least.
+    whole: u64,
+    /// Those that come once more, as drawn; looked at only where requests are sent.
+    once_more: Vec<u32>,
+}
+
+impl Group {
+    /// Which of the recorded arrivals the one that comes next is.
+    fn which(&self) -> Option<usize> {
+        let recorded = self.recorded as u64;
+        let sure = recorded.saturating_mul(self.whole);
+        let place = match self.come.checked_sub(sure) {
+            None => self.come % recorded.max(1),
+            Some(drawn) => u64::from(*self.once_more.get(usize::try_from(drawn).ok()?)?),
+        };
+        Some(self.first + usize::try_from(place).ok()?)
+    }
 }
 
 impl ReplaySeries {
@@ -127,6 +167,7 @@ impl ReplaySeries {
     ) -> Option<Self> {
         Some(Self {
             times: Arc::clone(&replay.times.0),
+            requests: replay.requests.as_ref().map(|requests| Arc::clone(&requests.recorded.0)),
             next: 0,
             group: Group::default(),
             speed: replay.speed * time_factor,
@@ -144,31 +185,40 @@ impl ReplaySeries {
         let instant = *self.times.get(self.next)?;
         let before = self.next.checked_sub(1).and_then(|index| self.times.get(index)).copied();
         let recorded = self.times[self.next..].iter().take_while(|time| **time == instant).count();
+        let first = self.next;
         self.next += recorded;
         let after = self.times.get(self.next).copied();
-        let copies = self.copies(recorded as u64);
+        let (whole, once_more) = self.copies(recorded as u64);
+        let copies = (recorded as u64).saturating_mul(whole).saturating_add(once_more.count);
+        let group = Group { instant, first, recorded, whole, once_more: once_more.which, ..Group::default() };
         let gap = |to: Option<u64>| to.map_or(f64::INFINITY, |to| to.abs_diff(instant) as f64);
         if self.spread > 0.0 {
             let until = self.spread.min(gap(after));
-            return Some(Group { instant, exact: 0, placed: copies, from: 0.0, until });
+            return Some(Group { placed: copies, until, ..group });
         }
         let exact = copies.min(recorded as u64);
         let local = gap(before).min(gap(after));
         let until = if local.is_finite() { local } else { 0.0 };
-        Some(Group { instant, exact, placed: copies - exact, from: 0.0, until })
+        Some(Group { exact, placed: copies - exact, until, ..group })
     }
 
-    /// How many arrivals come for so many recorded ones.
-    fn copies(&mut self, recorded: u64) -> u64 {
+    /// How often each of so many recorded arrivals comes at least, and which come once more.
+    fn copies(&mut self, recorded: u64) -> (u64, OnceMore) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a checked factor is small")]
         let whole = self.multiply.floor() as u64;
         let fraction = self.multiply.fract();
-        let more = if fraction > 0.0 {
-            (0..recorded).filter(|_| self.draws.random::<f64>() < fraction).count() as u64
-        } else {
-            0
-        };
-        recorded.saturating_mul(whole).saturating_add(more)
+        let mut once_more = OnceMore::default();
+        if fraction > 0.0 {
+            for place in 0..recorded {
+                if self.draws.random::<f64>() < fraction {
+                    once_more.count += 1;
+                    if self.requests.is_some() {
+                        once_more.which.extend(u32::try_from(place));
+                    }
+                }
+            }
+        }
+        (whole, once_more)
     }
 
     /// When the next arrival of the group is due, in nanoseconds after its instant; `None` when it has none left.
@@ -190,6 +240,14 @@ impl ReplaySeries {
     }
 }
 
+/// Arrivals that come once more than the others of their instant.
+#[derive(Debug, Default)]
+struct OnceMore {
+    count: u64,
+    /// Which they are, where that matters.
+    which: Vec<u32>,
+}
+
 impl Iterator for ReplaySeries {
     type Item = Arrival;
 
@@ -203,12 +261,17 @@ impl Iterator for ReplaySeries {
         let nanoseconds = (self.group.instant as f64 + offset) / self.speed;
         let length = self.piece.planned.end.saturating_sub(self.piece.planned.start);
         let offset = super::level::Level::offset(nanoseconds / 1e9, length);
-        let arrival = Arrival {
-            index: self.index,
-            due: self.piece.planned.start.saturating_add(offset),
-            journey: self.piece.mix.choose(self.choices.random::<f64>()),
-            stage: self.piece.planned.index,
+        let (request, journey) = match &self.requests {
+            Some(requests) => {
+                let request = requests.of_arrivals.get(self.group.which()?).copied();
+                let sent = request.and_then(|request| requests.different.get(request as usize));
+                (request, sent.map_or(0, |sent| sent.journey))
+            }
+            None => (None, self.piece.mix.choose(self.choices.random::<f64>())),
         };
+        self.group.come += 1;
+        let due = self.piece.planned.start.saturating_add(offset);
+        let arrival = Arrival { index: self.index, due, journey, stage: self.piece.planned.index, request };
         self.index += 1;
         Some(arrival)
     }

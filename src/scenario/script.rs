@@ -7,12 +7,14 @@ mod compile;
 use super::flow::Flow;
 use super::multipart::Piece;
 use super::pick::{Picks, plain_keys};
+use super::recorded::Requests;
 use super::render::Part;
-use super::{Field, Scenario, Step, ThinkTime};
+use super::{Field, LoadModel, Scenario, Step, ThinkTime};
 use bytes::Bytes;
 use compile::Names;
 use serde_json::Value;
 use serde_json_path::JsonPath;
+use std::sync::Arc;
 
 /// Where a variable's value stands in a session.
 pub(super) type Slot = usize;
@@ -37,6 +39,8 @@ pub(super) struct Script {
     pub(super) observations: Vec<ScriptStep>,
     /// The sum of each observation.
     pub(super) sums: Vec<Query>,
+    /// The recorded requests that are sent again; none for other loads.
+    pub(super) recorded: Arc<Requests>,
     /// By journey and step, the index into `Scenario::step_names`.
     pub(super) step_numbers: Vec<Vec<usize>>,
 }
@@ -180,7 +184,12 @@ impl Script {
         let flows = scenario.journeys.iter().map(|journey| names.flow(journey)).collect();
         let fields = scenario.variables.iter().map(|(name, field)| (names.slot(name), field.clone())).collect();
         let number = |step: &Step| step_names.iter().position(|name| *name == step.name).unwrap_or_default();
+        let recorded = match &scenario.load {
+            LoadModel::Replay(replay) => replay.requests.as_ref().map(|requests| Arc::clone(&requests.recorded.0)),
+            _ => None,
+        };
         Self {
+            recorded: recorded.unwrap_or_default(),
             fields,
             data: scenario.data.iter().map(|(name, data)| (name.clone(), names.columns(name, data))).collect(),
             slots: names.count(),

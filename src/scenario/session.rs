@@ -5,6 +5,7 @@ use super::cookies::Cookies;
 use super::fields::Fields;
 use super::flow::{Position, Turn};
 use super::plan::Plan;
+use super::recorded::RecordedRequest;
 use super::render::{Form, fill, filled, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
 use super::{Draws, Field, Occasion, Rendered, Request, ThinkTime, draw, multipart, redirect};
@@ -75,6 +76,8 @@ pub struct Session {
     values: Vec<Value>,
     cookies: Cookies,
     position: Position,
+    /// The recorded request that is sent again, if it is one.
+    recorded: Option<u32>,
     /// Path of the latest request, which cookies without a path belong to.
     path: String,
     /// Redirects that were followed since the step's own request, and the method that the last one was followed with.
@@ -102,7 +105,7 @@ impl Session {
         let flow = script.flows.get(occasion.journey).and_then(Option::as_ref);
         let position = flow.map(|flow| flow.start(&mut draws)).unwrap_or_default();
         let course = Course::Journey(occasion.journey);
-        Self { position, ..Self::start(script, course, draws, values, base_url) }
+        Self { position, recorded: occasion.request, ..Self::start(script, course, draws, values, base_url) }
     }
 
     /// Starts the set-up steps, which share one session. Only constants have values.
@@ -146,6 +149,7 @@ impl Session {
             values,
             cookies: Cookies::default(),
             position: Position::default(),
+            recorded: None,
             path: String::new(),
             hops: 0,
             hop_method: None,
@@ -183,7 +187,10 @@ impl Session {
     pub fn render(&mut self, step: usize) -> Rendered<'_> {
         (self.hops, self.hop_method) = (0, None);
         self.path.clear();
-        fill(&steps(&self.script, self.course)[step].path, &self.values, Form::Path, &mut self.path);
+        match recorded(&self.script, self.recorded) {
+            Some(recorded) => self.path.push_str(&recorded.path),
+            None => fill(&steps(&self.script, self.course)[step].path, &self.values, Form::Path, &mut self.path),
+        }
         self.rendered(step)
     }
 
@@ -194,6 +201,11 @@ impl Session {
         let mut headers: Vec<(&str, Cow<'_, str>)> =
             Vec::with_capacity(step.headers.len() + usize::from(cookies.is_some()));
         headers.extend(step.headers.iter().map(|(name, parts)| (name.as_str(), filled(parts, values, Form::Header))));
+        if let Some(agent) = recorded(&self.script, self.recorded).and_then(|recorded| recorded.agent.as_deref())
+            && !headers.iter().any(|(name, _)| *name == "user-agent")
+        {
+            headers.push(("user-agent", Cow::Borrowed(agent)));
+        }
         // A step that names its cookies itself means them instead of the jar's.
         if let Some(cookies) = cookies
             && !headers.iter().any(|(name, _)| *name == "cookie")
@@ -298,6 +310,11 @@ fn steps(script: &Script, course: Course) -> &[ScriptStep] {
         Course::TearDown => &script.tear_down,
         Course::Observations => &script.observations,
     }
+}
+
+/// The recorded request that a session sends again.
+fn recorded(script: &Script, request: Option<u32>) -> Option<&RecordedRequest> {
+    script.recorded.different.get(request? as usize)
 }
 
 /// Adds to every counter it can; the failure is that of the first it cannot.

@@ -8,6 +8,7 @@ mod connection;
 mod head;
 mod parser;
 mod request;
+mod retyped;
 
 pub(super) use connection::{Answered, Lost, Scratch, Stream, Wire};
 pub(super) use head::RawFields;

@@ -62,6 +62,16 @@ impl Written {
         Ok(Self { bytes, asked, authorization })
     }
 
+    /// Bytes that are a request.
+    pub(super) fn ready(bytes: Vec<u8>, asked: Asked) -> Self {
+        Self { bytes, asked, authorization: None }
+    }
+
+    /// Whether the driver has added an authorisation.
+    pub(super) fn is_authorized(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     /// Puts in the newest authorisation, where the driver has added one.
     pub(in crate::driver) fn renew(&mut self, added: &Headers) {
         if let Some(place) = &mut self.authorization

@@ -5,10 +5,9 @@ use super::super::file::ScenarioFile;
 use super::super::load_file::{ArrivalsFile, LoadFile, OpenFile, PacedFile, SineFile, StageFile, UnitFile};
 use super::super::located::{Located, Location};
 use super::super::notation;
-use super::super::{Arrivals, LoadModel, Scenario, Sine, Slo, Stage, StageKind, Traffic};
+use super::super::{Arrivals, LoadModel, Replay, Scenario, Sine, Slo, Stage, StageKind, Traffic};
 use super::{exactly_one, parsed, replay, unique};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 /// Levels above it are mistakes: no single machine sends that much.
@@ -20,11 +19,11 @@ const IN_FLIGHT_DEFAULT: u32 = 1000;
 /// Sessions that begin more often want another load model.
 const PACE_MIN: Duration = Duration::from_millis(1);
 
-/// The load model with its stages. What cannot be converted is left out, with a problem noted. `path` is the scenario's
-/// own.
+/// The load model with its stages, those of a replay as they were read. What cannot be converted is left out, with a problem
+/// noted.
 pub(super) fn load(
     file: &ScenarioFile,
-    path: &Path,
+    replayed: Option<(Replay, Stage)>,
     scenario: &Scenario,
     problems: &mut Problems,
 ) -> (LoadModel, Vec<Stage>) {
@@ -39,12 +38,11 @@ pub(super) fn load(
         LoadFile::Closed => LoadModel::Closed,
         LoadFile::InFlight => LoadModel::InFlight,
         LoadFile::Paced(PacedFile { every }) => LoadModel::Paced { every: pace(every, problems) },
-        LoadFile::Replay(written) => {
+        LoadFile::Replay(_) => {
             if let Some(stages) = &file.stages {
                 let hint = "take `stages` out; what is not measured is said with `warm_up` under `replay`";
                 problems.add(stages.at, "a replay has no stages of its own: it is as long as its log", hint);
             }
-            let replayed = replay::replay(written, path, problems);
             // Without a replay there is a problem, and nothing of the scenario is used.
             return replayed
                 .map_or((LoadModel::Closed, Vec::new()), |(replay, stage)| (LoadModel::Replay(replay), vec![stage]));

@@ -7,6 +7,7 @@ mod bodies;
 mod data;
 mod flow;
 mod load;
+mod recorded;
 mod replay;
 mod service;
 mod steps;
@@ -75,7 +76,17 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     let surroundings =
         Surroundings { variables: &file.variables, columns: &columns, folder, requests_are_planned, target: section };
     let (set_up, tear_down) = steps::around_load(file, surroundings, problems);
-    let journeys = steps::journeys(file, surroundings, problems);
+    let replayed = match &file.load.value {
+        LoadFile::Replay(written) => replay::replay(written, path, problems),
+        _ => None,
+    };
+    let journeys = match &file.load.value {
+        LoadFile::Replay(written) if recorded::are_sent(written) => {
+            let sent = replayed.as_ref().and_then(|(_, _, requests)| requests.as_ref());
+            recorded::journeys(file, written, sent, surroundings, problems)
+        }
+        _ => steps::journeys(file, surroundings, problems),
+    };
     let observations = observations(file, surroundings, problems);
     let mut scenario = Scenario {
         name: file.name.value.clone(),
@@ -99,7 +110,8 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     if scenario.journeys.is_empty() {
         return None;
     }
-    (scenario.load, scenario.stages) = load::load(file, path, &scenario, problems);
+    (scenario.load, scenario.stages) =
+        load::load(file, replayed.map(|(replay, stage, _)| (replay, stage)), &scenario, problems);
     data::check_virtual_users(&file.data, &scenario, problems);
     // A step without a name has been told of.
     let named_steps: Vec<&str> = scenario.step_names().into_iter().filter(|name| !name.is_empty()).collect();

@@ -4,9 +4,10 @@ use super::super::error::Problems;
 use super::super::load_file::{LogFormatFile, OnBadLineFile, ReplayFile, TimeUnitFile};
 use super::super::located::Located;
 use super::super::log::{BadLine, Column, Log, LogError, LogFormat, LogOptions, TimeUnit, read_log};
+use super::super::route::Group;
 use super::super::{Replay, Stage, StageKind, notation};
 use super::load::{LEVEL_MAX, room};
-use super::parsed;
+use super::{parsed, recorded};
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
@@ -21,9 +22,16 @@ const FACTOR_MAX: f64 = 1e6;
 /// Longer replays are mistakes, such as a log with one line of another year.
 const LENGTH_MAX: Duration = Duration::from_hours(1000);
 
-/// The replay with its recorded times, and its stage; `None` only with a problem noted.
-pub(super) fn replay(written: &ReplayFile, scenario: &Path, problems: &mut Problems) -> Option<(Replay, Stage)> {
-    let options = options(written, problems);
+/// The replay with its recorded times, its stage, and the groups of its requests where those are sent; `None` only with a
+/// problem noted.
+pub(super) fn replay(
+    written: &ReplayFile,
+    scenario: &Path,
+    problems: &mut Problems,
+) -> Option<(Replay, Stage, Option<Vec<Group>>)> {
+    let mut options = options(written, problems);
+    let most = recorded::groups_max(written, problems);
+    options.requests = recorded::options(written, problems);
     let speed = factor("speed", written.speed.as_ref(), problems);
     let multiply = factor("multiply", written.multiply.as_ref(), problems);
     let max_in_flight = room(written.max_in_flight.as_ref(), problems);
@@ -37,7 +45,12 @@ pub(super) fn replay(written: &ReplayFile, scenario: &Path, problems: &mut Probl
         spread => duration(spread.as_ref(), problems),
     };
     let warm_up = duration(written.warm_up.as_ref(), problems);
-    let log = read(written, scenario, &options, problems)?;
+    if recorded::are_sent(written) && options.requests.is_none() {
+        return None;
+    }
+    let mut log = read(written, scenario, &options, problems)?;
+    let methods = options.requests.take().map(|requests| requests.methods).unwrap_or_default();
+    let (requests, groups) = log.requests.take().map(|requests| recorded::sent(requests, methods, most)).unzip();
     let (speed, multiply, spread, warm_up) = (speed?, multiply?, spread?, warm_up?);
     let replay = Replay {
         file: written.file.value.clone(),
@@ -48,11 +61,12 @@ pub(super) fn replay(written: &ReplayFile, scenario: &Path, problems: &mut Probl
         max_in_flight,
         skipped: log.bad,
         recorded: log.times.0.len() as u64,
-        fingerprint: log.times.fingerprint(),
+        fingerprint: log.times.fingerprint_with(requests.as_ref()),
         times: log.times,
+        requests,
     };
     let stage = stage(written, &replay, warm_up, problems)?;
-    Some((replay, stage))
+    Some((replay, stage, groups))
 }
 
 fn options(written: &ReplayFile, problems: &mut Problems) -> LogOptions {
@@ -77,17 +91,7 @@ fn options(written: &ReplayFile, problems: &mut Problems) -> LogOptions {
             );
         }
     }
-    let column = match &written.column {
-        None => Column::Number(0),
-        Some(column) => match column.value.parse::<usize>() {
-            Ok(0) => {
-                problems.add(column.at, "there is no column 0", "the first column is number 1");
-                Column::Number(0)
-            }
-            Ok(number) => Column::Number(number - 1),
-            Err(_) => Column::Name(column.value.clone()),
-        },
-    };
+    let column = written.column.as_ref().map_or(Column::Number(0), |written| column(written, problems));
     let unit = match written.unit.as_ref().map(|unit| unit.value) {
         None | Some(TimeUnitFile::S) => TimeUnit::Seconds,
         Some(TimeUnitFile::Ms) => TimeUnit::Milliseconds,
@@ -95,7 +99,19 @@ fn options(written: &ReplayFile, problems: &mut Problems) -> LogOptions {
         Some(TimeUnitFile::Ns) => TimeUnit::Nanoseconds,
     };
     let skip_bad_lines = matches!(written.on_bad_line, Some(OnBadLineFile::Skip));
-    LogOptions { format, skip_bad_lines, column, unit }
+    LogOptions { format, skip_bad_lines, column, unit, requests: None }
+}
+
+/// A column by its number from 1, or by its name.
+pub(super) fn column(written: &Located<String>, problems: &mut Problems) -> Column {
+    match written.value.parse::<usize>() {
+        Ok(0) => {
+            problems.add(written.at, "there is no column 0", "the first column is number 1");
+            Column::Number(0)
+        }
+        Ok(number) => Column::Number(number - 1),
+        Err(_) => Column::Name(written.value.clone()),
+    }
 }
 
 /// A factor above 0; 1 where it is left out.
@@ -139,14 +155,23 @@ fn read(written: &ReplayFile, scenario: &Path, options: &LogOptions, problems: &
             format!("the log {path} {error}{}", what_instead(*bad, first.as_ref(), *others)),
             "check `file` and `format`".to_owned(),
         ),
-        LogError::TooMany => (format!("the log {path} {error}"), "cut it, or give a log of a shorter time".to_owned()),
+        LogError::NothingToSend { .. } => (
+            format!("the log {path} {error}"),
+            "list their methods under `methods`, if they may be sent; GET and HEAD are if it is left out".to_owned(),
+        ),
+        LogError::TooLarge | LogError::TooMany => {
+            (format!("the log {path} {error}"), "cut it, or give a log of a shorter time".to_owned())
+        }
         LogError::NoColumn { name, columns } => {
             let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
             (format!("the log {path} {error}"), super::offer(name, &columns))
         }
     };
-    let at = match (&error, &written.column) {
-        (LogError::NoColumn { .. }, Some(column)) => column.at,
+    let at = match &error {
+        LogError::NoColumn { name, .. } => {
+            let columns = [&written.column, &written.path_column, &written.method_column, &written.agent_column];
+            columns.into_iter().flatten().find(|column| column.value == *name).map_or(file.at, |column| column.at)
+        }
         _ => file.at,
     };
     problems.add(at, message, hint);

@@ -33,7 +33,14 @@ pub(super) struct Surroundings<'a> {
 }
 
 pub(super) fn journeys(file: &ScenarioFile, surroundings: Surroundings<'_>, problems: &mut Problems) -> Vec<Journey> {
-    let journeys = &file.journeys;
+    let Some(journeys) = &file.journeys else {
+        problems.add(
+            file.load.at,
+            "beside `load` the key `journeys` is missing",
+            "add one; scenarios/minimal.yaml shows the shortest",
+        );
+        return Vec::new();
+    };
     if journeys.value.is_empty() {
         problems.add(journeys.at, "there are no journeys", "add one; scenarios/minimal.yaml shows the shortest");
     }

@@ -5,6 +5,7 @@ mod cloud;
 mod common;
 mod csv;
 mod input;
+mod requests;
 mod time;
 
 #[cfg(test)]
@@ -12,8 +13,11 @@ mod tests;
 
 use super::RecordedTimes;
 use input::{Input, Item};
+use requests::{Gathered, Told};
+pub use requests::{LogRequest, LogRequests, RequestOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
@@ -48,6 +52,8 @@ pub struct LogOptions {
     pub column: Column,
     /// Of CSV: what a time that is a plain number counts.
     pub unit: TimeUnit,
+    /// What is kept of the requests; nothing but their times if left out.
+    pub requests: Option<RequestOptions>,
 }
 
 /// A column of CSV.
@@ -79,6 +85,8 @@ pub struct Log {
     pub times: RecordedTimes,
     /// Lines that were left out because they cannot be used.
     pub bad: u64,
+    /// The requests, where they were asked for: one for each of the times.
+    pub requests: Option<LogRequests>,
 }
 
 /// A line, or an entry of a JSON array, that cannot be used.
@@ -118,6 +126,15 @@ pub enum LogError {
         /// Entries that are no requests.
         others: u64,
     },
+    /// It holds requests, and none that can be sent.
+    #[error("holds no request that is sent: {}", left_out_told(left_out))]
+    NothingToSend {
+        /// How many were left out, by why.
+        left_out: BTreeMap<String, u64>,
+    },
+    /// Its different requests take too much memory.
+    #[error("holds more different requests than can be kept")]
+    TooLarge,
     /// It holds too many arrivals.
     #[error("holds more than {LOG_ARRIVALS_MAX} arrivals")]
     TooMany,
@@ -143,7 +160,7 @@ struct Flaw {
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     /// An arrival at this time, in nanoseconds since 1970 or whatever else the log counts from.
-    Arrival(i64),
+    Arrival(i64, Option<Told>),
     /// Nothing that is counted: a header.
     Nothing,
     /// An entry that is no request.
@@ -156,7 +173,9 @@ enum Content {
 /// When the log cannot be read, holds no arrival or too many, or has lines that cannot be used and is refused for them.
 pub fn read_log(input: impl BufRead, options: &LogOptions) -> Result<Log, LogError> {
     let mut input = Input::new(input);
-    let mut csv = csv::Reader::new(&options.column, options.unit);
+    let mut csv = csv::Reader::new(options);
+    let mut gathered = options.requests.as_ref().map(Gathered::new);
+    let requests = gathered.is_some();
     let as_array = options.format == LogFormat::CloudLogging && input.begins_array()?;
     let mut item = Item::default();
     let mut times: Vec<i64> = Vec::new();
@@ -165,15 +184,18 @@ pub fn read_log(input: impl BufRead, options: &LogOptions) -> Result<Log, LogErr
         let content = match (item.flaw.take(), options.format) {
             (Some(flaw), _) => Err(flaw),
             (None, LogFormat::Csv) => csv.arrival(&item.bytes)?,
-            (None, LogFormat::CloudLogging) => cloud::arrival(&item.bytes),
-            (None, LogFormat::Common) => common::arrival(&item.bytes, false),
-            (None, LogFormat::Combined) => common::arrival(&item.bytes, true),
+            (None, LogFormat::CloudLogging) => cloud::arrival(&item.bytes, requests),
+            (None, LogFormat::Common) => common::arrival(&item.bytes, false, requests),
+            (None, LogFormat::Combined) => common::arrival(&item.bytes, true, requests),
         };
         match content {
             Ok(Content::Nothing) => {}
             Ok(Content::Other) => others += 1,
-            Ok(Content::Arrival(_)) if times.len() == LOG_ARRIVALS_MAX => return Err(LogError::TooMany),
-            Ok(Content::Arrival(time)) => times.push(time),
+            Ok(Content::Arrival(time, Some(told))) => {
+                gathered.as_mut().map_or(Ok(()), |gathered| gathered.take(time, &told))?;
+            }
+            Ok(Content::Arrival(..)) if times.len() == LOG_ARRIVALS_MAX => return Err(LogError::TooMany),
+            Ok(Content::Arrival(time, None)) => times.push(time),
             Err(flaw) => {
                 bad += 1;
                 first.get_or_insert_with(|| item.place(&flaw));
@@ -183,11 +205,25 @@ pub fn read_log(input: impl BufRead, options: &LogOptions) -> Result<Log, LogErr
             }
         }
     }
-    match first {
-        Some(first) if !options.skip_bad_lines => Err(LogError::Bad { first, count: bad, more: bad == BAD_LINES_MAX }),
-        first if times.is_empty() => Err(LogError::Empty { bad, first, others }),
-        _ => Ok(Log { times: since_first(times), bad }),
+    let left_out = gathered.as_ref().map(Gathered::left_out).filter(|left_out| !left_out.is_empty()).cloned();
+    let requests = gathered.map(Gathered::finish).map(|(sent, requests)| {
+        times = sent;
+        requests
+    });
+    match (first, left_out) {
+        (Some(first), _) if !options.skip_bad_lines => {
+            Err(LogError::Bad { first, count: bad, more: bad == BAD_LINES_MAX })
+        }
+        (_, Some(left_out)) if times.is_empty() => Err(LogError::NothingToSend { left_out }),
+        (first, _) if times.is_empty() => Err(LogError::Empty { bad, first, others }),
+        _ => Ok(Log { times: since_first(times), bad, requests }),
     }
+}
+
+/// How many requests were left out, by why, in words.
+#[must_use]
+pub fn left_out_told(left_out: &BTreeMap<String, u64>) -> String {
+    left_out.iter().map(|(why, count)| format!("{count} {why}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The times in order, since the first of them.

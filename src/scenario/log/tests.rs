@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn options(format: LogFormat, skip_bad_lines: bool) -> LogOptions {
-    LogOptions { format, skip_bad_lines, column: Column::Number(0), unit: TimeUnit::Seconds }
+    LogOptions { format, skip_bad_lines, column: Column::Number(0), unit: TimeUnit::Seconds, requests: None }
 }
 
 /// The recorded times in milliseconds, and how many lines were left out.

@@ -55,7 +55,7 @@ fn plan() -> Plan {
 /// The journey of this index, begun as the first arrival.
 fn occasion(journey: usize) -> Occasion {
     let load_start = jiff::Timestamp::UNIX_EPOCH;
-    Occasion { journey, index: 0, virtual_user: None, load_start, due: Duration::ZERO }
+    Occasion { journey, index: 0, virtual_user: None, load_start, due: Duration::ZERO, request: None }
 }
 
 fn session(seed: u64) -> Session {

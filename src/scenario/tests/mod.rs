@@ -40,6 +40,7 @@ fn replay(times: Vec<u64>, seed: u64, factor: f64, adapt: impl FnOnce(&mut Repla
         spread: Duration::ZERO,
         max_in_flight: 10,
         skipped: 0,
+        requests: None,
         recorded: times.0.len() as u64,
         fingerprint: times.fingerprint(),
         times,

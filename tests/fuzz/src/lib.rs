@@ -26,6 +26,7 @@ pub fn logs(data: &[u8]) {
         skip_bad_lines,
         column: if how & 4 == 0 { Column::Number(usize::from(how >> 6)) } else { Column::Name("time".to_owned()) },
         unit: if how & 8 == 0 { TimeUnit::Seconds } else { TimeUnit::Nanoseconds },
+        requests: None,
     };
     let strict = read_log(log, &options(false));
     let lenient = read_log(log, &options(true));
@@ -103,7 +104,7 @@ fn plan(scenario: Scenario) {
         last = arrival.due;
     }
     for journey in 0..plan.scenario().journeys.len() {
-        let arrival = Arrival { index: 1, due: std::time::Duration::ZERO, journey, stage: 0 };
+        let arrival = Arrival { index: 1, due: std::time::Duration::ZERO, journey, stage: 0, request: None };
         let occasion = Occasion::of_arrival(&arrival, jiff::Timestamp::UNIX_EPOCH);
         let mut session = Session::new(&plan, &occasion, plan.draws_of_arrival(1), "http://127.0.0.1:1/");
         for step in 0..plan.scenario().journeys[journey].steps.len() {

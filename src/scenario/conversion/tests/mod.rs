@@ -2,6 +2,7 @@
 
 mod abort;
 mod load;
+mod recorded;
 mod replay;
 mod scripting;
 mod service;
