@@ -20,19 +20,13 @@ struct HealthCheckRequest {
 /// `grpc.health.v1.HealthCheckResponse`
 #[derive(Clone, PartialEq, Message)]
 struct HealthCheckResponse {
-    #[prost(enumeration = "Serving", tag = "1")]
+    #[prost(int32, tag = "1")]
     status: i32,
 }
 
-/// `grpc.health.v1.HealthCheckResponse.ServingStatus`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-enum Serving {
-    Unknown = 0,
-    Serving = 1,
-    NotServing = 2,
-    ServiceUnknown = 3,
-}
+/// `grpc.health.v1.HealthCheckResponse.ServingStatus`, by number.
+const STATES: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
+const SERVING: i32 = 1;
 
 /// Before each message: a byte that tells whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -87,13 +81,9 @@ async fn judge(answer: Response<Incoming>) -> Result<(), String> {
     let bytes = whole.to_bytes();
     let message = bytes.get(PREFIX..).filter(|_| bytes[0] == 0);
     let answer = message.and_then(|message| HealthCheckResponse::decode(message).ok());
-    match answer.map(|answer| answer.status()) {
-        Some(Serving::Serving) => Ok(()),
-        Some(Serving::NotServing) => Err("the answer was NOT_SERVING".to_owned()),
-        Some(Serving::Unknown) => Err("the answer was UNKNOWN".to_owned()),
-        Some(Serving::ServiceUnknown) => Err("the answer was SERVICE_UNKNOWN".to_owned()),
-        None => Err("its answer is no HealthCheckResponse".to_owned()),
-    }
+    let status = answer.ok_or("its answer is no HealthCheckResponse")?.status;
+    let state = usize::try_from(status).ok().and_then(|number| STATES.get(number)).copied().unwrap_or(STATES[0]);
+    if status == SERVING { Ok(()) } else { Err(format!("the answer was {state}")) }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -330,7 +330,10 @@ async fn spin(limits: &Limits, launcher: &Path, spawner: &Spawner, set_cores: f6
     let output = tokio::time::timeout(SELF_TEST_LIMIT, child.wait_with_output()).await;
     let output = output.map_err(|_| "the self-test did not end")?.map_err(|error| error.to_string())?;
     let words = String::from_utf8_lossy(&output.stdout);
-    share(&words).ok_or_else(|| format!("the self-test failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    share(&words).ok_or_else(|| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        format!("the self-test failed ({}): {}", output.status, said.trim())
+    })
 }
 
 /// CPU over wall time, as the launcher prints them: its last line, because a launcher may print before it.

@@ -123,11 +123,15 @@ impl Overview {
     fn push_service(&self, page: &mut String, service: &ServiceOverview) {
         let json = &service.json;
         let path = text(&json["name"]);
-        let uri = escape(text(&json["uri"]));
+        // A service none of whose revisions was ever ready has no address.
+        let link = match escape(text(&json["uri"])) {
+            uri if uri.is_empty() => String::new(),
+            uri => format!("<a href=\"{uri}\">{uri}</a> · "),
+        };
         let ready = &json["terminalCondition"];
         let _ = write!(
             page,
-            "<section>\n<h2>{}</h2>\n<p><b class=\"{state}\">{state}</b> {} · <a href=\"{uri}\">{uri}</a> · {}</p>\n",
+            "<section>\n<h2>{}</h2>\n<p><b class=\"{state}\">{state}</b> {} · {link}{}</p>\n",
             escape(path.rsplit('/').next().unwrap_or_default()),
             escape(text(&ready["message"])),
             escape(path),
@@ -330,6 +334,15 @@ mod tests {
         assert_eq!(revision["instances"][0]["in_flight"], 8);
         assert_eq!(revision["endings"], json!({"stopped": 2, "exited": 1, "out_of_memory": 3}));
         assert_eq!(revision["last_ending"]["instance"], 5);
+    }
+
+    #[test]
+    fn without_an_address_there_is_no_link() {
+        let mut unborn = overview("no config");
+        unborn.services[0].json["uri"] = Value::Null;
+        let page = unborn.to_html();
+        assert!(page.contains("no config · projects/demo/locations/l/services/shop</p>"), "{page}");
+        assert!(overview("").to_html().contains("</b>  · <a href=\"http://127.0.0.1:9001\">"));
     }
 
     #[test]

@@ -92,10 +92,12 @@ fn probe(container: &Message, path: &str, (kind, port): (Kind, u32)) -> Result<O
 }
 
 fn check(message: &Message, path: &str, container_port: u32) -> Result<Check, Status> {
-    let named = |name| Ok::<_, Status>(object(message, path, name)?.map(|action| (action, name)));
-    let (action, name) = match (named("httpGet")?, named("tcpSocket")?, named("grpc")?) {
-        (Some(only), None, None) | (None, Some(only), None) | (None, None, Some(only)) => only,
-        _ => return Err(Status::field(path, "exactly one of httpGet, tcpSocket and grpc is needed")),
+    let mut actions = Vec::new();
+    for name in ["httpGet", "tcpSocket", "grpc"] {
+        actions.extend(object(message, path, name)?.map(|action| (action, name)));
+    }
+    let [(action, name)] = actions[..] else {
+        return Err(Status::field(path, "exactly one of httpGet, tcpSocket and grpc is needed"));
     };
     let at = join(path, name);
     let port = count(action, &at, "port")?;

@@ -152,7 +152,7 @@ fn status_of(error: &OperateError) -> Status {
     };
     let message = match error {
         OperateError::NotReady { revision, cause } => {
-            format!("Revision '{revision}' is not ready and cannot serve traffic. {cause}")
+            format!("Revision '{revision}' is not ready and cannot serve traffic: {cause}")
         }
         other => other.to_string(),
     };

@@ -28,6 +28,9 @@ pub(super) async fn create<O: Operate>(
 ) -> Answer {
     queries.only(&["serviceId", "validateOnly"])?;
     let name = queries.text("serviceId").to_owned();
+    if name.is_empty() {
+        return Err(Status::field("serviceId", "it must be given: …/services?serviceId=NAME"));
+    }
     let place = Place { project, location };
     let validate_only = queries.flag("validateOnly")?;
     let now = admin.clock.now();

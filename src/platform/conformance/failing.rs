@@ -26,7 +26,7 @@ async fn a_revision_that_never_listens_fails_its_operation_and_serves_nobody() {
     let service = stand.get(&format!("/v2/{SHOP}")).await;
     let terminal = &service["terminalCondition"];
     assert_eq!((&terminal["type"], &terminal["state"]), (&json!("Ready"), &json!("CONDITION_FAILED")));
-    assert!(terminal["message"].as_str().unwrap().contains("'shop-b' is not ready and cannot serve traffic"));
+    assert!(terminal["message"].as_str().unwrap().contains("'shop-b' is not ready and cannot serve traffic: "));
     assert_eq!(service["latestReadyRevision"], format!("{SHOP}/revisions/shop-a"));
     assert_eq!(service["latestCreatedRevision"], format!("{SHOP}/revisions/shop-b"));
     assert_eq!((&service["generation"], &service["observedGeneration"]), (&json!("2"), &json!("2")));

@@ -272,7 +272,7 @@ async fn usage_network_and_probes_are_metrics() {
     assert_eq!(types, [None, Some("BOOL"), Some("BOOL"), None, None]);
 }
 
-/// The table of Google's page, in the words of this test (docs.cloud.google.com/monitoring/api/metrics_gcp_p_z).
+/// The table of Google's page, in the words of this test (`docs.cloud.google.com/monitoring/api/metrics_gcp_p_z`).
 #[tokio::test]
 async fn every_metric_has_googles_kind_type_and_unit() {
     let stand = Stand::start(1.0).await;

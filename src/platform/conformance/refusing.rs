@@ -47,7 +47,7 @@ async fn every_refusal_has_googles_shape() {
         ),
         ("POST", format!("{create}shop"), body(), 409, "already exists"),
         ("POST", format!("{create}Shop"), body(), 400, "cannot name a service"),
-        ("POST", create.clone(), body(), 400, "cannot name a service"),
+        ("POST", create.clone(), body(), 400, "it must be given"),
         ("GET", format!("/v2/{PARENT}/operations/none"), Value::Null, 404, "was not found"),
         ("POST", format!("/v2/{PARENT}/operations/none:cancel"), json!({}), 404, "OPERATION:wait"),
         ("DELETE", format!("{service}?etag=old"), Value::Null, 409, "is stale"),

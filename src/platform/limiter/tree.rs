@@ -96,8 +96,9 @@ impl Tree {
         let procs = std::fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
         if !procs.lines().all(|pid| pid.parse().is_ok_and(|pid| family.contains(&pid))) {
             return Err(format!(
-                "other processes are in {}; start tidegate in a group of its own: systemd-run --user --scope -p Delegate=yes …",
-                own.display()
+                "other processes are in {}; start tidegate in a group of its own: {} -p Delegate=yes tidegate …",
+                own.display(),
+                if rustix::process::geteuid().is_root() { "systemd-run --scope" } else { "systemd-run --user --scope" }
             ));
         }
         let leaf = own.join(format!("{}{SELF}", self.prefix));

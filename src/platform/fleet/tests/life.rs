@@ -72,9 +72,9 @@ async fn from_zero_a_request_waits_for_an_instance_to_start() {
 async fn until_kept(fleet: &Fleet, samples: &mut Vec<RevisionSample>, is_so: impl Fn(&RevisionSample) -> bool) {
     let seen = async {
         loop {
-            let sampled = fleet.sample().await;
-            let found = sampled.first().is_some_and(&is_so);
-            samples.extend(sampled);
+            let now = fleet.sample().await;
+            let found = now.first().is_some_and(&is_so);
+            samples.extend(now);
             if found {
                 return;
             }
@@ -121,7 +121,9 @@ async fn a_crash_loop_is_slowed_down_and_ends_when_the_program_is_mended() {
     assert_eq!(status, 200);
     assert!(answers[&503] > 3, "{answers:?}");
     assert_eq!(counted(&fleet.sample().await), answers);
-    assert_eq!(endings(&fleet), BTreeMap::from([(Ending::Exited, 1), (Ending::NeverReady, 3)]));
+    // On a slow host one more may have been started before it was mended.
+    let endings = endings(&fleet);
+    assert!(endings[&Ending::Exited] == 1 && endings[&Ending::NeverReady] >= 3 && endings.len() == 2, "{endings:?}");
     fleet.shutdown().await;
 }
 
