@@ -11,6 +11,8 @@ mod cookies;
 mod counter;
 mod data;
 mod decompress;
+mod delivery;
+mod delivery_notation;
 mod draw;
 mod draws;
 mod error;
@@ -39,6 +41,8 @@ mod schema;
 mod script;
 mod session;
 mod step;
+mod system;
+mod system_file;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -49,6 +53,7 @@ pub use arrivals::Arrival;
 pub use condition::Condition;
 pub use counter::{Amount, Conservation, Counter, Observation};
 pub use data::{DataOrder, DataSet};
+pub use delivery::{Delivery, DeliveryMetric, DeliveryPromise, Ids};
 pub use draws::Draws;
 pub use error::{Problem, ScenarioError};
 pub use fields::Fields;
@@ -68,3 +73,4 @@ pub use step::{
     BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,
     TimestampForm,
 };
+pub use system::{DeadLetter, Fault, FaultKind, Member, Retry, Subscription, System};
