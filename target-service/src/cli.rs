@@ -1,15 +1,17 @@
 //! What was typed: the subcommands, their help, and the exit code of each way to end.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::time::Instant;
 
+use crate::lab::{self, ConsumerSettings, ReportSettings};
 use crate::serve;
-use crate::settings::{self, Settings};
-use crate::store::Store;
+use crate::settings::{self, Settings, SettingsError};
+use crate::store::{Store, StoreError};
 
 #[derive(Debug, Parser)]
 #[command(name = "target-service", version, about = "The bundled service under test", after_help = settings::HELP)]
@@ -26,6 +28,15 @@ enum Command {
     /// Create the tables and the seeds in the database and end; does nothing where they exist.
     #[command(after_help = settings::HELP)]
     Migrate,
+    /// Serve lab reports: publish to Pub/Sub what is posted to /, until SIGTERM or SIGINT.
+    #[command(after_help = lab::HELP_REPORT)]
+    LabReport,
+    /// Serve pushes of lab reports as the e-mail service does, until SIGTERM or SIGINT.
+    #[command(after_help = lab::HELP_CONSUMER)]
+    Email,
+    /// Serve pushes of lab reports as the SMS service does, until SIGTERM or SIGINT.
+    #[command(after_help = lab::HELP_CONSUMER)]
+    Sms,
 }
 
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -38,28 +49,54 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    let settings = match Settings::read(|name| std::env::var_os(name)) {
+    match arguments.command {
+        Command::Shop => {
+            with(shop_settings(), |settings| settings.executor_threads, |settings| serve::run(settings, started))
+        }
+        Command::Migrate => with(shop_settings(), |settings| settings.executor_threads, migrate),
+        Command::LabReport => {
+            let settings = ReportSettings::read(|name| std::env::var_os(name));
+            with(settings, |settings| settings.common.executor_threads, lab::report)
+        }
+        Command::Email => consumer("email"),
+        Command::Sms => consumer("sms"),
+    }
+}
+
+fn shop_settings() -> Result<Settings, SettingsError> {
+    Settings::read(|name| std::env::var_os(name))
+}
+
+fn consumer(program: &str) -> ExitCode {
+    let settings = ConsumerSettings::read(program, |name| std::env::var_os(name));
+    with(settings, |settings| settings.common.executor_threads, lab::consumer)
+}
+
+/// Does what a subcommand does with its settings, on an executor of as many threads as they say.
+fn with<S, E: Display>(
+    settings: Result<S, SettingsError>,
+    threads: impl FnOnce(&S) -> usize,
+    work: impl AsyncFnOnce(S) -> Result<(), E>,
+) -> ExitCode {
+    let settings = match settings {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error.to_string()),
     };
-    let runtime = match runtime(settings.executor_threads) {
+    let runtime = match runtime(threads(&settings)) {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start the executor: {error}")),
     };
-    let result = match arguments.command {
-        Command::Shop => runtime.block_on(serve::run(settings, started)).map_err(|error| error.to_string()),
-        Command::Migrate => runtime.block_on(migrate(&settings)),
-    };
+    let result = runtime.block_on(work(settings));
     // A request that was not done in time must not delay the end.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(1, &message),
+        Err(error) => fail(1, &error.to_string()),
     }
 }
 
-async fn migrate(settings: &Settings) -> Result<(), String> {
-    Store::migrate(&settings.database).await.map_err(|error| error.to_string())
+async fn migrate(settings: Settings) -> Result<(), StoreError> {
+    Store::migrate(&settings.database).await
 }
 
 fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
@@ -87,10 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn both_subcommands_parse() {
+    fn every_subcommand_parses() {
         let parse = |name: &str| Arguments::try_parse_from(["target-service", name]).map(|arguments| arguments.command);
         assert_eq!(parse("shop").unwrap(), Command::Shop);
         assert_eq!(parse("migrate").unwrap(), Command::Migrate);
+        assert_eq!(parse("lab-report").unwrap(), Command::LabReport);
+        assert_eq!((parse("email").unwrap(), parse("sms").unwrap()), (Command::Email, Command::Sms));
         assert!(parse("shpo").is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! The service under test that tidegate carries: a shop on the wire of Avocano. Knows nothing of tidegate.
+//! The services under test that tidegate carries: a shop on the wire of Avocano, and the laboratory of Pet Theory. Knows
+//! nothing of tidegate.
 //!
 //! The whole contract is a container's: an HTTP port in `PORT`, settings in the environment, JSON log lines on
 //! stdout, and SIGTERM to stop. README.md lists the settings and the routes.
@@ -13,6 +14,7 @@ mod csrf;
 mod drf;
 mod health;
 mod knobs;
+mod lab;
 mod load;
 mod log;
 mod products;
@@ -51,7 +53,8 @@ pub fn refused_setting(name: &str, value: &str) -> Option<String> {
         "DATABASE_URL" if is_password => Some(OsString::from("postgres://localhost/shop")),
         _ => None,
     };
-    settings::Settings::read(lookup).err().map(|error| error.to_string())
+    let shop = settings::Settings::read(lookup).err();
+    shop.or_else(|| lab::refused_setting(name, value)).map(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -63,6 +66,10 @@ mod tests {
         assert_eq!(refused_setting("DATABASE_PASSWORD", "hunter2"), None);
         assert_eq!(refused_setting("STOCK_UPDATES", "racy"), None);
         assert_eq!(refused_setting("SOMETHING_ELSE", "x"), None);
+        assert_eq!(refused_setting("FAULT", "share:0.2"), None);
+        assert_eq!(refused_setting("PUBSUB_TOPIC", "new-lab-report"), None);
+        assert!(refused_setting("FAULT", "sometimes").is_some_and(|refusal| refusal.starts_with("FAULT")));
+        assert!(refused_setting("PUBSUB_EMULATOR_HOST", "here").is_some());
         assert!(refused_setting("WORKERS", "many").is_some_and(|refusal| refusal.starts_with("WORKERS")));
         assert!(refused_setting("DATABASE_URL", "mysql://x:hunter2@db").is_some_and(|text| !text.contains("hunter2")));
     }

@@ -21,6 +21,8 @@ const WRITE_BYTES: usize = 32_768;
 pub(crate) struct Log {
     queue: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+    /// Lines in the queue, or taken from it and not written yet.
+    waiting: Arc<AtomicU64>,
 }
 
 /// How long the end of the process waits for a reader that takes the last lines.
@@ -37,12 +39,14 @@ impl Log {
     pub(crate) fn start() -> std::io::Result<(Self, Writer)> {
         let (queue, lines) = sync_channel(QUEUE_LINES);
         let (finished, done) = sync_channel(1);
+        let waiting = Arc::<AtomicU64>::default();
+        let left = Arc::clone(&waiting);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            write_all(&lines);
+            write_all(&lines, &left);
             // Nobody listens when the process ends without waiting.
             let _ = finished.send(());
         })?;
-        Ok((Self { queue, dropped: Arc::default() }, Writer { done }))
+        Ok((Self { queue, dropped: Arc::default(), waiting }, Writer { done }))
     }
 
     /// Puts a line into the queue.
@@ -50,7 +54,28 @@ impl Log {
         // Lines are structs of this crate, which serialise without fail.
         let Ok(mut bytes) = serde_json::to_vec(line) else { return };
         bytes.push(b'\n');
-        if self.queue.try_send(bytes).is_err() {
+        self.put(bytes);
+    }
+
+    /// Puts a line of plain text into the queue.
+    pub(crate) fn say(&self, text: &str) {
+        self.put(format!("{text}\n").into_bytes());
+    }
+
+    /// Blocks until every line so far is out, or `time` is over: for a process that is about to end without a farewell.
+    pub(crate) fn wait(&self, time: Duration) {
+        const LOOK: Duration = Duration::from_millis(1);
+        let mut left = time;
+        while self.waiting.load(Ordering::Acquire) > 0 && !left.is_zero() {
+            std::thread::sleep(LOOK);
+            left = left.saturating_sub(LOOK);
+        }
+    }
+
+    fn put(&self, line: Vec<u8>) {
+        self.waiting.fetch_add(1, Ordering::Release);
+        if self.queue.try_send(line).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Release);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -71,19 +96,24 @@ impl Writer {
     }
 }
 
-fn write_all(lines: &Receiver<Vec<u8>>) {
+fn write_all(lines: &Receiver<Vec<u8>>, waiting: &AtomicU64) {
     let mut ended = false;
     while !ended && let Ok(mut bytes) = lines.recv() {
         ended = bytes.is_empty();
+        let mut count = u64::from(!ended);
         while !ended && bytes.len() < WRITE_BYTES {
             match lines.try_recv() {
                 Ok(line) if line.is_empty() => ended = true,
-                Ok(line) => bytes.extend_from_slice(&line),
+                Ok(line) => {
+                    bytes.extend_from_slice(&line);
+                    count += 1;
+                }
                 Err(_) => break,
             }
         }
         // A closed stdout leaves nobody to tell; the service goes on.
         let _ = std::io::stdout().lock().write_all(&bytes);
+        waiting.fetch_sub(count, Ordering::Release);
     }
 }
 

@@ -81,7 +81,8 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
             "revision": revision,
         }),
     });
-    let (drained, draining) = serve(listener, Arc::clone(&shop), ending).await;
+    let app = Router::new().fallback(shop::serve).with_state(Arc::clone(&shop));
+    let (drained, draining) = until_told(listener, app, ending).await;
     let spans_lost = match traces {
         // The sending blocks. Its time is what the platform still gives, and not for ever.
         Some(traces) => {
@@ -110,13 +111,13 @@ pub(crate) async fn run(settings: Settings, started: Instant) -> Result<(), Serv
     Ok(())
 }
 
-/// Whether everything in flight was answered in time, and how long that took after the signal.
-async fn serve(listener: TcpListener, shop: Arc<Shop>, mut ending: Ending) -> (bool, Duration) {
+/// Serves until the signal, then lets what is in flight finish. Whether all of it was answered in time, and how long that
+/// took after the signal.
+pub(crate) async fn until_told(listener: TcpListener, app: Router, mut ending: Ending) -> (bool, Duration) {
     // Small answers must not wait for an acknowledgement of the one before.
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
-    let app = Router::new().fallback(shop::serve).with_state(shop);
     let stopping = Arc::new(Notify::new());
     let stopped = Arc::clone(&stopping);
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
@@ -134,17 +135,17 @@ async fn serve(listener: TcpListener, shop: Arc<Shop>, mut ending: Ending) -> (b
 }
 
 /// The signals that end the process.
-struct Ending {
+pub(crate) struct Ending {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Ending {
-    fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

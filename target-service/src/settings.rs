@@ -80,6 +80,8 @@ pub(crate) enum SettingsError {
     Headers,
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("{0} is not set; set it to {1}")]
+    Missing(&'static str, &'static str),
 }
 
 impl Settings {
@@ -87,11 +89,7 @@ impl Settings {
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
         let text = |name: &'static str| text(&lookup, name);
         let integer = |name, default, range| integer(&lookup, name, default, range);
-        let host = match text("HOST")? {
-            None => IpAddr::from([0, 0, 0, 0]),
-            Some(value) => value.parse().map_err(|_| invalid("HOST", &value, "an IP address such as 127.0.0.1"))?,
-        };
-        let port = u16::try_from(integer("PORT", 8080, (0, 65_535))?).expect("the range ends at 65535");
+        let (host, port) = address(&lookup)?;
         let connections = u32::try_from(integer("DATABASE_POOL_SIZE", 2, (1, 1000))?).expect("the range ends at 1000");
         let sales = match text("STOCK_UPDATES")?.as_deref() {
             None | Some("exact") => Sales::Exact,
@@ -112,14 +110,32 @@ impl Settings {
             sales,
             knobs: knobs(&lookup)?,
             collector: collector(&lookup)?,
-            executor_threads: usize::try_from(integer("EXECUTOR_THREADS", 1, (1, 256))?)
-                .expect("the range ends at 256"),
-            startup_delay: Duration::from_millis(integer("STARTUP_DELAY_MS", 0, (0, 600_000))?),
+            executor_threads: executor_threads(&lookup)?,
+            startup_delay: startup_delay(&lookup)?,
             log_requests,
             project: text("GOOGLE_CLOUD_PROJECT")?,
             revision: text("K_REVISION")?,
         })
     }
+}
+
+/// Where to listen.
+pub(crate) fn address(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<(IpAddr, u16), SettingsError> {
+    let host = match text(lookup, "HOST")? {
+        None => IpAddr::from([0, 0, 0, 0]),
+        Some(value) => value.parse().map_err(|_| invalid("HOST", &value, "an IP address such as 127.0.0.1"))?,
+    };
+    let port = u16::try_from(integer(lookup, "PORT", 8080, (0, 65_535))?).expect("the range ends at 65535");
+    Ok((host, port))
+}
+
+pub(crate) fn executor_threads(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<usize, SettingsError> {
+    let threads = integer(lookup, "EXECUTOR_THREADS", 1, (1, 256))?;
+    Ok(usize::try_from(threads).expect("the range ends at 256"))
+}
+
+pub(crate) fn startup_delay(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Duration, SettingsError> {
+    Ok(Duration::from_millis(integer(lookup, "STARTUP_DELAY_MS", 0, (0, 600_000))?))
 }
 
 /// Where traces go, from OpenTelemetry's own variables.
@@ -150,7 +166,7 @@ fn collector(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Option<Collec
     }))
 }
 
-fn knobs(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Knobs, SettingsError> {
+pub(crate) fn knobs(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Knobs, SettingsError> {
     let integer = |name, range| integer(lookup, name, 0, range);
     let milliseconds = |name| Ok::<_, SettingsError>(Duration::from_millis(integer(name, (0, 600_000))?));
     // A GiB at most.
@@ -182,7 +198,10 @@ fn knobs(lookup: &impl Fn(&str) -> Option<OsString>) -> Result<Knobs, SettingsEr
 }
 
 /// The variable's value; an empty one counts as unset, as shells and container tools leave it.
-fn text(lookup: &impl Fn(&str) -> Option<OsString>, name: &'static str) -> Result<Option<String>, SettingsError> {
+pub(crate) fn text(
+    lookup: &impl Fn(&str) -> Option<OsString>,
+    name: &'static str,
+) -> Result<Option<String>, SettingsError> {
     match lookup(name) {
         None => Ok(None),
         Some(value) if value.is_empty() => Ok(None),
@@ -192,7 +211,7 @@ fn text(lookup: &impl Fn(&str) -> Option<OsString>, name: &'static str) -> Resul
     }
 }
 
-fn integer(
+pub(crate) fn integer(
     lookup: &impl Fn(&str) -> Option<OsString>,
     name: &'static str,
     default: u64,
@@ -205,7 +224,7 @@ fn integer(
     }
 }
 
-fn invalid(name: &'static str, value: &str, expected: &str) -> SettingsError {
+pub(crate) fn invalid(name: &'static str, value: &str, expected: &str) -> SettingsError {
     SettingsError::Invalid { name, value: value.to_owned(), expected: expected.to_owned() }
 }
 
