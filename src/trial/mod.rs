@@ -3,10 +3,12 @@
 
 mod class;
 mod decision;
+mod delivery;
 mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod health;
+mod ledger;
 mod live;
 mod merge;
 mod month;
@@ -21,8 +23,13 @@ mod usage;
 
 pub use class::StatusClass;
 pub use decision::{Choice, Decision, Outcome, Standing};
+pub use delivery::{
+    Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, InstanceLevel, PostBooks,
+    PromiseRecording, UNAFFECTED_MARGIN,
+};
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};
+pub use ledger::{Arrived, Ledger, Terms};
 pub use live::{Live, LiveStep};
 pub use merge::{MergeError, Part, merge};
 pub use phase_times::PhaseTimes;
