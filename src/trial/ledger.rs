@@ -151,10 +151,11 @@ impl Book {
 
     fn order(&mut self, number: u64, key: Option<&str>) {
         let Some(key) = key else { return };
+        let keys = self.highest.len();
         match self.highest.get_mut(key) {
             Some(highest) if number < *highest => self.out_of_order.push(number),
             Some(highest) => *highest = number,
-            None if self.highest.len() < KEYS_MAX => {
+            None if keys < KEYS_MAX => {
                 self.highest.insert(key.to_owned(), number);
             }
             None => {}
