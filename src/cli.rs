@@ -1,5 +1,6 @@
 //! The command line as it is typed, and its one conversion into what the commands understand.
 
+mod broker;
 mod connection;
 mod display;
 mod doctor;
@@ -12,6 +13,7 @@ mod schedule;
 use crate::commands::{
     self, CloudTarget, CommandError, ExitStatus, Export, MergeOptions, PlatformOptions, RunOptions, TuneOptions,
 };
+use broker::BrokerArgs;
 use clap::{Args, Parser, Subcommand};
 use connection::{ConnectionArgs, DetourArgs};
 use display::DisplayArgs;
@@ -62,6 +64,8 @@ enum Command {
     Scenario(ScenarioCommand),
     /// Serve the local platform alone: Cloud Run's Admin and Monitoring APIs on this machine
     Platform(PlatformArgs),
+    /// Serve the local Pub/Sub alone: topics, push and pull subscriptions on this machine
+    Broker(BrokerArgs),
     /// Run the bundled service, as an instance of it does
     #[command(disable_help_flag = true)]
     TargetService {
@@ -248,6 +252,7 @@ pub fn main() -> ExitCode {
         Command::Recording(RecordingCommand::Schema) => commands::recording_schema(),
         Command::Tune(arguments) => block_on(commands::tune(arguments.into())),
         Command::Run(arguments) => block_on(commands::run(arguments.into())),
+        Command::Broker(arguments) => block_on(commands::broker(arguments.into())),
         Command::Platform(arguments) => block_on(commands::platform(arguments.into())),
     };
     match outcome {

@@ -13,6 +13,7 @@ pub mod scenario;
 
 pub mod trial;
 
+pub mod broker;
 pub mod cloud;
 pub mod driver;
 pub mod platform;

@@ -1,6 +1,7 @@
 //! Why a command could not do its work. Each message says what is wrong, where, and how to mend it.
 
 use super::exit::ExitStatus;
+use crate::broker::BrokerError;
 use crate::cloud::CloudError;
 use crate::cost::PriceError;
 use crate::driver::DriveError;
@@ -32,6 +33,9 @@ pub enum CommandError {
     /// The local platform's endpoints, run in this process.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The local Pub/Sub, run in this process.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
     /// The cloud's APIs.
     #[error(transparent)]
     Cloud(#[from] CloudError),

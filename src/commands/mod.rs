@@ -1,5 +1,6 @@
 //! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
 
+mod broker;
 mod bundled;
 mod connection;
 mod doctor;
@@ -29,6 +30,7 @@ mod tuning;
 mod view;
 
 pub use crate::autoscaler::{AutoscalerKind, Routing};
+pub use broker::{BrokerCommandOptions, broker};
 pub use bundled::target_service;
 pub use connection::ConnectionOptions;
 pub use doctor::{DoctorOptions, doctor, doctor_server};

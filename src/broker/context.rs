@@ -1,0 +1,90 @@
+//! What every part of a running broker shares: the store, the time, the client that pushes.
+
+use super::name::Kind;
+use super::refusal::Refusal;
+use super::store::{Store, StoreError, TopicId};
+use crate::autoscaler::Micros;
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+use tonic::Code;
+
+/// Shared by all subscriptions and calls.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) store: Store,
+    pub(super) time_factor: f64,
+    pub(super) client: reqwest::Client,
+    /// Topics by name.
+    topics: RwLock<BTreeMap<String, TopicId>>,
+    /// The time of day when the broker was started, and the instant of that.
+    started: (Micros, Instant),
+}
+
+impl Context {
+    /// `now`: the time of day, in microseconds since 1970.
+    pub(super) fn new(store: Store, time_factor: f64, now: Micros) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            // An endpoint that redirects has not acknowledged.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .build()?;
+        let started = (now, Instant::now());
+        Ok(Self { store, time_factor, client, topics: RwLock::default(), started })
+    }
+
+    /// The time of day: it goes on evenly, whatever is done to the machine's clock.
+    pub(super) fn now(&self) -> Micros {
+        self.started.0 + Micros::of(self.started.1.elapsed())
+    }
+
+    /// Sleeps until an instant of [`Context::now`]; for ever without one.
+    pub(super) async fn sleep_until(&self, time: Option<Micros>) {
+        match time {
+            Some(time) => {
+                sleep_until(self.started.1 + (time - self.started.0).duration() + Duration::from_millis(1)).await
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A topic's key.
+    pub(super) fn topic(&self, name: &str) -> Option<TopicId> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    pub(super) fn set_topic(&self, name: &str, id: Option<TopicId>) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        match id {
+            Some(id) => drop(topics.insert(name.to_owned(), id)),
+            None => drop(topics.remove(name)),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let code = match error {
+            StoreError::Full => Code::ResourceExhausted,
+            StoreError::Failed { .. } | StoreError::Closed => Code::Unavailable,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// A resource that is not there.
+pub(super) fn missing(name: &str) -> Refusal {
+    let id = super::name::id_of(name);
+    Refusal::not_found(format!("Resource not found (resource={id}): there is no {name:?}."))
+}
+
+/// A resource that is there already.
+pub(super) fn exists(kind: Kind, name: &str) -> Refusal {
+    let id = super::name::id_of(name);
+    Refusal::new(
+        Code::AlreadyExists,
+        format!("Resource already exists in the project (resource={id}): {kind:?} {name:?}."),
+    )
+}

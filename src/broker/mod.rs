@@ -1,0 +1,25 @@
+//! The local Pub/Sub: topics, durable publishing, push with Google's retries, backoffs and dead letters, pull and
+//! streaming pull. A process of its own, reached as Google's is: by its official clients with another endpoint.
+
+mod config;
+mod connection;
+mod context;
+mod grpc;
+mod json;
+mod name;
+mod policy;
+mod proto;
+mod pull;
+mod push;
+mod queue;
+mod refusal;
+mod registry;
+mod rest;
+mod server;
+mod store;
+mod stream;
+mod subscriber;
+mod subscription;
+mod tally;
+
+pub use server::{BrokerError, BrokerOptions, serve};

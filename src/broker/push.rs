@@ -1,0 +1,116 @@
+//! One push: the message as an HTTP request, and its answer as an acknowledgement or a failure.
+
+use super::config::{Endpoint, Settings};
+use super::context::Context;
+use super::json::rfc3339;
+use super::queue::Delivery;
+use super::store::Seq;
+use crate::autoscaler::Micros;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// A message on its way to an endpoint.
+pub(super) struct Push {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) delivery: Delivery,
+    pub(super) sent: Micros,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) seq: Seq,
+    pub(super) lease: u64,
+    pub(super) sent: Micros,
+    /// None if there was no whole answer within the ack deadline.
+    pub(super) status: Option<u16>,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq)]
+struct Request {
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Push {
+    /// Sends it and waits for the answer, no longer than the ack deadline.
+    pub(super) async fn send(self, context: &Context) -> Outcome {
+        let Self { endpoint, settings, delivery, sent } = self;
+        let (seq, lease) = (delivery.stored.seq, delivery.lease);
+        let Request { headers, body } = request(&endpoint, &settings, &delivery);
+        drop(delivery);
+        let sending = async {
+            let request = context.client.post(endpoint.url.clone()).headers(headers).body(body);
+            let response = request.send().await.ok()?;
+            let status = response.status().as_u16();
+            // The connection can be used again once the body is read; what it says does not matter.
+            let _ = response.bytes().await;
+            Some(status)
+        };
+        let status = tokio::time::timeout(settings.ack_deadline, sending).await.ok().flatten();
+        Outcome { seq, lease, sent, status }
+    }
+}
+
+fn request(endpoint: &Endpoint, settings: &Settings, delivery: &Delivery) -> Request {
+    match endpoint.config.no_wrapper {
+        Some(unwrapped) => bare(settings, delivery, unwrapped.write_metadata),
+        None => wrapped(settings, delivery),
+    }
+}
+
+/// The message in its envelope (cloud.google.com/pubsub/docs/push#receive_push).
+fn wrapped(settings: &Settings, delivery: &Delivery) -> Request {
+    let message = delivery.stored.message();
+    let time = message.publish_time.as_ref().map(rfc3339);
+    let mut inner = Map::new();
+    inner.insert("attributes".to_owned(), json!(message.attributes));
+    inner.insert("data".to_owned(), Value::String(STANDARD.encode(&message.data)));
+    inner.insert("messageId".to_owned(), json!(message.message_id));
+    inner.insert("message_id".to_owned(), json!(message.message_id));
+    if !message.ordering_key.is_empty() {
+        inner.insert("orderingKey".to_owned(), json!(message.ordering_key));
+    }
+    inner.insert("publishTime".to_owned(), json!(time));
+    inner.insert("publish_time".to_owned(), json!(time));
+    let mut envelope = json!({"message": inner, "subscription": settings.config.name});
+    if settings.config.dead_letter_policy.is_some() {
+        envelope["deliveryAttempt"] = json!(delivery.attempt);
+    }
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    Request { headers, body: envelope.to_string().into_bytes() }
+}
+
+/// The data alone; what else there is stands in headers if it is asked for
+/// (cloud.google.com/pubsub/docs/payload-unwrapping).
+fn bare(settings: &Settings, delivery: &Delivery, with_metadata: bool) -> Request {
+    let message = delivery.stored.message();
+    let mut headers = HeaderMap::new();
+    let mut put = |name: &str, value: &str| {
+        // What no header can hold is left out.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    };
+    if with_metadata {
+        put("x-goog-pubsub-subscription-name", &settings.config.name);
+        put("x-goog-pubsub-message-id", &message.message_id);
+        put("x-goog-pubsub-publish-time", &message.publish_time.as_ref().map(rfc3339).unwrap_or_default());
+        if !message.ordering_key.is_empty() {
+            put("x-goog-pubsub-ordering-key", &message.ordering_key);
+        }
+        if settings.config.dead_letter_policy.is_some() {
+            put("x-goog-pubsub-delivery-attempt", &delivery.attempt.to_string());
+        }
+        for (key, value) in &message.attributes {
+            put(key, value);
+        }
+    }
+    Request { headers, body: message.data.to_vec() }
+}

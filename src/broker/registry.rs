@@ -1,0 +1,394 @@
+//! The broker's calls: topics, subscriptions, publishing and pulling, whichever way they came in.
+
+use super::config::{self, Settings};
+use super::context::{Context, exists, missing};
+use super::name::{self, DELETED_TOPIC, Kind};
+use super::policy::{
+    ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, ORDERING_KEY_BYTES_MAX, PUBLISH_BYTES_MAX,
+    PUBLISH_MESSAGES_MAX,
+};
+use super::proto;
+use super::refusal::Refusal;
+use super::store::{Contents, NewMessage, Signal, SubscriptionId, SubscriptionRecord, TopicId};
+use super::subscription::{Event, Handle, start};
+use super::tally::Tally;
+use prost::Message as _;
+use prost_types::FieldMask;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::RwLock;
+use tokio::task::JoinSet;
+use tonic::Code;
+
+/// The topics and subscriptions of a running broker.
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) context: Arc<Context>,
+    books: RwLock<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    topics: BTreeMap<String, Topic>,
+    subscriptions: BTreeMap<String, Subscription>,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Topic {
+    id: TopicId,
+    config: proto::Topic,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    id: SubscriptionId,
+    config: proto::Subscription,
+    /// None once it is detached.
+    handle: Option<Handle>,
+}
+
+impl Registry {
+    /// Begins with what the store holds.
+    pub(super) fn start(context: Arc<Context>, contents: Contents) -> Self {
+        let mut books = Books::default();
+        for topic in contents.topics {
+            context.set_topic(&topic.config.name, Some(topic.id));
+            books.topics.insert(topic.config.name.clone(), Topic { id: topic.id, config: topic.config });
+        }
+        for SubscriptionRecord { id, config, signal } in contents.subscriptions {
+            let handle = (!config.detached).then(|| books.start(&context, (id, signal), &config));
+            books.subscriptions.insert(config.name.clone(), Subscription { id, config, handle });
+        }
+        Self { context, books: RwLock::new(books) }
+    }
+
+    /// Ends the subscriptions' tasks; what they know is with the store afterwards.
+    pub(super) async fn stop(&self) {
+        let mut books = self.books.write().await;
+        books.subscriptions.clear();
+        let mut tasks = std::mem::take(&mut books.tasks);
+        drop(books);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    pub(super) async fn create_topic(&self, topic: proto::Topic) -> Result<proto::Topic, Refusal> {
+        let topic = config::topic(topic)?;
+        let mut books = self.books.write().await;
+        if books.topics.contains_key(&topic.name) {
+            return Err(exists(Kind::Topic, &topic.name));
+        }
+        let id = self.context.store.create_topic(topic.clone()).await?;
+        self.context.set_topic(&topic.name, Some(id));
+        books.topics.insert(topic.name.clone(), Topic { id, config: topic.clone() });
+        Ok(topic)
+    }
+
+    pub(super) async fn topic(&self, name: &str) -> Result<proto::Topic, Refusal> {
+        name::check(Kind::Topic, name)?;
+        let books = self.books.read().await;
+        books.topics.get(name).map(|topic| topic.config.clone()).ok_or_else(|| missing(name))
+    }
+
+    pub(super) async fn update_topic(&self, request: proto::UpdateTopicRequest) -> Result<proto::Topic, Refusal> {
+        let sent = request.topic.ok_or_else(|| Refusal::invalid("The topic to update is not given (topic)."))?;
+        let mut books = self.books.write().await;
+        let topic = books.topics.get_mut(&sent.name).ok_or_else(|| missing(&sent.name))?;
+        let mut config = topic.config.clone();
+        for path in paths(request.update_mask.as_ref())? {
+            match path {
+                "labels" => config.labels.clone_from(&sent.labels),
+                "message_retention_duration" => config.message_retention_duration = sent.message_retention_duration,
+                "message_storage_policy" => config.message_storage_policy.clone_from(&sent.message_storage_policy),
+                "kms_key_name" => config.kms_key_name.clone_from(&sent.kms_key_name),
+                "schema_settings" => config.schema_settings.clone_from(&sent.schema_settings),
+                other => return Err(unchangeable("topic", other)),
+            }
+        }
+        let config = config::topic(config)?;
+        self.context.store.update_topic(topic.id, config.clone()).await?;
+        topic.config = config.clone();
+        Ok(config)
+    }
+
+    /// Its subscriptions stay, and deliver what they have.
+    pub(super) async fn delete_topic(&self, name: &str) -> Result<(), Refusal> {
+        name::check(Kind::Topic, name)?;
+        let mut books = self.books.write().await;
+        let id = books.topics.get(name).ok_or_else(|| missing(name))?.id;
+        self.context.store.delete_topic(id).await?;
+        self.context.set_topic(name, None);
+        books.topics.remove(name);
+        for subscription in books.subscriptions.values_mut().filter(|it| it.config.topic == name) {
+            subscription.config.topic = DELETED_TOPIC.to_owned();
+            let config = subscription.config.clone();
+            self.context.store.update_subscription(subscription.id, config).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn topics(&self, request: &proto::ListRequest) -> Result<(Vec<proto::Topic>, String), Refusal> {
+        let prefix = format!("{}/topics/", name::project(&request.parent)?);
+        let books = self.books.read().await;
+        let all = books.topics.iter().filter(|(name, _)| name.starts_with(&prefix));
+        page(all.map(|(name, topic)| (name.as_str(), &topic.config)), request)
+    }
+
+    pub(super) async fn subscriptions(
+        &self,
+        request: &proto::ListRequest,
+    ) -> Result<(Vec<proto::Subscription>, String), Refusal> {
+        let prefix = format!("{}/subscriptions/", name::project(&request.parent)?);
+        let books = self.books.read().await;
+        let all = books.subscriptions.iter().filter(|(name, _)| name.starts_with(&prefix));
+        page(all.map(|(name, subscription)| (name.as_str(), &subscription.config)), request)
+    }
+
+    pub(super) async fn topic_subscriptions(
+        &self,
+        request: &proto::ListRequest,
+    ) -> Result<(Vec<String>, String), Refusal> {
+        name::check(Kind::Topic, &request.parent)?;
+        let books = self.books.read().await;
+        if !books.topics.contains_key(&request.parent) {
+            return Err(missing(&request.parent));
+        }
+        let all = books.subscriptions.values().filter(|it| it.config.topic == request.parent);
+        page(all.map(|it| (it.config.name.as_str(), &it.config.name)), request)
+    }
+
+    pub(super) async fn create_subscription(
+        &self,
+        mut subscription: proto::Subscription,
+    ) -> Result<proto::Subscription, Refusal> {
+        // Detached is what a subscription becomes, never what it begins as.
+        subscription.detached = false;
+        let config = config::subscription(subscription)?;
+        name::check(Kind::Topic, &config.topic)?;
+        let mut books = self.books.write().await;
+        if books.subscriptions.contains_key(&config.name) {
+            return Err(exists(Kind::Subscription, &config.name));
+        }
+        let topic = books.topics.get(&config.topic).ok_or_else(|| missing(&config.topic))?.id;
+        let signal = Arc::new(Signal::default());
+        let id = self.context.store.create_subscription(topic, config.clone(), Arc::clone(&signal)).await?;
+        let handle = Some(books.start(&self.context, (id, signal), &config));
+        books.subscriptions.insert(config.name.clone(), Subscription { id, config: config.clone(), handle });
+        Ok(config)
+    }
+
+    pub(super) async fn subscription(&self, name: &str) -> Result<proto::Subscription, Refusal> {
+        name::check(Kind::Subscription, name)?;
+        let books = self.books.read().await;
+        books.subscriptions.get(name).map(|it| it.config.clone()).ok_or_else(|| missing(name))
+    }
+
+    pub(super) async fn update_subscription(
+        &self,
+        request: proto::UpdateSubscriptionRequest,
+    ) -> Result<proto::Subscription, Refusal> {
+        let sent = request.subscription;
+        let sent = sent.ok_or_else(|| Refusal::invalid("The subscription to update is not given (subscription)."))?;
+        let mut config = self.subscription(&sent.name).await?;
+        for path in paths(request.update_mask.as_ref())? {
+            match path {
+                "ack_deadline_seconds" => config.ack_deadline_seconds = sent.ack_deadline_seconds,
+                "dead_letter_policy" => config.dead_letter_policy.clone_from(&sent.dead_letter_policy),
+                "enable_exactly_once_delivery" => {
+                    config.enable_exactly_once_delivery = sent.enable_exactly_once_delivery;
+                }
+                "expiration_policy" => config.expiration_policy.clone_from(&sent.expiration_policy),
+                "expiration_policy.ttl" => config.expiration_policy.clone_from(&sent.expiration_policy),
+                "labels" => config.labels.clone_from(&sent.labels),
+                "message_retention_duration" => config.message_retention_duration = sent.message_retention_duration,
+                "push_config" => config.push_config.clone_from(&sent.push_config),
+                "retain_acked_messages" => config.retain_acked_messages = sent.retain_acked_messages,
+                "retry_policy" => config.retry_policy.clone_from(&sent.retry_policy),
+                other => return Err(unchangeable("subscription", other)),
+            }
+        }
+        self.configure(config).await
+    }
+
+    pub(super) async fn modify_push_config(&self, request: proto::ModifyPushConfigRequest) -> Result<(), Refusal> {
+        let mut config = self.subscription(&request.subscription).await?;
+        config.push_config = request.push_config;
+        self.configure(config).await.map(drop)
+    }
+
+    /// Gives a subscription that is there new settings.
+    async fn configure(&self, config: proto::Subscription) -> Result<proto::Subscription, Refusal> {
+        let config = config::subscription(config)?;
+        let mut books = self.books.write().await;
+        let subscription = books.subscriptions.get_mut(&config.name).ok_or_else(|| missing(&config.name))?;
+        self.context.store.update_subscription(subscription.id, config.clone()).await?;
+        subscription.config = config.clone();
+        if let Some(handle) = &mut subscription.handle {
+            let settings = Settings::of(config.clone(), self.context.time_factor);
+            handle.settings = Arc::new(settings.clone());
+            // A task that has ended is one of a subscription that is being deleted.
+            let _ = handle.events.send(Event::Configured(Box::new(settings))).await;
+        }
+        Ok(config)
+    }
+
+    pub(super) async fn delete_subscription(&self, name: &str) -> Result<(), Refusal> {
+        name::check(Kind::Subscription, name)?;
+        let mut books = self.books.write().await;
+        let id = books.subscriptions.get(name).ok_or_else(|| missing(name))?.id;
+        self.context.store.drop_backlog(id, None).await?;
+        books.subscriptions.remove(name);
+        Ok(())
+    }
+
+    /// Its backlog is dropped, and nothing is delivered to it any more; only its name stays.
+    pub(super) async fn detach_subscription(&self, name: &str) -> Result<(), Refusal> {
+        name::check(Kind::Subscription, name)?;
+        let mut books = self.books.write().await;
+        let subscription = books.subscriptions.get_mut(name).ok_or_else(|| missing(name))?;
+        let mut config = subscription.config.clone();
+        config.detached = true;
+        self.context.store.drop_backlog(subscription.id, Some(config.clone())).await?;
+        subscription.config = config;
+        subscription.handle = None;
+        Ok(())
+    }
+
+    /// Keeps the messages for every subscription of the topic; once this has answered, no crash loses them.
+    pub(super) async fn publish(&self, request: proto::PublishRequest) -> Result<Vec<String>, Refusal> {
+        name::check(Kind::Topic, &request.topic)?;
+        let topic = self.context.topic(&request.topic).ok_or_else(|| missing(&request.topic))?;
+        check_messages(&request)?;
+        let messages = request.messages.into_iter().map(|mut message| {
+            // Both are the broker's to give.
+            message.message_id.clear();
+            message.publish_time = None;
+            NewMessage::of(&message)
+        });
+        let ids = self.context.store.publish(topic, self.context.now(), messages.collect()).await?;
+        Ok(ids.into_iter().map(|id| id.0.to_string()).collect())
+    }
+
+    /// The handle of a subscription that delivers.
+    pub(super) async fn handle(&self, name: &str) -> Result<Handle, Refusal> {
+        name::check(Kind::Subscription, name)?;
+        let books = self.books.read().await;
+        let subscription = books.subscriptions.get(name).ok_or_else(|| missing(name))?;
+        subscription.handle.clone().ok_or_else(|| {
+            Refusal::new(Code::FailedPrecondition, format!("The subscription {name:?} is detached from its topic."))
+        })
+    }
+
+    /// Every subscription that delivers, by name.
+    pub(super) async fn handles(&self) -> Vec<(String, Handle)> {
+        let books = self.books.read().await;
+        let handles = books.subscriptions.iter();
+        handles.filter_map(|(name, it)| Some((name.clone(), it.handle.clone()?))).collect()
+    }
+}
+
+impl Books {
+    fn start(
+        &mut self,
+        context: &Arc<Context>,
+        record: (SubscriptionId, Arc<Signal>),
+        config: &proto::Subscription,
+    ) -> Handle {
+        // Tasks that have ended are those of subscriptions that are gone.
+        while self.tasks.try_join_next().is_some() {}
+        let settings = Arc::new(Settings::of(config.clone(), context.time_factor));
+        start(Arc::clone(context), record, settings, Arc::new(Tally::default()), &mut self.tasks)
+    }
+}
+
+fn paths(mask: Option<&FieldMask>) -> Result<impl Iterator<Item = &str>, Refusal> {
+    let mask = mask.filter(|mask| !mask.paths.is_empty());
+    let mask = mask.ok_or_else(|| Refusal::invalid("The fields to update are not named (updateMask)."))?;
+    Ok(mask.paths.iter().map(String::as_str))
+}
+
+fn unchangeable(kind: &str, path: &str) -> Refusal {
+    Refusal::invalid(format!(
+        "Invalid update_mask provided in the UpdateRequest: {path:?} is no field of a {kind} that can be changed."
+    ))
+}
+
+/// Google's limits (cloud.google.com/pubsub/quotas#resource_limits).
+fn check_messages(request: &proto::PublishRequest) -> Result<(), Refusal> {
+    let (count, bytes) = (request.messages.len(), request.encoded_len());
+    if count == 0 {
+        return Err(Refusal::invalid(
+            "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.",
+        ));
+    }
+    if count > PUBLISH_MESSAGES_MAX {
+        return Err(Refusal::invalid(format!(
+            "The value for message_count is too large. You passed {count} in the request, but the maximum value is {PUBLISH_MESSAGES_MAX}."
+        )));
+    }
+    if bytes > PUBLISH_BYTES_MAX {
+        return Err(Refusal::invalid(format!(
+            "Request payload size exceeds the limit: {PUBLISH_BYTES_MAX} bytes; it is {bytes}."
+        )));
+    }
+    request.messages.iter().try_for_each(check_message)
+}
+
+fn check_message(message: &proto::PubsubMessage) -> Result<(), Refusal> {
+    if message.data.is_empty() && message.attributes.is_empty() {
+        return Err(Refusal::invalid(
+            "Some messages in the request are empty: a message has data or at least one attribute.",
+        ));
+    }
+    let key = message.ordering_key.len();
+    if key > ORDERING_KEY_BYTES_MAX {
+        return Err(Refusal::invalid(format!(
+            "The ordering key has {key} bytes, but the maximum is {ORDERING_KEY_BYTES_MAX}."
+        )));
+    }
+    let attributes = message.attributes.len();
+    if attributes > ATTRIBUTES_MAX {
+        return Err(Refusal::invalid(format!(
+            "A message has {attributes} attributes, but the maximum is {ATTRIBUTES_MAX}."
+        )));
+    }
+    for (key, value) in &message.attributes {
+        if key.is_empty() || key.len() > ATTRIBUTE_KEY_BYTES_MAX || key.starts_with("goog") {
+            return Err(Refusal::invalid(format!(
+                "Invalid attribute key {key:?}: it has 1 to {ATTRIBUTE_KEY_BYTES_MAX} bytes and does not begin with \"goog\"."
+            )));
+        }
+        if value.len() > ATTRIBUTE_VALUE_BYTES_MAX {
+            return Err(Refusal::invalid(format!(
+                "The attribute {key:?} has {} bytes, but the maximum is {ATTRIBUTE_VALUE_BYTES_MAX}.",
+                value.len()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Resources of one page unless the request says otherwise.
+const PAGE: usize = 100;
+/// Resources of one page, at most.
+const PAGE_MAX: usize = 1_000;
+
+/// One page of sorted resources, and the token of the next: the last name of this one.
+fn page<'a, T: Clone + 'a>(
+    all: impl Iterator<Item = (&'a str, &'a T)>,
+    request: &proto::ListRequest,
+) -> Result<(Vec<T>, String), Refusal> {
+    let size = match usize::try_from(request.page_size) {
+        Ok(0) => PAGE,
+        Ok(size) => size.min(PAGE_MAX),
+        Err(_) => return Err(Refusal::invalid(format!("Invalid page size given: {} (pageSize).", request.page_size))),
+    };
+    let mut rest = all.filter(|(name, _)| *name > request.page_token.as_str()).peekable();
+    let (mut page, mut last) = (Vec::new(), String::new());
+    for (name, resource) in rest.by_ref().take(size) {
+        page.push(resource.clone());
+        last = name.to_owned();
+    }
+    let token = if rest.peek().is_some() { last } else { String::new() };
+    Ok((page, token))
+}

@@ -1,0 +1,386 @@
+//! What the broker must not forget, in one SQLite database: topics, subscriptions, messages, and which subscription
+//! still has to deliver which message. A writer thread puts whatever waits into one transaction and syncs it once (group
+//! commit); a reader thread reads beside it. Why SQLite: docs/decisions/0004-the-brokers-store.md.
+
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use super::proto;
+use crate::autoscaler::Micros;
+use bytes::Bytes;
+use prost::Message as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+/// A topic's key in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TopicId(pub(super) i64);
+
+/// A subscription's key in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SubscriptionId(pub(super) i64);
+
+/// A message's place in the order of publishing, and its id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seq(pub(super) i64);
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(super) enum StoreError {
+    /// There is no room.
+    #[error(
+        "the disk of the broker's store is full: nothing was taken; make room there, or give --data a folder elsewhere"
+    )]
+    Full,
+    /// Anything else of the database's or the system's.
+    #[error("the broker's store at {path} failed: {cause}")]
+    Failed {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: String,
+    },
+    /// The broker is ending.
+    #[error("the broker is ending")]
+    Closed,
+}
+
+/// A topic as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TopicRecord {
+    pub(super) id: TopicId,
+    pub(super) config: proto::Topic,
+}
+
+/// A subscription as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct SubscriptionRecord {
+    pub(super) id: SubscriptionId,
+    pub(super) config: proto::Subscription,
+    pub(super) signal: Arc<Signal>,
+}
+
+/// How the writer tells a subscription what it has committed.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    /// Messages that wait to be acknowledged.
+    backlog: AtomicU64,
+    /// The number of the last change that is committed.
+    changed: AtomicU64,
+    /// The last message that was published to it.
+    published: AtomicU64,
+    /// Rung after each commit that concerns it.
+    pub(super) bell: Notify,
+}
+
+impl Signal {
+    /// Messages that wait to be acknowledged.
+    pub(super) fn backlog(&self) -> u64 {
+        self.backlog.load(Ordering::Acquire)
+    }
+
+    /// The number of the last change that is committed.
+    pub(super) fn changed(&self) -> u64 {
+        self.changed.load(Ordering::Acquire)
+    }
+
+    /// The last message that was published to it since the broker was started.
+    pub(super) fn published(&self) -> Seq {
+        Seq(i64::try_from(self.published.load(Ordering::Acquire)).unwrap_or(i64::MAX))
+    }
+}
+
+/// A message as it is published.
+#[derive(Clone, Debug)]
+pub(super) struct NewMessage {
+    /// Data, attributes and ordering key, encoded; id and time stand beside it.
+    pub(super) body: Vec<u8>,
+}
+
+impl NewMessage {
+    pub(super) fn of(message: &proto::PubsubMessage) -> Self {
+        Self { body: message.encode_to_vec() }
+    }
+}
+
+/// A message as it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) seq: Seq,
+    pub(super) published: Micros,
+    /// Deliveries that failed so far.
+    pub(super) failures: u32,
+    /// Data, attributes and ordering key, encoded.
+    pub(super) body: Bytes,
+}
+
+impl Stored {
+    /// With its id and time, as subscribers see it.
+    pub(super) fn message(&self) -> proto::PubsubMessage {
+        let mut message = proto::PubsubMessage::decode(self.body.clone()).unwrap_or_default();
+        message.message_id = self.seq.0.to_string();
+        message.publish_time = Some(timestamp(self.published));
+        message
+    }
+}
+
+/// As protocol buffers write an instant.
+pub(super) fn timestamp(time: Micros) -> prost_types::Timestamp {
+    let seconds = i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(time.0 % 1_000_000).unwrap_or(0) * 1_000;
+    prost_types::Timestamp { seconds, nanos }
+}
+
+/// A change of one subscription's backlog. None is synced by itself: what a crash of the machine takes back of these is
+/// delivered again.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Change {
+    /// Acknowledged, expired or dropped: it is not delivered to this subscription any more.
+    Settled(Seq),
+    /// It failed, and stays in memory.
+    Failed { seq: Seq, failures: u32 },
+    /// It leaves memory until then.
+    Held { seq: Seq, failures: u32, until: Micros },
+    /// It came back into memory.
+    Taken(Seq),
+    /// It goes to the dead letter topic, with these attributes, and is settled.
+    DeadLettered { seq: Seq, topic: TopicId, attributes: proto::Words, now: Micros },
+}
+
+/// What the writer is told.
+enum Command {
+    Publish {
+        topic: TopicId,
+        published: Micros,
+        messages: Vec<NewMessage>,
+        reply: Reply<Vec<Seq>>,
+        _room: tokio::sync::OwnedSemaphorePermit,
+    },
+    Change {
+        subscription: SubscriptionId,
+        changes: Vec<Change>,
+        number: u64,
+    },
+    Admin(Admin),
+}
+
+/// A change of what there is.
+enum Admin {
+    CreateTopic {
+        config: Box<proto::Topic>,
+        reply: Reply<TopicId>,
+    },
+    UpdateTopic {
+        id: TopicId,
+        config: Box<proto::Topic>,
+        reply: Reply<()>,
+    },
+    DeleteTopic {
+        id: TopicId,
+        reply: Reply<()>,
+    },
+    CreateSubscription {
+        topic: TopicId,
+        config: Box<proto::Subscription>,
+        signal: Arc<Signal>,
+        reply: Reply<SubscriptionId>,
+    },
+    UpdateSubscription {
+        id: SubscriptionId,
+        config: Box<proto::Subscription>,
+        reply: Reply<()>,
+    },
+    /// Its backlog goes with it. A detached subscription keeps its name, a deleted one does not.
+    DropBacklog {
+        id: SubscriptionId,
+        detached: Option<Box<proto::Subscription>>,
+        reply: Reply<()>,
+    },
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What there was when the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) topics: Vec<TopicRecord>,
+    pub(super) subscriptions: Vec<SubscriptionRecord>,
+}
+
+/// Bytes of publishes that may wait for the writer: beyond that publishers wait.
+const QUEUED_BYTES_MAX: usize = 64 << 20;
+
+/// How the store is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StoreOptions {
+    /// The database may have so many pages of 4 KiB: a disk that fills up, for tests.
+    pub(super) pages_max: Option<u32>,
+}
+
+/// The store. Dropping it ends its threads, after what they were told before.
+pub(super) struct Store {
+    commands: Option<Sender<Command>>,
+    queries: Option<Sender<reader::Query>>,
+    room: Arc<Semaphore>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens or makes the store in a folder, which is made if need be.
+    pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<(Self, Contents), StoreError> {
+        let path = folder.join("broker.sqlite");
+        let failed = |cause: String| StoreError::Failed { path: path.clone(), cause };
+        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        let (writer, contents) = writer::Writer::open(&path, options)?;
+        let reader = reader::Reader::open(&path)?;
+        let (commands, commanded) = channel();
+        let (queries, asked) = channel();
+        let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| failed(error.to_string()))
+        };
+        let threads = vec![
+            thread("broker-writer", Box::new(move || writer.run(&commanded)))?,
+            thread("broker-reader", Box::new(move || reader.run(&asked)))?,
+        ];
+        let room = Arc::new(Semaphore::new(QUEUED_BYTES_MAX));
+        Ok((Self { commands: Some(commands), queries: Some(queries), room, threads }, contents))
+    }
+
+    fn send(&self, command: Command) -> Result<(), StoreError> {
+        self.commands.as_ref().and_then(|commands| commands.send(command).ok()).ok_or(StoreError::Closed)
+    }
+
+    async fn admin<T>(&self, admin: impl FnOnce(Reply<T>) -> Admin) -> Result<T, StoreError> {
+        let (reply, replied) = oneshot::channel();
+        self.send(Command::Admin(admin(reply)))?;
+        replied.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn query<T>(&self, query: impl FnOnce(Reply<T>) -> reader::Query) -> Result<T, StoreError> {
+        let (reply, replied) = oneshot::channel();
+        let queries = self.queries.as_ref().ok_or(StoreError::Closed)?;
+        queries.send(query(reply)).map_err(|_| StoreError::Closed)?;
+        replied.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Keeps messages for every subscription of a topic. Once this has answered, no crash loses them.
+    pub(super) async fn publish(
+        &self,
+        topic: TopicId,
+        published: Micros,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<Seq>, StoreError> {
+        let bytes: usize = messages.iter().map(|message| message.body.len() + 64).sum();
+        let bytes = u32::try_from(bytes.min(QUEUED_BYTES_MAX)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| StoreError::Closed)?;
+        let (reply, replied) = oneshot::channel();
+        self.send(Command::Publish { topic, published, messages, reply, _room: room })?;
+        replied.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Changes a subscription's backlog, soon; its signal tells when.
+    pub(super) fn change(
+        &self,
+        subscription: SubscriptionId,
+        number: u64,
+        changes: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        self.send(Command::Change { subscription, changes, number })
+    }
+
+    pub(super) async fn create_topic(&self, config: proto::Topic) -> Result<TopicId, StoreError> {
+        self.admin(|reply| Admin::CreateTopic { config: Box::new(config), reply }).await
+    }
+
+    pub(super) async fn update_topic(&self, id: TopicId, config: proto::Topic) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::UpdateTopic { id, config: Box::new(config), reply }).await
+    }
+
+    pub(super) async fn delete_topic(&self, id: TopicId) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::DeleteTopic { id, reply }).await
+    }
+
+    pub(super) async fn create_subscription(
+        &self,
+        topic: TopicId,
+        config: proto::Subscription,
+        signal: Arc<Signal>,
+    ) -> Result<SubscriptionId, StoreError> {
+        self.admin(|reply| Admin::CreateSubscription { topic, config: Box::new(config), signal, reply }).await
+    }
+
+    pub(super) async fn update_subscription(
+        &self,
+        id: SubscriptionId,
+        config: proto::Subscription,
+    ) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::UpdateSubscription { id, config: Box::new(config), reply }).await
+    }
+
+    /// Deletes a subscription, or only its backlog if it is detached: then it is kept as `detached` says.
+    pub(super) async fn drop_backlog(
+        &self,
+        id: SubscriptionId,
+        detached: Option<proto::Subscription>,
+    ) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::DropBacklog { id, detached: detached.map(Box::new), reply }).await
+    }
+
+    /// The next messages after one that were never held, in order, at most so many and about so many bytes.
+    pub(super) async fn fresh(
+        &self,
+        subscription: SubscriptionId,
+        after: Seq,
+        (messages, bytes): (usize, usize),
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.query(|reply| reader::Query::Fresh { subscription, after, messages, bytes, reply }).await
+    }
+
+    /// Held messages that are due, the longest due first.
+    pub(super) async fn held(
+        &self,
+        subscription: SubscriptionId,
+        now: Micros,
+        (messages, bytes): (usize, usize),
+    ) -> Result<Vec<Stored>, StoreError> {
+        self.query(|reply| reader::Query::Held { subscription, now, messages, bytes, reply }).await
+    }
+
+    /// When the next held message is due, and when the oldest message of the backlog was published.
+    pub(super) async fn outlook(&self, subscription: SubscriptionId) -> Result<Outlook, StoreError> {
+        self.query(|reply| reader::Query::Outlook { subscription, reply }).await
+    }
+}
+
+/// What lies before a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outlook {
+    /// When the next held message is due.
+    pub(super) next_due: Option<Micros>,
+    /// The oldest message that waits to be acknowledged, and when it was published.
+    pub(super) oldest: Option<(Seq, Micros)>,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.commands.take();
+        self.queries.take();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing more to write.
+            let _ = thread.join();
+        }
+    }
+}

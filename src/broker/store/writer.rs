@@ -1,0 +1,463 @@
+//! The thread that writes. It takes whatever waits, applies it in one transaction, and syncs that once if a publisher or
+//! an administrator waits for it; changes of backlogs alone are left to the page cache, which a killed process does
+//! not take with it.
+
+use super::reader::whole;
+use super::{
+    Admin, Change, Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord,
+    TopicId, TopicRecord, schema,
+};
+use crate::autoscaler::Micros;
+use crate::broker::proto;
+use prost::Message as _;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Messages of one transaction, about: beyond that the next ones wait for the next.
+const BATCH_MESSAGES: usize = 20_000;
+/// Changes that nobody waits for may wait so long for company.
+const LAZY: Duration = Duration::from_millis(10);
+/// After a failure, changes are tried again this much later.
+const RETRY: Duration = Duration::from_millis(200);
+/// Ids are reserved so many at a time; a crash loses the rest of them.
+const RESERVED: i64 = 100_000;
+/// Rows of a deleted subscription that one transaction clears away.
+const CLEARED: usize = 2_000;
+
+/// `subscriptions.state`: the backlog of one that is deleted or detached is cleared away bit by bit.
+const LIVE: i64 = 0;
+const DELETED: i64 = 1;
+
+/// The writing side, and what it must know to route messages.
+pub(super) struct Writer {
+    connection: Connection,
+    path: PathBuf,
+    next: i64,
+    reserved: i64,
+    /// The subscriptions of each topic, those included that are being cleared away.
+    routes: BTreeMap<TopicId, Vec<SubscriptionId>>,
+    subscriptions: BTreeMap<SubscriptionId, Route>,
+    /// Deleted or detached, with rows left.
+    clearing: Vec<SubscriptionId>,
+    syncs: bool,
+}
+
+struct Route {
+    topic: TopicId,
+    live: bool,
+    signal: Arc<Signal>,
+}
+
+/// What a transaction did, told once it is committed.
+#[derive(Default)]
+struct Done {
+    published: Vec<(Reply<Vec<Seq>>, Vec<Seq>)>,
+    /// What was added to and taken from the backlogs.
+    backlogs: BTreeMap<SubscriptionId, Delta>,
+}
+
+#[derive(Default)]
+struct Delta {
+    added: u64,
+    removed: u64,
+    last: i64,
+    changed: u64,
+}
+
+impl Writer {
+    pub(super) fn open(path: &Path, options: StoreOptions) -> Result<(Self, Contents), StoreError> {
+        let connection = schema::open(path, options)?;
+        let mut writer = Self {
+            connection,
+            path: path.to_owned(),
+            next: 0,
+            reserved: 0,
+            routes: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            clearing: Vec::new(),
+            syncs: true,
+        };
+        let contents = writer.load().map_err(|error| schema::told(path, &error))?;
+        Ok((writer, contents))
+    }
+
+    fn load(&mut self) -> rusqlite::Result<Contents> {
+        let connection = &self.connection;
+        let reserved = "SELECT value FROM meta WHERE name = 'reserved'";
+        self.reserved = connection.query_row(reserved, [], |row| row.get(0)).optional()?.unwrap_or(1);
+        self.next = self.reserved;
+        let mut contents = Contents::default();
+        let mut statement = connection.prepare("SELECT id, config FROM topics WHERE deleted = 0 ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, config): (_, Vec<u8>) = (TopicId(row.get(0)?), row.get(1)?);
+            contents.topics.push(TopicRecord { id, config: proto::Topic::decode(&config[..]).unwrap_or_default() });
+        }
+        let mut statement = connection.prepare("SELECT id, topic, state, config FROM subscriptions ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, topic) = (SubscriptionId(row.get(0)?), TopicId(row.get(1)?));
+            let (state, config): (i64, Vec<u8>) = (row.get(2)?, row.get(3)?);
+            let config = proto::Subscription::decode(&config[..]).unwrap_or_default();
+            let signal = Arc::new(Signal::default());
+            let live = state == LIVE && !config.detached;
+            self.routes.entry(topic).or_default().push(id);
+            self.subscriptions.insert(id, Route { topic, live, signal: Arc::clone(&signal) });
+            if live {
+                let count = "SELECT count(*) FROM backlog WHERE subscription = ?1";
+                let count: i64 = connection.query_row(count, [id.0], |row| row.get(0))?;
+                signal.backlog.store(u64::try_from(count).unwrap_or(0), Ordering::Release);
+            } else {
+                self.clearing.push(id);
+            }
+            if state == LIVE {
+                contents.subscriptions.push(SubscriptionRecord { id, config, signal });
+            }
+        }
+        Ok(contents)
+    }
+
+    /// Writes until nobody can tell it anything any more.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let mut waiting = Vec::new();
+        loop {
+            let idle = if self.clearing.is_empty() { Duration::from_secs(3_600) } else { Duration::ZERO };
+            let first = match commands.recv_timeout(if waiting.is_empty() { idle } else { RETRY }) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // What nobody waits for is written if it can be; otherwise it is delivered again.
+                    let _ = self.apply(waiting);
+                    return;
+                }
+            };
+            let mut admin = None;
+            let mut next = first;
+            let (mut messages, mut urgent) = (0, false);
+            let patient_until = Instant::now() + LAZY;
+            while let Some(command) = next {
+                match command {
+                    Command::Admin(it) => {
+                        admin = Some(it);
+                        break;
+                    }
+                    Command::Publish { messages: ref published, .. } => {
+                        messages += published.len();
+                        urgent = true;
+                    }
+                    Command::Change { ref changes, .. } => messages += changes.len(),
+                }
+                waiting.push(command);
+                let patience = patient_until.saturating_duration_since(Instant::now());
+                let patience = if urgent { Duration::ZERO } else { patience };
+                next = if messages < BATCH_MESSAGES { commands.recv_timeout(patience).ok() } else { None };
+            }
+            waiting = self.apply(waiting);
+            if let Some(admin) = admin {
+                self.administer(admin);
+            }
+            self.clear();
+        }
+    }
+
+    /// Applies what waits in one transaction. Gives back what is to be tried again: the changes nobody waits for, if the
+    /// database takes nothing now.
+    fn apply(&mut self, commands: Vec<Command>) -> Vec<Command> {
+        if commands.is_empty() {
+            return commands;
+        }
+        let urgent = commands.iter().any(|command| matches!(command, Command::Publish { .. }));
+        let (mut done, mut again, mut replies) = (Done::default(), Vec::new(), Vec::new());
+        let mut applied = self.begin(urgent);
+        for command in commands {
+            match command {
+                Command::Publish { topic, published, messages, reply, .. } => {
+                    if applied.is_ok() {
+                        match self.publish(topic, published, &messages, &mut done) {
+                            Ok(ids) => done.published.push((reply, ids)),
+                            Err(error) => {
+                                applied = Err(error);
+                                replies.push(reply);
+                            }
+                        }
+                    } else {
+                        replies.push(reply);
+                    }
+                }
+                Command::Change { subscription, changes, number } => {
+                    if applied.is_ok() {
+                        applied = self.change(subscription, &changes, number, &mut done);
+                    }
+                    again.push(Command::Change { subscription, changes, number });
+                }
+                Command::Admin(_) => {}
+            }
+        }
+        match applied.and_then(|()| self.commit()) {
+            Ok(()) => {
+                self.tell(done);
+                Vec::new()
+            }
+            Err(error) => {
+                let error = self.roll_back(&error);
+                let published = done.published.into_iter().map(|(reply, _)| reply);
+                for reply in published.chain(replies) {
+                    // A publisher that went away is not told.
+                    let _ = reply.send(Err(error.clone()));
+                }
+                again
+            }
+        }
+    }
+
+    fn begin(&mut self, urgent: bool) -> rusqlite::Result<()> {
+        if self.syncs != urgent {
+            self.connection.pragma_update(None, "synchronous", if urgent { "FULL" } else { "NORMAL" })?;
+            self.syncs = urgent;
+        }
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    fn commit(&mut self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("COMMIT")
+    }
+
+    fn roll_back(&mut self, error: &rusqlite::Error) -> StoreError {
+        // SQLite has rolled back by itself after some errors: then there is nothing to roll back.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        // Ids that were reserved in the transaction were not.
+        self.reserved = self.reserved.min(self.next);
+        schema::told(&self.path, error)
+    }
+
+    fn tell(&self, done: Done) {
+        for (id, delta) in done.backlogs {
+            let Some(route) = self.subscriptions.get(&id) else { continue };
+            let signal = &route.signal;
+            signal.backlog.fetch_add(delta.added, Ordering::AcqRel);
+            signal.backlog.fetch_sub(delta.removed, Ordering::AcqRel);
+            signal.published.fetch_max(u64::try_from(delta.last).unwrap_or(0), Ordering::AcqRel);
+            signal.changed.fetch_max(delta.changed, Ordering::AcqRel);
+            signal.bell.notify_one();
+        }
+        for (reply, ids) in done.published {
+            let _ = reply.send(Ok(ids));
+        }
+    }
+
+    fn publish(
+        &mut self,
+        topic: TopicId,
+        published: Micros,
+        messages: &[super::NewMessage],
+        done: &mut Done,
+    ) -> rusqlite::Result<Vec<Seq>> {
+        messages.iter().map(|message| self.keep(topic, published, &message.body, done)).collect()
+    }
+
+    /// Keeps one message for every live subscription of its topic; one that nobody subscribes to is not kept.
+    fn keep(&mut self, topic: TopicId, published: Micros, body: &[u8], done: &mut Done) -> rusqlite::Result<Seq> {
+        if self.next >= self.reserved {
+            let reserved = self.next + RESERVED;
+            self.connection
+                .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('reserved', ?1)")?
+                .execute([reserved])?;
+            self.reserved = reserved;
+        }
+        let seq = self.next;
+        self.next += 1;
+        let mut kept = false;
+        for id in self.routes.get(&topic).into_iter().flatten() {
+            if !self.subscriptions.get(id).is_some_and(|route| route.live) {
+                continue;
+            }
+            self.connection
+                .prepare_cached("INSERT INTO backlog (subscription, seq, due, failures) VALUES (?1, ?2, 0, 0)")?
+                .execute(params![id.0, seq])?;
+            let delta = done.backlogs.entry(*id).or_default();
+            delta.added += 1;
+            delta.last = seq;
+            kept = true;
+        }
+        if kept {
+            self.connection
+                .prepare_cached("INSERT INTO messages (seq, topic, published, body) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![seq, topic.0, whole(published), body])?;
+        }
+        Ok(Seq(seq))
+    }
+
+    fn change(&mut self, id: SubscriptionId, changes: &[Change], number: u64, done: &mut Done) -> rusqlite::Result<()> {
+        for change in changes {
+            match change {
+                Change::Settled(seq) => self.settle(id, *seq, done)?,
+                Change::Failed { seq, failures } => self.note(id, *seq, 0, *failures)?,
+                Change::Held { seq, failures, until } => self.note(id, *seq, whole(*until).max(1), *failures)?,
+                Change::Taken(seq) => {
+                    self.connection
+                        .prepare_cached("UPDATE backlog SET due = 0 WHERE subscription = ?1 AND seq = ?2")?
+                        .execute(params![id.0, seq.0])?;
+                }
+                Change::DeadLettered { seq, topic, attributes, now } => {
+                    self.dead_letter(*seq, (*topic, *now), attributes, done)?;
+                    self.settle(id, *seq, done)?;
+                }
+            }
+        }
+        let delta = done.backlogs.entry(id).or_default();
+        delta.changed = delta.changed.max(number);
+        Ok(())
+    }
+
+    fn note(&self, id: SubscriptionId, seq: Seq, due: i64, failures: u32) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE backlog SET due = ?3, failures = ?4 WHERE subscription = ?1 AND seq = ?2")?
+            .execute(params![id.0, seq.0, due, failures])
+            .map(drop)
+    }
+
+    /// Takes a message out of a backlog; with the last one it goes itself.
+    fn settle(&self, id: SubscriptionId, seq: Seq, done: &mut Done) -> rusqlite::Result<()> {
+        let removed = self
+            .connection
+            .prepare_cached("DELETE FROM backlog WHERE subscription = ?1 AND seq = ?2")?
+            .execute(params![id.0, seq.0])?;
+        if removed == 0 {
+            return Ok(());
+        }
+        done.backlogs.entry(id).or_default().removed += 1;
+        let topic = self.subscriptions.get(&id).map(|route| route.topic);
+        let siblings = topic.and_then(|topic| self.routes.get(&topic)).into_iter().flatten();
+        for sibling in siblings.filter(|sibling| **sibling != id) {
+            let mut waits =
+                self.connection.prepare_cached("SELECT 1 FROM backlog WHERE subscription = ?1 AND seq = ?2")?;
+            if waits.exists(params![sibling.0, seq.0])? {
+                return Ok(());
+            }
+        }
+        self.connection.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq.0]).map(drop)
+    }
+
+    fn dead_letter(
+        &mut self,
+        seq: Seq,
+        (topic, now): (TopicId, Micros),
+        attributes: &proto::Words,
+        done: &mut Done,
+    ) -> rusqlite::Result<()> {
+        let body: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached("SELECT body FROM messages WHERE seq = ?1")?
+            .query_row([seq.0], |row| row.get(0))
+            .optional()?;
+        let Some(body) = body else { return Ok(()) };
+        let mut message = proto::PubsubMessage::decode(&body[..]).unwrap_or_default();
+        message.attributes.extend(attributes.clone());
+        self.keep(topic, now, &message.encode_to_vec(), done).map(drop)
+    }
+
+    fn administer(&mut self, admin: Admin) {
+        match admin {
+            Admin::CreateTopic { config, reply } => {
+                let created = self.transaction(|connection| {
+                    let insert = "INSERT INTO topics (deleted, config) VALUES (0, ?1)";
+                    connection.execute(insert, [config.encode_to_vec()])?;
+                    Ok(TopicId(connection.last_insert_rowid()))
+                });
+                let _ = reply.send(created);
+            }
+            Admin::UpdateTopic { id, config, reply } => {
+                let update = "UPDATE topics SET config = ?2 WHERE id = ?1";
+                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
+            }
+            Admin::DeleteTopic { id, reply } => {
+                let _ = reply.send(self.execute("UPDATE topics SET deleted = 1 WHERE id = ?1", [id.0]));
+            }
+            Admin::CreateSubscription { topic, config, signal, reply } => {
+                let created = self.transaction(|connection| {
+                    let insert = "INSERT INTO subscriptions (topic, state, config) VALUES (?1, ?2, ?3)";
+                    connection.execute(insert, params![topic.0, LIVE, config.encode_to_vec()])?;
+                    Ok(SubscriptionId(connection.last_insert_rowid()))
+                });
+                if let Ok(id) = created {
+                    self.routes.entry(topic).or_default().push(id);
+                    self.subscriptions.insert(id, Route { topic, live: true, signal });
+                }
+                let _ = reply.send(created);
+            }
+            Admin::UpdateSubscription { id, config, reply } => {
+                let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
+                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
+            }
+            Admin::DropBacklog { id, detached, reply } => {
+                let dropped = match detached {
+                    Some(config) => {
+                        let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
+                        self.execute(update, params![id.0, config.encode_to_vec()])
+                    }
+                    None => self.execute("UPDATE subscriptions SET state = ?2 WHERE id = ?1", [id.0, DELETED]),
+                };
+                if let (Ok(()), Some(route)) = (&dropped, self.subscriptions.get_mut(&id)) {
+                    route.live = false;
+                    self.clearing.push(id);
+                }
+                let _ = reply.send(dropped);
+            }
+        }
+    }
+
+    fn execute(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.transaction(|connection| connection.execute(sql, parameters).map(drop))
+    }
+
+    /// A transaction of its own, synced.
+    fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let begun = self.begin(true);
+        let worked = begun.and_then(|()| work(&self.connection)).and_then(|it| self.commit().map(|()| it));
+        worked.map_err(|error| self.roll_back(&error))
+    }
+
+    /// Clears away a part of the backlog of a subscription that is no more.
+    fn clear(&mut self) {
+        let Some(&id) = self.clearing.last() else { return };
+        let cleared = self.clear_some(id);
+        if let Err(error) = &cleared {
+            let _ = self.roll_back(error);
+        }
+        // After a failure it is tried again when something else is written.
+        if !matches!(cleared, Ok(true)) {
+            self.clearing.pop();
+        }
+    }
+
+    /// Whether there may be more.
+    fn clear_some(&mut self, id: SubscriptionId) -> rusqlite::Result<bool> {
+        self.begin(false)?;
+        let limit = i64::try_from(CLEARED).unwrap_or(i64::MAX);
+        let rows: Vec<i64> = self
+            .connection
+            .prepare_cached("SELECT seq FROM backlog WHERE subscription = ?1 LIMIT ?2")?
+            .query_map([id.0, limit], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut done = Done::default();
+        for seq in &rows {
+            self.settle(id, Seq(*seq), &mut done)?;
+        }
+        let more = rows.len() == CLEARED;
+        if !more {
+            self.connection.execute("DELETE FROM subscriptions WHERE id = ?1 AND state = ?2", [id.0, DELETED])?;
+        }
+        self.commit()?;
+        self.tell(done);
+        if !more && let Some(route) = self.subscriptions.remove(&id) {
+            self.routes.entry(route.topic).or_default().retain(|other| *other != id);
+        }
+        Ok(more)
+    }
+}

@@ -1,0 +1,373 @@
+//! One subscription at work: a task that owns its messages in memory, reads more from the store, delivers them, and
+//! writes down what became of them.
+
+use super::config::Settings;
+use super::context::Context;
+use super::policy::PushFlow;
+use super::pull::{Pulls, Stream};
+use super::push::{Outcome, Push};
+use super::queue::{Delivery, Failure, Queue, Taken};
+use super::store::{Change, Seq, Signal, Stored, SubscriptionId};
+use super::tally::Tally;
+use crate::autoscaler::Micros;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// What a subscription is told.
+pub(super) enum Event {
+    /// Its settings changed.
+    Configured(Box<Settings>),
+    /// Deliveries that a subscriber acknowledges, by message and lease.
+    Acknowledge(Vec<(Seq, u64)>),
+    /// Deliveries whose deadline a subscriber moves; zero hands them back.
+    Modify(Vec<(Seq, u64)>, Duration),
+    /// A pull that waits for messages.
+    Pull { messages: usize, reply: oneshot::Sender<Vec<Delivery>> },
+    /// A stream that takes messages as they come.
+    Stream(Stream),
+}
+
+/// How a subscription is reached.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    pub(super) id: SubscriptionId,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) signal: Arc<Signal>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// Events that may wait for the task.
+const EVENTS_MAX: usize = 1_024;
+/// Changes that may wait to be written: beyond that nothing more is read. A store that takes nothing fills it.
+const UNWRITTEN_MAX: usize = 20_000;
+/// Messages that one look into the store reads.
+const READ_MESSAGES: usize = 1_000;
+/// Bytes that one look reads, about.
+const READ_BYTES: usize = 8 << 20;
+/// After the store failed to be read, it is asked again this much later.
+const READ_AGAIN: Duration = Duration::from_millis(200);
+
+/// The task's own.
+struct Subscription {
+    id: SubscriptionId,
+    context: Arc<Context>,
+    settings: Arc<Settings>,
+    signal: Arc<Signal>,
+    tally: Arc<Tally>,
+    queue: Queue,
+    flow: PushFlow,
+    pulls: Pulls,
+    pushes: JoinSet<Outcome>,
+    /// Messages up to here have been read, but for the held ones.
+    cursor: Seq,
+    /// There may be more after the cursor, whatever was published since.
+    unread: bool,
+    /// Held messages that were read must be marked so before the next look: the number of that change.
+    taken: u64,
+    /// When to look for held messages.
+    held_due: Option<Micros>,
+    read_again: Option<Micros>,
+    changes: Vec<Change>,
+    numbered: u64,
+    /// Messages that were settled by changes that are not committed yet.
+    settling: BTreeMap<Seq, u64>,
+    unwritten: BTreeMap<u64, usize>,
+}
+
+/// Starts a subscription's task, which ends when its handle is dropped.
+pub(super) fn start(
+    context: Arc<Context>,
+    (id, signal): (SubscriptionId, Arc<Signal>),
+    settings: Arc<Settings>,
+    tally: Arc<Tally>,
+    tasks: &mut JoinSet<()>,
+) -> Handle {
+    let (events, told) = mpsc::channel(EVENTS_MAX);
+    let handle =
+        Handle { id, events, signal: Arc::clone(&signal), tally: Arc::clone(&tally), settings: Arc::clone(&settings) };
+    let flow = PushFlow::new(context.time_factor);
+    let queue = Queue::new(settings.rules, context.now().0);
+    let subscription = Subscription {
+        id,
+        context,
+        settings,
+        signal,
+        tally,
+        queue,
+        flow,
+        pulls: Pulls::default(),
+        pushes: JoinSet::new(),
+        cursor: Seq(0),
+        unread: true,
+        taken: 0,
+        held_due: Some(Micros::ZERO),
+        read_again: None,
+        changes: Vec::new(),
+        numbered: 0,
+        settling: BTreeMap::new(),
+        unwritten: BTreeMap::new(),
+    };
+    tasks.spawn(subscription.run(told));
+    handle
+}
+
+impl Subscription {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        loop {
+            self.settled();
+            let now = self.context.now();
+            let failures = self.queue.advance(now);
+            for (lease, failure) in failures {
+                self.tally.missed();
+                self.pulls.returned(lease);
+                self.failed(failure, now);
+            }
+            self.read(now).await;
+            self.deliver();
+            self.write();
+            let wake = self.wake();
+            let signal = Arc::clone(&self.signal);
+            tokio::select! {
+                event = events.recv() => {
+                    let Some(event) = event else { break };
+                    self.take(event);
+                    while let Ok(event) = events.try_recv() {
+                        self.take(event);
+                    }
+                }
+                Some(pushed) = self.pushes.join_next() => {
+                    self.pushed(pushed.ok());
+                    while let Some(pushed) = self.pushes.try_join_next() {
+                        self.pushed(pushed.ok());
+                    }
+                }
+                () = signal.bell.notified() => {}
+                () = self.context.sleep_until(wake) => {}
+            }
+        }
+        self.write();
+    }
+
+    /// When something happens by itself.
+    fn wake(&self) -> Option<Micros> {
+        let now = self.context.now();
+        let pause = if self.queue.ready() > 0 { self.flow.paused_until(now) } else { None };
+        let times = [self.queue.next(), pause, self.held_due, self.read_again];
+        times.into_iter().flatten().min()
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = self.context.now();
+        match event {
+            Event::Configured(settings) => {
+                self.queue.set_rules(settings.rules);
+                self.settings = Arc::from(settings);
+            }
+            Event::Acknowledge(ids) => {
+                for (seq, lease) in ids {
+                    if self.queue.acknowledge(seq, lease) {
+                        self.pulls.returned(lease);
+                        self.tally.acknowledged();
+                        self.settle(seq);
+                    } else {
+                        self.tally.late();
+                    }
+                }
+            }
+            Event::Modify(ids, deadline) => {
+                for (seq, lease) in ids {
+                    if deadline.is_zero() {
+                        if let Some(failure) = self.queue.fail(seq, lease, now) {
+                            self.tally.refused();
+                            self.failed(failure, now);
+                        }
+                        self.pulls.returned(lease);
+                    } else {
+                        self.queue.extend(seq, lease, now + Micros::of(deadline));
+                    }
+                }
+            }
+            Event::Pull { messages, reply } => self.pulls.wait(messages, reply),
+            Event::Stream(stream) => self.pulls.open(stream),
+        }
+    }
+
+    /// What came of a push.
+    fn pushed(&mut self, outcome: Option<Outcome>) {
+        // A push that panicked is a delivery that misses its deadline.
+        let Some(Outcome { seq, lease, sent, status }) = outcome else { return };
+        let now = self.context.now();
+        self.tally.answered(status);
+        if status.is_some_and(super::policy::acknowledges) {
+            self.flow.acknowledged((now - sent).duration());
+            if self.queue.acknowledge(seq, lease) {
+                self.tally.acknowledged();
+                self.settle(seq);
+            }
+        } else {
+            self.flow.failed(sent, now);
+            if let Some(failure) = self.queue.fail(seq, lease, now) {
+                self.failed(failure, now);
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, now: Micros) {
+        match failure {
+            Failure::Waits { seq, failures } => self.changes.push(Change::Failed { seq, failures }),
+            Failure::Leaves { seq, failures, until } => {
+                self.changes.push(Change::Held { seq, failures, until });
+                self.held_due = Some(self.held_due.map_or(until, |due| due.min(until)));
+            }
+            Failure::Dead { seq, attempts } => {
+                let change = self.settings.dead_letter(attempts).and_then(|(topic, attributes)| {
+                    let topic = self.context.topic(&topic)?;
+                    Some(Change::DeadLettered { seq, topic, attributes, now })
+                });
+                if let Some(change) = change {
+                    self.tally.dead_lettered();
+                    self.settling.insert(seq, self.numbered + 1);
+                    self.changes.push(change);
+                } else {
+                    // The dead letter topic is gone: the message is not, and is tried again.
+                    let until = now + Micros::of(self.settings.rules.retry.backoff(attempts).max(READ_AGAIN));
+                    self.changes.push(Change::Held { seq, failures: attempts, until });
+                    self.held_due = Some(self.held_due.map_or(until, |due| due.min(until)));
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, seq: Seq) {
+        self.settling.insert(seq, self.numbered + 1);
+        self.changes.push(Change::Settled(seq));
+    }
+
+    /// Hands what became of messages to the store.
+    fn write(&mut self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        self.numbered += 1;
+        let changes = std::mem::take(&mut self.changes);
+        self.unwritten.insert(self.numbered, changes.len());
+        // A broker that is ending writes nothing more; what it does not write is delivered again.
+        let _ = self.context.store.change(self.id, self.numbered, changes);
+    }
+
+    /// Forgets what the store has committed.
+    fn settled(&mut self) {
+        let changed = self.signal.changed();
+        self.unwritten = self.unwritten.split_off(&(changed + 1));
+        self.settling.retain(|_, number| *number > changed);
+    }
+
+    /// Reads messages into memory as far as there is room.
+    async fn read(&mut self, now: Micros) {
+        if self.read_again.is_some_and(|again| now < again) || self.unwritten.values().sum::<usize>() > UNWRITTEN_MAX {
+            return;
+        }
+        self.read_again = None;
+        if self.held_due.is_some_and(|due| due <= now) && self.signal.changed() >= self.taken {
+            self.read_held(now).await;
+        }
+        let (messages, bytes) = self.queue.room();
+        let wanted = self.queue.ready() < READ_MESSAGES / 2 && messages > 0 && bytes > 0;
+        let published = self.signal.published();
+        if wanted && (self.unread || self.cursor < published) {
+            let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
+            match self.context.store.fresh(self.id, self.cursor, most).await {
+                Ok(read) => {
+                    self.unread = read.len() == most.0 || read.iter().map(|it| it.body.len()).sum::<usize>() >= most.1;
+                    let last = read.last().map_or(self.cursor, |last| last.seq);
+                    // What was published before it was read was read.
+                    self.cursor = if self.unread { last } else { last.max(published) };
+                    let known = |it: &Stored| self.settling.contains_key(&it.seq);
+                    read.into_iter().filter(|it| !known(it)).for_each(|it| self.queue.admit(it));
+                }
+                Err(_) => self.read_again = Some(now + Micros::of(READ_AGAIN)),
+            }
+        }
+    }
+
+    async fn read_held(&mut self, now: Micros) {
+        let (messages, bytes) = self.queue.room();
+        if messages == 0 || bytes == 0 {
+            return;
+        }
+        let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
+        let read = match self.context.store.held(self.id, now, most).await {
+            Ok(read) => read,
+            Err(_) => {
+                self.read_again = Some(now + Micros::of(READ_AGAIN));
+                return;
+            }
+        };
+        let none = read.is_empty();
+        for stored in read {
+            if !self.settling.contains_key(&stored.seq) && !self.queue.holds(stored.seq) {
+                self.changes.push(Change::Taken(stored.seq));
+                self.queue.admit(stored);
+            }
+        }
+        if none {
+            let outlook = self.context.store.outlook(self.id).await;
+            self.held_due = outlook.ok().and_then(|outlook| outlook.next_due);
+        } else {
+            self.taken = self.numbered + 1;
+        }
+    }
+
+    fn deliver(&mut self) {
+        let now = self.context.now();
+        if let Some(endpoint) = self.settings.push.clone() {
+            let mut room = self.flow.room(now, self.pushes.len());
+            while room > 0
+                && let Some(delivery) = self.next(now, self.settings.ack_deadline)
+            {
+                room -= 1;
+                self.tally.pushed();
+                let (context, name) = (Arc::clone(&self.context), Arc::clone(&self.settings));
+                let push = Push { endpoint: Arc::clone(&endpoint), settings: name, delivery, sent: now };
+                self.pushes.spawn(async move { push.send(&context).await });
+            }
+            return;
+        }
+        while let Some(most) = self.pulls.wanted() {
+            let deadline = self.pulls.deadline().unwrap_or(self.settings.ack_deadline);
+            let mut batch = Vec::new();
+            while batch.len() < most
+                && let Some(delivery) = self.next(now, deadline)
+            {
+                batch.push(delivery);
+            }
+            if batch.is_empty() {
+                break;
+            }
+            for undelivered in self.pulls.hand_out(batch) {
+                // Whoever asked has gone: it counts as no delivery.
+                self.queue.hand_back(undelivered.stored.seq, undelivered.lease);
+            }
+        }
+    }
+
+    /// The next message, out until its deadline; what is too old is dropped on the way.
+    fn next(&mut self, now: Micros, deadline: Duration) -> Option<Delivery> {
+        loop {
+            match self.queue.take(now, now + Micros::of(deadline))? {
+                Taken::Expired(seq) => {
+                    self.tally.expired();
+                    self.settle(seq);
+                }
+                Taken::Delivery(delivery) => {
+                    self.tally.delivered(delivery.attempt);
+                    return Some(delivery);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a subscription counts, as Cloud Monitoring's `pubsub.googleapis.com/subscription/*` metrics count it.
+
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counts since the broker was started.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    acknowledged: AtomicU64,
+    dead_lettered: AtomicU64,
+    delivered: AtomicU64,
+    redelivered: AtomicU64,
+    expired: AtomicU64,
+    late: AtomicU64,
+    missed: AtomicU64,
+    pushed: AtomicU64,
+    refused: AtomicU64,
+    /// By `response_class` of `push_request_count`.
+    ack: AtomicU64,
+    unreachable: AtomicU64,
+    client_error: AtomicU64,
+    server_error: AtomicU64,
+    other: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn acknowledged(&self) {
+        self.acknowledged.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn dead_lettered(&self) {
+        self.dead_lettered.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn delivered(&self, attempt: u32) {
+        self.delivered.fetch_add(1, Relaxed);
+        if attempt > 1 {
+            self.redelivered.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn expired(&self) {
+        self.expired.fetch_add(1, Relaxed);
+    }
+
+    /// An acknowledgement came when the message was not out any more.
+    pub(super) fn late(&self) {
+        self.late.fetch_add(1, Relaxed);
+    }
+
+    /// A deadline passed.
+    pub(super) fn missed(&self) {
+        self.missed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn pushed(&self) {
+        self.pushed.fetch_add(1, Relaxed);
+    }
+
+    /// A subscriber handed a message back.
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// A push was answered, or not.
+    pub(super) fn answered(&self, status: Option<u16>) {
+        let class = match status {
+            Some(status) if super::policy::acknowledges(status) => &self.ack,
+            Some(400..=499) => &self.client_error,
+            Some(500..=599) => &self.server_error,
+            Some(_) => &self.other,
+            None => &self.unreachable,
+        };
+        class.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let count = |count: &AtomicU64| count.load(Relaxed);
+        json!({
+            "delivered": count(&self.delivered),
+            "redelivered": count(&self.redelivered),
+            "acknowledged": count(&self.acknowledged),
+            "negatively_acknowledged": count(&self.refused),
+            "missed_deadlines": count(&self.missed),
+            "late_acknowledgements": count(&self.late),
+            "expired": count(&self.expired),
+            "dead_letter_message_count": count(&self.dead_lettered),
+            "push_request_count": {
+                "sent": count(&self.pushed),
+                "ack": count(&self.ack),
+                "client_error": count(&self.client_error),
+                "server_error": count(&self.server_error),
+                "other": count(&self.other),
+                "unreachable_or_late": count(&self.unreachable),
+            },
+        })
+    }
+}
