@@ -2,6 +2,7 @@
 //! candidate, reads usage, puts back what was changed. Knows nothing of the local platform's inside, and is never on the
 //! path of a measured request.
 
+mod activity;
 mod admin;
 mod client;
 mod endpoint;
@@ -16,6 +17,7 @@ mod tally;
 mod traffic;
 mod usage;
 
+pub use activity::RevisionActivity;
 pub use admin::{Deployed, Undone};
 pub use client::Cloud;
 pub use endpoint::{Clock, Endpoint, Pace, SteadyClock};

@@ -1,6 +1,7 @@
 //! `tidegate run`: one load test against anything.
 
 use super::connection::{self, ConnectionOptions};
+use super::delivery::{self, DeliveryOptions};
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::exports::{ExportOptions, Exports};
@@ -23,8 +24,8 @@ use tokio::sync::watch;
 pub struct RunOptions {
     /// The scenario file.
     pub scenario: PathBuf,
-    /// Where requests go.
-    pub target: String,
+    /// Where requests go, instead of where the scenario says.
+    pub target: Option<String>,
     /// How it is reached.
     pub connection: ConnectionOptions,
     /// Seed of the plan.
@@ -39,10 +40,12 @@ pub struct RunOptions {
     pub schedule: Schedule,
     /// Where it is told besides the terminal.
     pub exports: ExportOptions,
+    /// What concerns deliveries.
+    pub delivery: DeliveryOptions,
 }
 
 /// Answers under way at the end of the plan are awaited this long.
-const DRAIN: Duration = Duration::from_secs(30);
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
 /// Sends the scenario's load once and tells what came of it.
 ///
@@ -50,14 +53,23 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// When the scenario or the address is not valid, or a set-up step fails.
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
+    if delivery::concerns(&options, &scenario) {
+        return Box::pin(delivery::run(options, scenario)).await;
+    }
+    let url = options.target.clone().ok_or_else(|| {
+        CommandError::Usage(
+            "nothing says where the requests go\n\nhint: give --target URL, or a scenario with `services` and `deliver`"
+                .to_owned(),
+        )
+    })?;
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
     let target = options.connection.load()?;
     if let Some(path) = &options.json {
         Sink::from(path.clone()).check()?;
     }
-    let exports = Exports::open(&options.exports, &scenario, &options.target).await?;
-    let progress = Progress::of_run(options.display, &scenario.name, &options.target);
+    let exports = Exports::open(&options.exports, &scenario, &url).await?;
+    let progress = Progress::of_run(options.display, &scenario.name, &url);
     let stopping = progress.clone();
     let interrupt = Interrupt::listen_to_the_last(
         move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
@@ -65,7 +77,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     options.connection.announce(&progress);
-    progress.announce_load(&scenario.name, plan.duration(), &options.target);
+    progress.announce_load(&scenario.name, plan.duration(), &url);
     if let Some(replayed) = super::scenario::replayed(&scenario) {
         progress.say(&replayed);
     }
@@ -76,7 +88,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
     let drive_options =
-        Options { base_url: options.target.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
+        Options { base_url: url.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

@@ -13,6 +13,7 @@ mod live;
 mod merge;
 mod month;
 mod phase_times;
+mod promises;
 mod recording;
 mod recording_file;
 mod result;
@@ -33,6 +34,7 @@ pub use ledger::{Arrived, Ledger, Terms};
 pub use live::{Live, LiveStep};
 pub use merge::{MergeError, Part, merge};
 pub use phase_times::PhaseTimes;
+pub use promises::judge_promises;
 pub use recording::{
     Books, Failure, Interval, JourneyRecording, JourneyTimes, Observed, Recording, Shard, StageRecording,
     StepRecording, Times,
