@@ -2,6 +2,7 @@
 
 mod broker;
 mod connection;
+mod delivery;
 mod display;
 mod doctor;
 mod exports;
@@ -16,6 +17,7 @@ use crate::commands::{
 use broker::BrokerArgs;
 use clap::{Args, Parser, Subcommand};
 use connection::{ConnectionArgs, DetourArgs};
+use delivery::DeliveryArgs;
 use display::DisplayArgs;
 use doctor::DoctorArgs;
 use exports::ExportArgs;
@@ -36,7 +38,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, every promise kept; 1 tidegate or its environment failed; 2 wrong usage or \
-an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 129, 130, 143 interrupted, \
+an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 6 messages were lost; 129, 130, 143 interrupted, \
 what was measured is saved and what was changed is put back";
 
 #[derive(Debug, Subcommand)]
@@ -141,7 +143,8 @@ struct CloudArgs {
 struct RunArgs {
     /// The scenario file
     scenario: PathBuf,
-    /// Where requests go, such as `http://127.0.0.1:8080` [default: what the scenario's `target` section says]
+    /// Where requests go, such as `http://127.0.0.1:8080` [default: what the scenario's `target` section says, or its own
+    /// services, started here]
     #[arg(long, value_name = "URL")]
     target: Option<String>,
     /// Seed of arrivals and draws: the same seed sends the same load
@@ -163,6 +166,8 @@ struct RunArgs {
     schedule: schedule::ScheduleArgs,
     #[command(flatten)]
     exports: ExportArgs,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -315,11 +320,22 @@ fn typed() -> String {
 
 impl From<RunArgs> for RunOptions {
     fn from(arguments: RunArgs) -> Self {
-        let RunArgs { scenario, target, seed, time_factor, json, display, connection, detours, schedule, exports } =
-            arguments;
+        let RunArgs {
+            scenario,
+            target,
+            seed,
+            time_factor,
+            json,
+            display,
+            connection,
+            detours,
+            schedule,
+            exports,
+            delivery,
+        } = arguments;
         let (display, connection) = (display.into(), detours.with(connection));
-        let (schedule, exports) = (schedule.into(), exports.into());
-        Self { scenario, target, connection, seed, time_factor, json, display, schedule, exports }
+        let (schedule, exports, delivery) = (schedule.into(), exports.into(), delivery.into());
+        Self { scenario, target, connection, seed, time_factor, json, display, schedule, exports, delivery }
     }
 }
 

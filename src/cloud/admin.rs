@@ -76,6 +76,11 @@ impl Cloud {
         command: &[String],
         env: &BTreeMap<String, String>,
     ) -> Result<(), CloudError> {
+        self.create_from(template_of(service, command, env)).await.map(drop)
+    }
+
+    /// Creates the service from its template; comes back when its first revision is ready.
+    pub(super) async fn create_from(&self, template: RevisionTemplate) -> Result<ApiService, CloudError> {
         let what = || format!("create {}", self.endpoint.place());
         self.admin_writes.pass().await;
         let created = self
@@ -83,12 +88,12 @@ impl Cloud {
             .create_service()
             .set_parent(self.endpoint.location_name())
             .set_service_id(&self.endpoint.service)
-            .set_service(ApiService::new().set_template(template_of(service, command, env)))
+            .set_service(ApiService::new().set_template(template))
             .poller()
             .until_done()
             .await;
         match created {
-            Ok(_) => Ok(()),
+            Ok(created) => Ok(created),
             Err(error) if failed_operation(&error) => {
                 Err(CloudError::NoReadyRevision { service: self.endpoint.service.clone(), message: message_of(&error) })
             }
@@ -239,7 +244,7 @@ impl Cloud {
         Err(CloudError::NotReady { revision: revision.to_owned(), message })
     }
 
-    async fn read(&self) -> Result<ApiService, CloudError> {
+    pub(super) async fn read(&self) -> Result<ApiService, CloudError> {
         self.admin_reads.pass().await;
         // Boxed: its future is larger than all around it.
         let read = Box::pin(self.services.get_service().set_name(self.endpoint.service_name()).send()).await;
@@ -265,7 +270,7 @@ impl Cloud {
     }
 
     /// Patches `now` and no other version of the service.
-    async fn patch(&self, change: ApiService, now: &ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
+    pub(super) async fn patch(&self, change: ApiService, now: &ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
         self.admin_writes.pass().await;
         let patched = self
             .services
@@ -286,14 +291,14 @@ impl Cloud {
         }
     }
 
-    fn admin_error(&self, error: &ApiError, what: String) -> CloudError {
+    pub(super) fn admin_error(&self, error: &ApiError, what: String) -> CloudError {
         let endpoint = self.endpoint.admin();
         CloudError::from_api(error, Asked { what, endpoint, role: ADMIN_ROLE, limit: self.pace.operation_limit })
     }
 }
 
 /// True for the error of an operation that was accepted and then failed: it has a status but no HTTP answer of its own.
-fn failed_operation(error: &ApiError) -> bool {
+pub(super) fn failed_operation(error: &ApiError) -> bool {
     error.status().is_some() && error.http_status_code().is_none()
 }
 
@@ -302,7 +307,7 @@ fn max_concurrency(service: &ApiService) -> Option<i32> {
 }
 
 /// The template of a service that runs a command.
-fn template_of(service: &Service, command: &[String], env: &BTreeMap<String, String>) -> RevisionTemplate {
+pub(super) fn template_of(service: &Service, command: &[String], env: &BTreeMap<String, String>) -> RevisionTemplate {
     let (program, args) = match command {
         [program, args @ ..] => (vec![program.clone()], args.to_vec()),
         [] => (Vec::new(), Vec::new()),

@@ -27,6 +27,9 @@ pub enum CommandError {
     /// The local platform.
     #[error("the local platform {0}")]
     Platform(String),
+    /// The local broker.
+    #[error("the local broker {0}")]
+    BrokerProcess(String),
     /// The local platform's instances, run in this process.
     #[error(transparent)]
     Fleet(#[from] FleetError),

@@ -15,6 +15,8 @@ pub enum ExitStatus {
     Unmet,
     /// The measurement cannot be trusted: no verdict.
     Untrusted,
+    /// Messages were lost: acknowledged, and never delivered.
+    Lost,
     /// Interrupted by this signal; what was measured is saved, what was changed is put back.
     Interrupted(Signal),
 }
@@ -40,6 +42,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::Unmet => 3,
             Self::Untrusted => 5,
+            Self::Lost => 6,
             Self::Interrupted(Signal::Hangup) => 129,
             Self::Interrupted(Signal::Interrupt) => 130,
             Self::Interrupted(Signal::Terminate) => 143,

@@ -37,6 +37,21 @@ pub(super) fn prepare(dir: &Path, study: &mut Study, resume: bool) -> Result<(Pa
     Ok((dir, lock))
 }
 
+/// Makes the folder of a run, which must not hold another's record, and gives its absolute path.
+pub(super) fn of_run(dir: &Path) -> Result<PathBuf, CommandError> {
+    for taken in [super::delivery::RECORD, STUDY_FILE].map(|name| dir.join(name)) {
+        if taken.exists() {
+            return Err(CommandError::Usage(format!(
+                "{} already holds a record\n\nhint: choose another folder by --out",
+                dir.display()
+            )));
+        }
+    }
+    let failed = |action| move |cause| CommandError::File { action, path: dir.to_owned(), cause };
+    std::fs::create_dir_all(dir).map_err(failed("create the folder"))?;
+    dir.canonicalize().map_err(failed("find"))
+}
+
 /// Keeps other sessions out of a study's folder: two in one would overwrite each other's trials and database.
 fn lock(dir: &Path) -> Result<File, CommandError> {
     let path = dir.join(LOCK);

@@ -3,6 +3,7 @@
 mod broker;
 mod bundled;
 mod connection;
+mod delivery;
 mod doctor;
 mod error;
 mod exit;
@@ -34,6 +35,7 @@ pub use crate::autoscaler::{AutoscalerKind, Routing};
 pub use broker::{BrokerCommandOptions, broker};
 pub use bundled::target_service;
 pub use connection::ConnectionOptions;
+pub use delivery::DeliveryOptions;
 pub use doctor::{DoctorOptions, doctor, doctor_server};
 pub use error::CommandError;
 pub use exit::{ExitStatus, Signal};

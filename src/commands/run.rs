@@ -1,6 +1,7 @@
 //! `tidegate run`: one load test against anything.
 
 use super::connection::{self, ConnectionOptions};
+use super::delivery::{self, DeliveryOptions};
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::exports::{ExportOptions, Exports};
@@ -40,10 +41,12 @@ pub struct RunOptions {
     pub schedule: Schedule,
     /// Where it is told besides the terminal.
     pub exports: ExportOptions,
+    /// What concerns deliveries.
+    pub delivery: DeliveryOptions,
 }
 
 /// Answers under way at the end of the plan are awaited this long.
-const DRAIN: Duration = Duration::from_secs(30);
+pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
 /// Sends the scenario's load once and tells what came of it.
 ///
@@ -51,6 +54,15 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// When the scenario or the address is not valid, or a set-up step fails.
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
+    if delivery::concerns(&options, &scenario) {
+        let options = if delivery::starts_it(&options, &scenario) {
+            options
+        } else {
+            let way = Way::of(&options, &scenario)?;
+            RunOptions { target: Some(way.url), connection: way.connection, ..options }
+        };
+        return Box::pin(delivery::run(options, scenario)).await;
+    }
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
     let way = Way::of(&options, &scenario)?;

@@ -117,7 +117,7 @@ fn of_folder(claim: Result<Claim<'_>, &'static str>, text: &str, folder: &Path) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::{Display, ExportOptions, Schedule};
+    use crate::commands::{DeliveryOptions, Display, ExportOptions, Schedule};
     use crate::driver::{Authorization, Protocol};
     use std::fs;
 
@@ -155,6 +155,7 @@ stages: [{name: n, hold: 1, duration: 1s}]
             display: Display::Quiet,
             schedule: Schedule::default(),
             exports: ExportOptions::default(),
+            delivery: DeliveryOptions::default(),
         };
         (options, scenario)
     }

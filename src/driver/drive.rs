@@ -231,6 +231,7 @@ async fn load(
     (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
 ) -> Result<Recording, DriveError> {
     let (drain, start_at, watcher) = (options.drain, options.start_at, options.extras.live.clone());
+    let posts = options.extras.posts.clone();
     // The sender lives in this future: when the caller drops it, the load ends as if it were stopped.
     let (_abandon, abandoned) = watch::channel(());
     let (answer, recording) = oneshot::channel();
@@ -252,6 +253,7 @@ async fn load(
                     connector: road.connector,
                     timer,
                     recorder: std::sync::Mutex::new(recorder),
+                    posts,
                     start,
                     started_at,
                     closing: watch::Sender::new(false),

@@ -164,6 +164,7 @@ pub(super) async fn load_with(
     recorder.guard(Guards::of(&plan));
     let load = Arc::new(Load {
         recorder: Mutex::new(recorder),
+        posts: None,
         plan,
         base_url: "http://memory".to_owned(),
         headers,

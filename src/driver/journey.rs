@@ -19,6 +19,8 @@ use tokio::time::Instant;
 /// done when it is due.
 pub(super) struct Prepared {
     journey: usize,
+    /// Of its arrival or session.
+    number: u64,
     session: Session,
     trace: Option<Trace>,
     /// What is skipped before the first step.
@@ -55,7 +57,7 @@ impl Prepared {
                 turn => skipped.push(turn),
             }
         };
-        Self { journey: occasion.journey, session, trace, skipped, first }
+        Self { journey: occasion.journey, number: occasion.index, session, trace, skipped, first }
     }
 
     /// Sends the steps over `connection`, which stays open for the next journey if it can. The first step is `due`, and
@@ -70,6 +72,7 @@ impl Prepared {
         let session = &mut self.session;
         let mut passage = Passage::begin(load, self.journey, due);
         passage.trace = self.trace;
+        passage.number = self.number;
         for turn in &self.skipped {
             passage.turn(turn);
         }
@@ -112,6 +115,8 @@ impl Prepared {
 struct Passage {
     load: Arc<Load>,
     journey: usize,
+    /// Of its arrival or session.
+    number: u64,
     /// When the first step was due.
     began: Duration,
     /// When the step that was sent last was due.
@@ -139,6 +144,7 @@ impl Passage {
         Self {
             load: Arc::clone(load),
             journey,
+            number: 0,
             began,
             last_due: began,
             last_done: began,
@@ -229,6 +235,9 @@ impl Passage {
                 recorder.later_due();
             }
             recorder.send(&flight);
+            if let Some(posts) = &self.load.posts {
+                posts.sent(flight.step, self.number, due, recorder.is_measured(due));
+            }
             flight
         }));
     }
@@ -254,6 +263,9 @@ impl Passage {
                 recorder.phases(flight.step, flight.due, &phases);
             }
             recorder.settle(&flight, done, outcome, failure);
+            if let Some(posts) = &self.load.posts {
+                posts.settled(flight.step, self.number, done, failure.is_none());
+            }
             if let Some(trace_id) = trace_id {
                 recorder.exemplar(flight.step, flight.due, done.saturating_sub(flight.due), trace_id);
             }

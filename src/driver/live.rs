@@ -1,6 +1,7 @@
 //! What became of a run in each of its seconds, for those who watch it. Nothing of it is recorded unless somebody does.
 
 use super::load::Load;
+use super::posts::Posts;
 use super::recorder::{Flight, Recorder};
 use super::shape::Shape;
 use crate::trial::{Live, LiveStep, StatusClass};
@@ -17,6 +18,8 @@ pub struct Extras {
     pub interval_histograms: bool,
     /// Tell what became of every second as it ends.
     pub live: Option<mpsc::Sender<Live>>,
+    /// Tell a ledger of the posts whose reports must be delivered.
+    pub posts: Option<Posts>,
 }
 
 impl Extras {

@@ -2,6 +2,7 @@
 
 use super::connection::{Connector, Outgoing};
 use super::headers::Headers;
+use super::posts::Posts;
 use super::progress::{self, Progress};
 use super::recorder::Recorder;
 use super::timer::Timer;
@@ -22,6 +23,8 @@ pub(super) struct Load {
     pub(super) headers: Headers,
     pub(super) timer: Timer,
     pub(super) recorder: Mutex<Recorder>,
+    /// Where posts are told whose reports must be delivered.
+    pub(super) posts: Option<Posts>,
     /// The start of the load: every due time counts from here.
     pub(super) start: Instant,
     /// The same moment on the wall clock.

@@ -174,6 +174,11 @@ impl Recorder {
         self.shape.journeys[journey].1[place]
     }
 
+    /// Whether what is due at `due` is measured.
+    pub(super) fn is_measured(&self, due: Duration) -> bool {
+        self.shape.measured_stage(due).is_some()
+    }
+
     /// A later step of an open journey, or a step of a closed one, became due: offered, beside the arrivals.
     pub(super) fn later_due(&mut self) {
         self.later_due += 1;

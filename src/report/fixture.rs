@@ -237,6 +237,8 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
         tear_down: Vec::new(),
         observations: Vec::new(),
         abort: Vec::new(),
+        system: None,
+        delivery: None,
         conservation: vec![Conservation { counter: "units_sold".to_owned(), observation: "stock".to_owned() }],
         journeys: vec![Journey {
             name: "buy".to_owned(),

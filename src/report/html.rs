@@ -2,7 +2,7 @@
 //! a study goes through [`escape`].
 
 use super::document::{Block, Cell, Span, Table, Tone};
-use super::headline::{Headline, News};
+use super::headline::{Figure, Headline, News};
 use super::plot::Plot;
 use crate::trial::Study;
 use std::fmt::Write as _;
@@ -12,23 +12,10 @@ const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
 pub(super) fn render(study: &Study, headline: &Headline, sections: &[Block], plots: &[Plot]) -> String {
-    let title = escape(&format!("{} · {}", headline.title, study.name));
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
-    );
+    let mut page = begin(&format!("{} · {}", headline.title, study.name));
     first_screen(&mut page, study, headline);
-    page.push_str("<main>\n");
-    let mut open = false;
-    for block in sections {
-        if let Block::Heading(2, _) = block {
-            page.push_str(if open { "</section>\n<section>\n" } else { "<section>\n" });
-            open = true;
-        }
-        push_block(&mut page, block, plots);
-    }
-    page.push_str(if open { "</section>\n</main>\n" } else { "</main>\n" });
+    let svgs: Vec<(&str, &str)> = plots.iter().map(|plot| (plot.stem, plot.svg.as_str())).collect();
+    push_sections(&mut page, sections, &svgs);
     let _ = writeln!(
         page,
         "<footer>tidegate {} · study {} · started {}</footer>\n</body>\n</html>",
@@ -37,6 +24,30 @@ pub(super) fn render(study: &Study, headline: &Headline, sections: &[Block], plo
         escape(&study.started_at)
     );
     page
+}
+
+/// A page up to its body.
+pub(super) fn begin(title: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+    )
+}
+
+/// The sections, with the plots that they name by stem.
+pub(super) fn push_sections(page: &mut String, sections: &[Block], plots: &[(&str, &str)]) {
+    page.push_str("<main>\n");
+    let mut open = false;
+    for block in sections {
+        if let Block::Heading(2, _) = block {
+            page.push_str(if open { "</section>\n<section>\n" } else { "<section>\n" });
+            open = true;
+        }
+        push_block(page, block, plots);
+    }
+    page.push_str(if open { "</section>\n</main>\n" } else { "</main>\n" });
 }
 
 fn first_screen(page: &mut String, study: &Study, headline: &Headline) {
@@ -54,19 +65,7 @@ fn first_screen(page: &mut String, study: &Study, headline: &Headline) {
         escape(&headline.title),
         escape(&headline.reason)
     );
-    if !headline.figures.is_empty() {
-        page.push_str("<dl class=\"figures\">\n");
-        for figure in &headline.figures {
-            let _ = writeln!(
-                page,
-                "<div><dt>{}</dt><dd><b>{}</b><small>{}</small></dd></div>",
-                escape(&figure.label),
-                escape(&figure.value),
-                escape(&figure.note)
-            );
-        }
-        page.push_str("</dl>\n");
-    }
+    push_figures(page, &headline.figures);
     if let Some(command) = &headline.command {
         let _ = writeln!(page, "<pre class=\"command\"><code>{}</code></pre>", escape(command));
     }
@@ -77,7 +76,24 @@ fn first_screen(page: &mut String, study: &Study, headline: &Headline) {
     page.push_str("</header>\n");
 }
 
-fn push_block(page: &mut String, block: &Block, plots: &[Plot]) {
+/// The figures of a first screen, if there are any.
+pub(super) fn push_figures(page: &mut String, figures: &[Figure]) {
+    if !figures.is_empty() {
+        page.push_str("<dl class=\"figures\">\n");
+        for figure in figures {
+            let _ = writeln!(
+                page,
+                "<div><dt>{}</dt><dd><b>{}</b><small>{}</small></dd></div>",
+                escape(&figure.label),
+                escape(&figure.value),
+                escape(&figure.note)
+            );
+        }
+        page.push_str("</dl>\n");
+    }
+}
+
+fn push_block(page: &mut String, block: &Block, plots: &[(&str, &str)]) {
     match block {
         Block::Heading(level, title) => {
             let _ = writeln!(page, "<h{level}>{}</h{level}>", escape(title));
@@ -94,9 +110,8 @@ fn push_block(page: &mut String, block: &Block, plots: &[Plot]) {
         }
         Block::Table(table) => push_table(page, table),
         Block::Figure { stem, caption, .. } => {
-            if let Some(plot) = plots.iter().find(|plot| plot.stem == stem) {
-                let _ =
-                    writeln!(page, "<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>", plot.svg, escape(caption));
+            if let Some((_, svg)) = plots.iter().find(|(name, _)| name == stem) {
+                let _ = writeln!(page, "<figure>\n{svg}\n<figcaption>{}</figcaption>\n</figure>", escape(caption));
             }
         }
     }
@@ -113,7 +128,7 @@ fn inline(spans: &[Span]) -> String {
         .collect()
 }
 
-fn push_table(page: &mut String, table: &Table) {
+pub(super) fn push_table(page: &mut String, table: &Table) {
     let _ = write!(page, "<div class=\"table\"><table>\n<caption>{}</caption>\n<thead><tr>", escape(&table.caption));
     for column in &table.columns {
         let class = if column.numeric { " class=\"number\"" } else { "" };

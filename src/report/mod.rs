@@ -2,6 +2,7 @@
 //! nothing but the study it is given: no clock, no network, so the same study always gives the same bytes.
 
 mod content;
+mod delivery;
 mod detail;
 mod document;
 mod export;
@@ -20,6 +21,7 @@ mod trials_csv;
 #[cfg(test)]
 mod fixture;
 
+pub use delivery::{ledger, render_delivery};
 pub use export::{Otlp, csv, hgrm, hlog_head, hlog_lines, ndjson_line, otlp, prometheus};
 pub use render::{PAGE, Rendered, ReportError, render};
 pub use terminal::{run_summary, run_table, summary};

@@ -66,7 +66,7 @@ pub fn render(study: &Study, dir: &Path) -> Result<Rendered, ReportError> {
     })
 }
 
-fn write(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, ReportError> {
+pub(super) fn write(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, ReportError> {
     let path = dir.join(name);
     let part = beside(&path, "part");
     let written = File::create(&part)

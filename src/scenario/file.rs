@@ -14,6 +14,7 @@ pub(super) use values::{DataFile, DataOrderFile, DecimalFile, TimestampFile, Var
 
 use super::load_file::{LoadFile, StageFile};
 use super::located::Located;
+use super::system_file::{DeliverFile, MemberFile, SubscriptionFile};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -48,7 +49,8 @@ pub(super) struct ScenarioFile {
     pub(super) load: Located<LoadFile>,
     /// The stages of the load, one after the other; a replay has none of its own.
     pub(super) stages: Option<Located<Vec<Located<StageFile>>>>,
-    /// The promises, such as `p95 < 170ms`, `checkout.p95 < 300ms`, `mean < 100ms`, `error_rate < 0.5%`.
+    /// The promises, such as `p95 < 170ms`, `checkout.p95 < 300ms`, `mean < 100ms`, `error_rate < 0.5%`; of deliveries
+    /// `delivery.p95 < 60s`, `sms-service.delivery.p95 < 1s`, `heal < 120s`, `lost == 0`.
     #[serde(default)]
     pub(super) slos: Vec<Located<String>>,
     /// What ends a run early, each rule for itself; a study lets every trial run to its end.
@@ -69,6 +71,25 @@ pub(super) struct ScenarioFile {
     pub(super) service: Option<Located<ServiceFile>>,
     /// What `tune` tries.
     pub(super) tune: Option<Located<TuneFile>>,
+    /// Several services instead of one, by name: an asynchronous system, which `run` starts on the local platform.
+    #[serde(default)]
+    pub(super) services: BTreeMap<String, Located<MemberFile>>,
+    /// The one of `services` that the journeys are sent to.
+    pub(super) front: Option<Located<String>>,
+    /// What applies to `services` on the local platform only.
+    pub(super) local: Option<LocalFile>,
+    /// The Pub/Sub topics of `services`.
+    #[serde(default)]
+    pub(super) topics: Vec<Located<String>>,
+    /// Their push subscriptions, by name.
+    #[serde(default)]
+    pub(super) subscriptions: BTreeMap<String, Located<SubscriptionFile>>,
+    /// What goes wrong while the load runs, such as `email-service down from 20s for 30s`: a broken revision of the service is
+    /// deployed, then a good one again. `down`, `crashing`, `hanging`, `slow 2s` or `failing 20%`. A time factor divides both times.
+    #[serde(default)]
+    pub(super) faults: Vec<Located<String>>,
+    /// What must become of each report that a step posts.
+    pub(super) deliver: Option<Located<DeliverFile>>,
 }
 
 /// A rule that ends a run early. Exactly one of `slo`, `rate`.
@@ -208,7 +229,7 @@ pub(super) fn text_or_integer(_: &mut schemars::SchemaGenerator) -> schemars::Sc
     schemars::json_schema!({ "type": ["string", "integer"] })
 }
 
-fn environment(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(super) fn environment(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "additionalProperties": { "type": ["string", "number", "boolean"] }

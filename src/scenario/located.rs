@@ -13,6 +13,13 @@ pub(super) struct Location {
     pub(super) column: u64,
 }
 
+impl Location {
+    /// A value that stands here.
+    pub(super) fn with<T>(self, value: T) -> Located<T> {
+        Located { value, at: self }
+    }
+}
+
 impl From<serde_saphyr::Location> for Location {
     fn from(location: serde_saphyr::Location) -> Self {
         Self { line: location.line(), column: location.column() }

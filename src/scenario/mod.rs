@@ -11,6 +11,8 @@ mod cookies;
 mod counter;
 mod data;
 mod decompress;
+mod delivery;
+mod delivery_notation;
 mod draw;
 mod draws;
 mod error;
@@ -41,6 +43,8 @@ mod schema;
 mod script;
 mod session;
 mod step;
+mod system;
+mod system_file;
 mod target;
 mod template;
 #[cfg(test)]
@@ -52,6 +56,7 @@ pub use arrivals::Arrival;
 pub use condition::Condition;
 pub use counter::{Amount, Conservation, Counter, Observation};
 pub use data::{DataOrder, DataSet};
+pub use delivery::{Delivery, DeliveryMetric, DeliveryPromise, Ids};
 pub use draws::Draws;
 pub use error::{Problem, ScenarioError};
 pub use fields::Fields;
@@ -75,4 +80,5 @@ pub use step::{
     BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,
     TimestampForm,
 };
+pub use system::{DeadLetter, Fault, FaultKind, Member, Retry, Subscription, System};
 pub use target::{AddressOverride, Audience, Claim, Protocol, ProxyAddress, Target, origin_of};

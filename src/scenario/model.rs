@@ -1,6 +1,8 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{AbortRule, Conservation, DataSet, Field, Group, LoadModel, Observation, Stage, Step, Target};
+use super::{
+    AbortRule, Conservation, DataSet, Delivery, Field, Group, LoadModel, Observation, Stage, Step, System, Target,
+};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,12 @@ pub struct Scenario {
     /// What ends a run before its plan does.
     #[serde(default)]
     pub abort: Vec<AbortRule>,
+    /// Several services instead of one, if the file names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
+    /// What must become of each report that a step posts, if the file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 /// One way through the service.

@@ -15,7 +15,7 @@ pub(super) struct Complaint {
 /// Longer durations are mistakes, and a sum of a few of them can never overflow.
 const HOURS_MAX: f64 = 1000.0;
 
-fn complain(message: impl Into<String>, hint: impl Into<String>) -> Complaint {
+pub(super) fn complain(message: impl Into<String>, hint: impl Into<String>) -> Complaint {
     Complaint { message: message.into(), hint: hint.into() }
 }
 
@@ -169,12 +169,12 @@ pub(super) fn achieved_share(text: &str) -> Result<f64, Complaint> {
 }
 
 /// The share that a percentile such as `p99.9` stands for.
-fn quantile(metric: &str) -> Option<f64> {
+pub(super) fn quantile(metric: &str) -> Option<f64> {
     hundredth(metric.strip_prefix('p')?)
 }
 
 /// Digits as a number of hundredths, in one rounding: 99.9 / 100 is not 0.999, but `99.9e-2` is.
-fn hundredth(digits: &str) -> Option<f64> {
+pub(super) fn hundredth(digits: &str) -> Option<f64> {
     let plain =
         digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
     if plain { format!("{digits}e-2").parse().ok() } else { None }

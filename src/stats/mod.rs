@@ -1,10 +1,12 @@
 //! Arithmetic on measurements: histograms and quantiles, steady state, confidence. No I/O, no clock, no randomness.
 
+mod block_bootstrap;
 mod encoding;
 mod histogram;
 mod sketch;
 mod steady;
 
+pub use block_bootstrap::{QuantileRatio, quantile_ratio};
 pub use histogram::Histogram;
 pub use sketch::Sketch;
 pub use steady::{Steadiness, steady_state};

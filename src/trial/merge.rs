@@ -228,6 +228,7 @@ fn absorb(whole: &mut Recording, part: Recording) {
         interrupted,
         aborted,
         drivers,
+        delivery: _,
         warnings,
         shard: _,
         seed: _,

@@ -4,14 +4,17 @@
 mod assumed;
 mod class;
 mod decision;
+mod delivery;
 mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod health;
+mod ledger;
 mod live;
 mod merge;
 mod month;
 mod phase_times;
+mod promises;
 mod recording;
 mod recording_file;
 mod result;
@@ -23,11 +26,17 @@ mod usage;
 pub use assumed::{Assumed, Assumption, Constant};
 pub use class::StatusClass;
 pub use decision::{Choice, Decision, Outcome, Standing};
+pub use delivery::{
+    Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, InstanceLevel, PostBooks,
+    PromiseRecording, UNAFFECTED_MARGIN,
+};
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};
+pub use ledger::{Arrived, Ledger, Terms};
 pub use live::{Live, LiveStep};
 pub use merge::{MergeError, Part, merge};
 pub use phase_times::PhaseTimes;
+pub use promises::judge_promises;
 pub use recording::{
     Books, Failure, Interval, JourneyRecording, JourneyTimes, Observed, Recording, Shard, StageRecording,
     StepRecording, Times,

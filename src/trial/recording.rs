@@ -1,7 +1,7 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
-use super::{Aborted, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass, TargetRecording};
+use super::{Aborted, DeliveryRecording, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass, TargetRecording};
 use crate::stats::{Histogram, Sketch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,9 @@ pub struct Recording {
     /// Why the run ended before its plan did, when a rule of the scenario's `abort` ended it.
     #[serde(default)]
     pub aborted: Option<Aborted>,
+    /// What became of the reports that were posted, where the scenario expects deliveries and they could be observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryRecording>,
     /// What each process that drove tells of itself: one, or as many as there were shards.
     #[serde(default)]
     pub drivers: Vec<DriverHealth>,

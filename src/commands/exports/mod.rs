@@ -88,7 +88,7 @@ impl Exports {
 
     /// What the driver must keep and tell for it.
     pub(super) fn extras(&self, interval_histograms: bool) -> Extras {
-        Extras { interval_histograms, live: self.live.clone() }
+        Extras { interval_histograms, live: self.live.clone(), posts: None }
     }
 
     /// Writes what is left to write when the run has ended. Everything is tried, whatever fails.

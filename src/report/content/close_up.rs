@@ -36,7 +36,7 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     blocks
 }
 
-pub(super) const TIMES: [&str; 8] = [
+pub(in crate::report) const TIMES: [&str; 8] = [
     "#response p50 ms",
     "#response p95 ms",
     "#response p99 ms",
@@ -48,7 +48,7 @@ pub(super) const TIMES: [&str; 8] = [
 ];
 
 /// Quantiles as means over trials, the longest as the longest of all.
-pub(super) fn times(of_trials: &[&Times]) -> Vec<Cell> {
+pub(in crate::report) fn times(of_trials: &[&Times]) -> Vec<Cell> {
     let of = |histogram: fn(&Times) -> &Histogram| {
         let quantile = |q: f64| {
             facts::mean(
@@ -67,7 +67,7 @@ pub(super) fn times(of_trials: &[&Times]) -> Vec<Cell> {
 }
 
 /// How many were measured and what share of them failed or was dropped.
-pub(super) fn measured(of_trials: &[&Times]) -> [Cell; 2] {
+pub(in crate::report) fn measured(of_trials: &[&Times]) -> [Cell; 2] {
     let all: u64 = of_trials.iter().map(|times| times.response_time.count() + times.dropped).sum();
     let bad: u64 = of_trials.iter().map(|times| times.failed + times.dropped).sum();
     let rate = if all == 0 { 0.0 } else { bad as f64 / all as f64 };

@@ -7,6 +7,11 @@ mod conditions;
 mod journeys;
 mod trust;
 
+/// Columns of times that other reports show too.
+pub(super) mod close_up_times {
+    pub(in crate::report) use super::close_up::{TIMES, measured, times};
+}
+
 use super::document::Block;
 use crate::trial::Study;
 

@@ -4,15 +4,15 @@ use super::label::{Extent, along};
 use super::picture::{Anchor, Face, Ink, Picture, width_of};
 
 /// Beyond this ratio of longest to shortest an axis of times counts in factors instead of steps.
-pub(super) const FACTORS_OF_TIME: f64 = 8.0;
+pub(in crate::report) const FACTORS_OF_TIME: f64 = 8.0;
 /// The same for costs. They crowd at the cheap end, where the choice is made: factors give them room there.
-pub(super) const FACTORS_OF_COST: f64 = 2.5;
+pub(in crate::report) const FACTORS_OF_COST: f64 = 2.5;
 /// About how many ticks an axis wants.
 const TICKS: f64 = 6.0;
 
 /// An axis: the values it spans and the places its ends have.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Axis {
+pub(in crate::report) struct Axis {
     from: f64,
     to: f64,
     start: f64,
@@ -22,29 +22,29 @@ pub(super) struct Axis {
 
 /// A rectangle in which curves are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Panel {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) right: f64,
-    pub(super) bottom: f64,
+pub(in crate::report) struct Panel {
+    pub(in crate::report) left: f64,
+    pub(in crate::report) top: f64,
+    pub(in crate::report) right: f64,
+    pub(in crate::report) bottom: f64,
 }
 
 impl Axis {
     /// An axis that spans exactly these values.
-    pub(super) fn spanning(from: f64, to: f64, start: f64, end: f64) -> Self {
+    pub(in crate::report) fn spanning(from: f64, to: f64, start: f64, end: f64) -> Self {
         let to = if to > from { to } else { from + 1.0 };
         Self { from, to, start, end, logarithmic: false }
     }
 
     /// An axis from zero to a little above the largest value.
-    pub(super) fn from_zero(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
+    pub(in crate::report) fn from_zero(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
         let top = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
         Self::spanning(0.0, if top > 0.0 { top * 1.12 } else { 1.0 }, start, end)
     }
 
     /// An axis around positive values with some room on both sides; it counts in factors when largest and smallest differ
     /// by more than `factors`.
-    pub(super) fn around(values: impl IntoIterator<Item = f64>, factors: f64, (start, end): (f64, f64)) -> Self {
+    pub(in crate::report) fn around(values: impl IntoIterator<Item = f64>, factors: f64, (start, end): (f64, f64)) -> Self {
         let values = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
         let (low, high) = values.fold((f64::INFINITY, 0.0), |(low, high), value| (value.min(low), value.max(high)));
         if high <= 0.0 {
@@ -59,7 +59,7 @@ impl Axis {
     }
 
     /// Where a value is; values outside stay at the end of the axis.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(in crate::report) fn at(&self, value: f64) -> f64 {
         let share = if self.logarithmic {
             (value.max(f64::MIN_POSITIVE) / self.from).ln() / (self.to / self.from).ln()
         } else {
@@ -69,7 +69,7 @@ impl Axis {
     }
 
     /// Round values along the axis.
-    pub(super) fn ticks(&self) -> Vec<f64> {
+    pub(in crate::report) fn ticks(&self) -> Vec<f64> {
         if self.logarithmic {
             let decades = (self.to / self.from).log10();
             let steps: &[f64] = match decades {
@@ -112,7 +112,7 @@ fn round_step(step: f64) -> f64 {
 }
 
 /// A tick's number with the digits its step needs.
-pub(super) fn tick_label(value: f64, ticks: &[f64]) -> String {
+pub(in crate::report) fn tick_label(value: f64, ticks: &[f64]) -> String {
     // Ticks at equal factors need the digits of the smallest step; 1.5 is then not shown as 2.
     let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
     let step = if step.is_finite() { step } else { value.abs().max(1.0) };
@@ -122,7 +122,7 @@ pub(super) fn tick_label(value: f64, ticks: &[f64]) -> String {
 }
 
 /// Draws the grid of the vertical axis with its numbers, and its title above the panel.
-pub(super) fn draw_vertical(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str) {
+pub(in crate::report) fn draw_vertical(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str) {
     let ticks = axis.ticks();
     for tick in &ticks {
         let y = axis.at(*tick);
@@ -138,7 +138,7 @@ pub(super) fn draw_vertical(picture: &mut Picture, panel: &Panel, axis: &Axis, t
 }
 
 /// Draws the ticks of the horizontal axis with their numbers and its title below.
-pub(super) fn draw_horizontal(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str, sign: &str) {
+pub(in crate::report) fn draw_horizontal(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str, sign: &str) {
     let remark = if axis.logarithmic { ", logarithmic" } else { "" };
     let ticks = axis.ticks();
     for tick in &ticks {
@@ -151,14 +151,14 @@ pub(super) fn draw_horizontal(picture: &mut Picture, panel: &Panel, axis: &Axis,
 }
 
 /// Draws the base line and the title of a horizontal axis.
-pub(super) fn baseline(picture: &mut Picture, panel: &Panel, title: &str) {
+pub(in crate::report) fn baseline(picture: &mut Picture, panel: &Panel, title: &str) {
     picture.line(vec![(panel.left, panel.bottom), (panel.right, panel.bottom)], Ink::Muted, 1.0, 1.0);
     let middle = f64::midpoint(panel.left, panel.right);
     picture.words((middle, panel.bottom + 33.0), title, Face::plain(12.0, Ink::Main, Anchor::Middle));
 }
 
 /// Draws promises as dashed lines with their names, which keep off what is `taken`; the names' places are then taken too.
-pub(super) fn draw_limits(
+pub(in crate::report) fn draw_limits(
     picture: &mut Picture,
     panel: &Panel,
     axis: &Axis,

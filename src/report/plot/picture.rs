@@ -39,7 +39,7 @@ pub(in crate::report) struct PlotError(String);
 
 /// A colour with a meaning. The hues are Okabe and Ito's, which people with every kind of colour vision tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(in crate::report) enum Ink {
     /// Text and main marks.
     Main,
     /// Secondary text and marks.
@@ -60,7 +60,7 @@ pub(super) enum Ink {
 
 /// Where a text hangs on its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(in crate::report) enum Anchor {
     /// The text starts there.
     Start,
     /// Its middle is there.
@@ -71,35 +71,35 @@ pub(super) enum Anchor {
 
 /// How a text looks, and where it hangs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Face {
+pub(in crate::report) struct Face {
     /// The em, in units of the picture.
-    pub(super) size: f64,
+    pub(in crate::report) size: f64,
     /// True for bold type.
-    pub(super) bold: bool,
+    pub(in crate::report) bold: bool,
     /// Colour.
-    pub(super) ink: Ink,
+    pub(in crate::report) ink: Ink,
     /// Where it hangs on its point.
-    pub(super) anchor: Anchor,
+    pub(in crate::report) anchor: Anchor,
 }
 
 impl Face {
     /// Plain type.
-    pub(super) fn plain(size: f64, ink: Ink, anchor: Anchor) -> Self {
+    pub(in crate::report) fn plain(size: f64, ink: Ink, anchor: Anchor) -> Self {
         Self { size, bold: false, ink, anchor }
     }
 
     /// Bold type.
-    pub(super) fn bold(size: f64, ink: Ink, anchor: Anchor) -> Self {
+    pub(in crate::report) fn bold(size: f64, ink: Ink, anchor: Anchor) -> Self {
         Self { size, bold: true, ink, anchor }
     }
 }
 
 /// A point, in units of the picture, from its upper left corner.
-pub(super) type Point = (f64, f64);
+pub(in crate::report) type Point = (f64, f64);
 
 /// One shape.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(in crate::report) enum Shape {
     /// A line through points.
     Line { points: Vec<Point>, ink: Ink, width: f64, alpha: f64 },
     /// A filled area.
@@ -116,10 +116,10 @@ pub(super) enum Shape {
 
 /// A list of shapes, painted in order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Picture {
-    pub(super) width: f64,
-    pub(super) height: f64,
-    pub(super) shapes: Vec<Shape>,
+pub(in crate::report) struct Picture {
+    pub(in crate::report) width: f64,
+    pub(in crate::report) height: f64,
+    pub(in crate::report) shapes: Vec<Shape>,
 }
 
 impl Ink {
@@ -138,7 +138,7 @@ impl Ink {
 }
 
 /// How wide a text is, in units of the picture.
-pub(super) fn width_of(text: &str, size: f64, bold: bool) -> f64 {
+pub(in crate::report) fn width_of(text: &str, size: f64, bold: bool) -> f64 {
     register_fonts();
     // Plotters tells whole pixels: a text eight times as large tells the width finely enough.
     font(size * PNG.size_of_em * 8.0, bold).box_size(text).map_or_else(
@@ -166,18 +166,18 @@ fn register_fonts() {
 
 impl Picture {
     /// An empty picture.
-    pub(super) fn new(width: f64, height: f64) -> Self {
+    pub(in crate::report) fn new(width: f64, height: f64) -> Self {
         let ground = Shape::Bar { from: (0.0, 0.0), to: (width, height), ink: Ink::Paper, alpha: 1.0 };
         Self { width, height, shapes: vec![ground] }
     }
 
     /// Adds a line.
-    pub(super) fn line(&mut self, points: Vec<Point>, ink: Ink, width: f64, alpha: f64) {
+    pub(in crate::report) fn line(&mut self, points: Vec<Point>, ink: Ink, width: f64, alpha: f64) {
         self.shapes.push(Shape::Line { points, ink, width, alpha });
     }
 
     /// Adds a dashed straight line.
-    pub(super) fn dashes(&mut self, from: Point, to: Point, ink: Ink) {
+    pub(in crate::report) fn dashes(&mut self, from: Point, to: Point, ink: Ink) {
         const DASH: f64 = 6.0;
         const GAP: f64 = 4.0;
         let length = (to.0 - from.0).hypot(to.1 - from.1);
@@ -190,12 +190,12 @@ impl Picture {
     }
 
     /// Adds a text.
-    pub(super) fn words(&mut self, at: Point, text: impl Into<String>, face: Face) {
+    pub(in crate::report) fn words(&mut self, at: Point, text: impl Into<String>, face: Face) {
         self.shapes.push(Shape::Words { at, text: text.into(), face });
     }
 
     /// The picture as an SVG element of its own, with `description` for those who cannot see it.
-    pub(super) fn svg(&self, description: &str) -> Result<String, PlotError> {
+    pub(in crate::report) fn svg(&self, description: &str) -> Result<String, PlotError> {
         let mut text = String::new();
         let area = SVGBackend::with_string(&mut text, self.pixels()).into_drawing_area();
         self.paint(&area, SVG)?;
@@ -215,7 +215,7 @@ impl Picture {
     }
 
     /// Paints the picture as PNG into a file whose name must end in `.png`.
-    pub(super) fn save_png(&self, path: &Path) -> Result<(), PlotError> {
+    pub(in crate::report) fn save_png(&self, path: &Path) -> Result<(), PlotError> {
         self.paint(&BitMapBackend::new(path, self.pixels()).into_drawing_area(), PNG)
     }
 

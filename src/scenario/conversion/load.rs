@@ -236,7 +236,11 @@ fn mix(written: &Located<BTreeMap<String, Located<f64>>>, scenario: &Scenario, p
     weights
 }
 
-pub(super) fn slos(written: &[Located<String>], step_names: &[&str], problems: &mut Problems) -> Vec<Slo> {
+pub(super) fn slos<'a>(
+    written: impl IntoIterator<Item = &'a Located<String>>,
+    step_names: &[&str],
+    problems: &mut Problems,
+) -> Vec<Slo> {
     let mut slos = Vec::new();
     for slo in written {
         let Some((step, metric)) = parsed(notation::slo(&slo.value), slo.at, problems) else {

@@ -5,12 +5,14 @@ mod abort;
 mod answers;
 mod bodies;
 mod data;
+mod delivery;
 mod flow;
 mod load;
 mod recorded;
 mod replay;
 mod service;
 mod steps;
+mod system;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -106,6 +108,8 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
         observations,
         conservation: Vec::new(),
         abort: Vec::new(),
+        system: None,
+        delivery: None,
     };
     if scenario.journeys.is_empty() {
         return None;
@@ -115,8 +119,9 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     data::check_virtual_users(&file.data, &scenario, problems);
     // A step without a name has been told of.
     let named_steps: Vec<&str> = scenario.step_names().into_iter().filter(|name| !name.is_empty()).collect();
+    let (of_deliveries, of_answers) = delivery::split(file, &named_steps);
     (scenario.slos, scenario.abort) = (
-        load::slos(&file.slos, &named_steps, problems),
+        load::slos(of_answers, &named_steps, problems),
         abort::abort(&file.abort, &file.load.value, &named_steps, problems),
     );
     scenario.traffic = load::traffic(file, problems);
@@ -125,6 +130,8 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     if let (Some(service), Some(tune)) = (&scenario.service, &file.tune) {
         service::check_concurrency(service.vcpu, &tune.value, problems);
     }
+    scenario.system = system::system(file, &scenario, problems);
+    scenario.delivery = delivery::delivery(file, &scenario, &of_deliveries, problems);
     scenario.conservation = conservation(&file.conserve, &scenario, problems);
     Some(scenario)
 }

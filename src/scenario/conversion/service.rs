@@ -1,7 +1,7 @@
 //! The service under test and what `tune` tries.
 
 use super::super::error::{Problems, offer};
-use super::super::file::{BillingFile, ObjectiveFile, ServiceFile, TuneFile};
+use super::super::file::{BillingFile, LocalFile, ObjectiveFile, ServiceFile, TuneFile};
 use super::super::located::Located;
 use super::super::notation;
 use super::super::{Billing, Candidate, Objective, Service, ServiceSource, Tune};
@@ -23,11 +23,20 @@ const VCPU_WHOLE: [f64; 5] = [1.0, 2.0, 4.0, 6.0, 8.0];
 const MAX_INSTANCES_DEFAULT: u32 = 100;
 
 /// Requests an instance may hold at once, at most, on Cloud Run.
-const MAX_CONCURRENCY_LIMIT: u32 = 1000;
+pub(super) const MAX_CONCURRENCY_LIMIT: u32 = 1000;
 
 pub(super) fn service(written: &Located<ServiceFile>, problems: &mut Problems) -> Option<Service> {
+    service_among(written, &BUNDLED, problems)
+}
+
+/// A service that is one of these when it is bundled.
+pub(super) fn service_among(
+    written: &Located<ServiceFile>,
+    bundled: &[&str],
+    problems: &mut Problems,
+) -> Option<Service> {
     let file = &written.value;
-    let source = source(written, problems);
+    let source = source(written, bundled, problems);
     for (name, value) in &file.env {
         if name.is_empty() || name.contains(['=', '\0']) || value.value.contains('\0') {
             problems.add(
@@ -60,7 +69,7 @@ pub(super) fn service(written: &Located<ServiceFile>, problems: &mut Problems) -
             "lower the one or raise the other",
         );
     }
-    let (host_cores_per_vcpu, time_factor) = scale(file, problems);
+    let (host_cores_per_vcpu, time_factor) = scale(file.local.as_ref(), problems);
     Some(Service {
         source: source?,
         env: file.env.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect::<BTreeMap<_, _>>(),
@@ -82,7 +91,7 @@ fn number_or(written: Option<&Located<f64>>, default: f64) -> f64 {
     written.map_or(default, |number| number.value)
 }
 
-fn source(written: &Located<ServiceFile>, problems: &mut Problems) -> Option<ServiceSource> {
+fn source(written: &Located<ServiceFile>, carried: &[&str], problems: &mut Problems) -> Option<ServiceSource> {
     let ServiceFile { bundled, command, .. } = &written.value;
     let source = exactly_one(
         vec![
@@ -93,8 +102,8 @@ fn source(written: &Located<ServiceFile>, problems: &mut Problems) -> Option<Ser
         problems,
     );
     match &source {
-        Some((ServiceSource::Bundled(name), at)) if !BUNDLED.contains(&name.as_str()) => {
-            problems.add(*at, format!("tidegate carries no service `{name}`"), offer(name, &BUNDLED));
+        Some((ServiceSource::Bundled(name), at)) if !carried.contains(&name.as_str()) => {
+            problems.add(*at, format!("tidegate carries no service `{name}`"), offer(name, carried));
         }
         Some((ServiceSource::Command(words), at)) if words.first().is_none_or(String::is_empty) => {
             problems.add(*at, "the command is empty", "give the program and its arguments: `[./server, --verbose]`");
@@ -140,8 +149,7 @@ fn check_cpu_and_memory(file: &ServiceFile, vcpu: f64, memory: Gib, problems: &m
 }
 
 /// Host cores per vCPU and the time factor.
-fn scale(file: &ServiceFile, problems: &mut Problems) -> (f64, f64) {
-    let local = file.local.as_ref();
+pub(super) fn scale(local: Option<&LocalFile>, problems: &mut Problems) -> (f64, f64) {
     let cores = local.and_then(|local| local.host_cores_per_vcpu.as_ref());
     let factor = local.and_then(|local| local.time_factor.as_ref());
     if let Some(cores) = cores

@@ -1,0 +1,197 @@
+//! A run whose reports must be delivered beyond the answer: `tidegate run scenarios/lab-report.yaml`. Starts the system
+//! where no target is named, breaks it as the scenario says, drives the posts, waits for the deliveries, and judges.
+
+mod arena;
+mod broker;
+mod conclude;
+mod faults;
+mod observer;
+
+use super::connection;
+use super::error::CommandError;
+use super::exit::ExitStatus;
+use super::exports::Exports;
+use super::interrupt::Interrupt;
+use super::output::Sink;
+use super::progress::Progress;
+use super::run::{DRAIN, RunOptions};
+use super::{folder, view};
+use crate::driver::{self, DriveError, Options, Posts};
+use crate::scenario::{Plan, Scenario};
+use crate::trial::{FaultRecording, Recording};
+use arena::Arena;
+use observer::Observer;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What a run with deliveries is asked beside what every run is.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryOptions {
+    /// `HOST:PORT` of a Pub/Sub to use instead of the local broker.
+    pub pubsub: Option<String>,
+    /// Where consumers of a target tell what was delivered to them: (consumer, address).
+    pub observers: Vec<(String, String)>,
+    /// Folder of the run's record and report.
+    pub out: Option<PathBuf>,
+    /// How instances of the local platform are limited.
+    pub limits: super::LimitOptions,
+}
+
+/// Whether this is a run of that kind: the system is to be started here, or its consumers are observed elsewhere.
+pub(super) fn concerns(options: &RunOptions, scenario: &Scenario) -> bool {
+    scenario.delivery.is_some() && (starts_it(options, scenario) || !options.delivery.observers.is_empty())
+}
+
+/// Whether the system is started here.
+pub(super) fn starts_it(options: &RunOptions, scenario: &Scenario) -> bool {
+    options.target.is_none() && scenario.system.is_some()
+}
+
+/// A run under way.
+struct Run<'a> {
+    options: &'a RunOptions,
+    plan: &'a Plan,
+    arena: &'a Arena,
+    progress: &'a Progress,
+    interrupt: &'a Interrupt,
+    posts: &'a Posts,
+}
+
+/// What was measured and is not judged yet.
+struct Measured {
+    recording: Recording,
+    faults: Vec<FaultRecording>,
+    /// Why what was delivered is not known, if it is not.
+    unobserved: Option<String>,
+    looked_until: std::time::Duration,
+}
+
+/// Runs it. Everything that was started is ended, and everything that was made is deleted, however it ends.
+pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<ExitStatus, CommandError> {
+    if options.schedule.shard.is_some_and(|shard| shard.of > 1) {
+        return Err(CommandError::Usage(
+            "--shard: deliveries are counted by one ledger\n\nhint: run the whole plan on one machine".to_owned(),
+        ));
+    }
+    let now = jiff::Timestamp::now();
+    let factor = arena::time_factor(&options, &scenario);
+    let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, factor), now)?;
+    let dir = options.delivery.out.clone().unwrap_or_else(|| {
+        PathBuf::from("reports").join(format!("{}-{}", scenario.name, now.strftime("%Y%m%d-%H%M%S")))
+    });
+    if let Some(path) = &options.json {
+        Sink::from(path.clone()).check()?;
+    }
+    let dir = folder::of_run(&dir)?;
+    let progress = Progress::of_run(options.display, &scenario.name, options.target.as_deref().unwrap_or("the local system"));
+    let stopping = progress.clone();
+    let interrupt = Interrupt::listen_to_the_last(
+        move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
+        view::give_back,
+    )
+    .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
+    let posts = Posts::of(&plan).ok_or_else(|| CommandError::Usage("the scenario expects no deliveries".to_owned()))?;
+    let mut arena = Arena::start(&options, &scenario, &dir, &progress).await?;
+    let measured = {
+        let run = Run { options: &options, plan: &plan, arena: &arena, progress: &progress, interrupt: &interrupt, posts: &posts };
+        Box::pin(run.measure()).await
+    };
+    let activity = match &measured {
+        Ok(_) => arena.activity().await,
+        Err(_) => arena::Activity::default(),
+    };
+    progress.clear();
+    let stopped = arena.stop().await;
+    // A platform that died is why it could not be reached: that is told first.
+    let measured = match (measured, stopped) {
+        (Err(_), Err(died)) => return Err(died),
+        (measured, stopped) => measured.and_then(|measured| stopped.map(|()| measured))?,
+    };
+    let status = conclude::conclude(&options, &plan, &posts, (measured, activity), (&dir, &progress))?;
+    Ok(interrupt.status().unwrap_or(status))
+}
+
+impl Run<'_> {
+    /// Drives the posts with the faults beside them, then waits for what is still to be delivered.
+    async fn measure(&self) -> Result<Measured, CommandError> {
+        let exports = Exports::open(&self.options.exports, self.plan.scenario(), &self.arena.front).await?;
+        let mut extras = exports.extras(true);
+        extras.posts = Some(self.posts.clone());
+        let target = self.options.connection.load()?;
+        self.progress.announce_load(&self.plan.scenario().name, self.plan.duration(), &self.arena.front);
+        let (sender, receiver) = watch::channel(driver::Progress::default());
+        let options =
+            Options { base_url: self.arena.front.clone(), target, drain: DRAIN, start_at: self.options.schedule.start_at, extras };
+        let driving = driver::drive(self.plan, &options, sender, self.interrupt.stop());
+        let (recording, faults) = tokio::join!(self.told(driving, receiver.clone()), self.arena.break_and_mend(receiver, self.progress));
+        let recording = recording?;
+        connection::tell(&recording.target, self.progress);
+        let started = started_at(&recording)?;
+        let faults = faults?.into_iter().map(|fault| fault.since(started)).collect();
+        let (unobserved, looked_until) = self.drain(started, recording.interrupted).await;
+        exports.finish(&recording, |text| self.progress.say(text)).await?;
+        Ok(Measured { recording, faults, unobserved, looked_until })
+    }
+
+    /// The drive, with its progress shown.
+    async fn told(
+        &self,
+        driving: impl Future<Output = Result<Recording, DriveError>>,
+        mut receiver: watch::Receiver<driver::Progress>,
+    ) -> Result<Recording, CommandError> {
+        tokio::pin!(driving);
+        loop {
+            tokio::select! {
+                recording = &mut driving => return Ok(recording?),
+                Ok(()) = receiver.changed() => self.progress.load(&receiver.borrow_and_update(), None),
+            }
+        }
+    }
+
+    /// Reads what was delivered until all that was acknowledged is, or the limit is reached; what is still read a moment
+    /// after the last delivery are duplicates.
+    async fn drain(&self, started: jiff::Timestamp, interrupted: bool) -> (Option<String>, std::time::Duration) {
+        let mut observers: Vec<Observer> = self.arena.observers(self.plan.scenario());
+        let limit = self.arena.drain_limit;
+        let began = tokio::time::Instant::now();
+        let mut complete_since = None;
+        let mut told = None;
+        loop {
+            let mut trouble = None;
+            for observer in &mut observers {
+                if let Err(error) = observer.read(started, self.posts).await {
+                    trouble = Some(error);
+                }
+            }
+            let looked_until = std::time::Duration::try_from(jiff::Timestamp::now().duration_since(started)).unwrap_or_default();
+            let (acknowledged, delivered) = self.posts.with(|ledger| ledger.standing());
+            let missing: u64 = delivered.iter().map(|delivered| acknowledged - delivered).sum();
+            let complete = missing == 0 && trouble.is_none();
+            complete_since = complete.then(|| complete_since.unwrap_or_else(tokio::time::Instant::now));
+            let settled = complete_since.is_some_and(|since: tokio::time::Instant| since.elapsed() >= observer::AFTERWARDS);
+            if settled || interrupted || *self.interrupt.stop().borrow() || began.elapsed() >= limit {
+                return (trouble, looked_until);
+            }
+            if told != Some(missing) && missing > 0 {
+                let left = limit.saturating_sub(began.elapsed()).as_secs_f64();
+                self.progress.say(&format!("{missing} deliveries are still to come; they are waited for, {left:.0} s at most"));
+                told = Some(missing);
+            }
+            tokio::time::sleep(observer::EVERY).await;
+        }
+    }
+}
+
+/// When the load started, by the host's clock.
+fn started_at(recording: &Recording) -> Result<jiff::Timestamp, CommandError> {
+    recording.started_at.parse().map_err(|_| CommandError::Usage("the load did not start: nothing was posted".to_owned()))
+}
+
+/// Name of a run's record in its folder.
+pub(super) const RECORD: &str = "recording.json";
+
+/// Whether a folder holds a run and not a study.
+pub(super) fn is_run(dir: &Path) -> bool {
+    dir.join(RECORD).is_file() && !dir.join(crate::trial::STUDY_FILE).exists()
+}

@@ -1,0 +1,155 @@
+//! What stands below the first screen.
+
+use super::super::content::close_up_times;
+use super::super::document::{Block, Cell, Row, Table, Tone};
+use super::super::number::{count, seconds};
+use super::headline::time;
+use super::laws;
+use crate::stats::Histogram;
+use crate::trial::{DeliveryRecording, Recording};
+
+pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> Vec<Block> {
+    let mut blocks = vec![Block::section("The ledger"), Block::Table(ledger(delivery))];
+    blocks.push(Block::List(laws(delivery).into_iter().map(|law| vec![law.into()]).collect()));
+    if !delivery.promises.is_empty() {
+        blocks.push(Block::part("Promises"));
+        blocks.push(Block::Table(promises(delivery)));
+    }
+    blocks.push(Block::section("Over time"));
+    blocks.push(Block::Figure {
+        stem: super::picture::TIMELINE.to_owned(),
+        alt: "Over time: deliveries, delivery time p95, backlog and instances of each consumer.".to_owned(),
+        caption: "What was delivered and what was not yet. The red ground is the fault: from when the broken revision served \
+                  to when the good one did. Delivery times are those of the reports due at that moment."
+            .to_owned(),
+    });
+    blocks.push(Block::section("Delivery times"));
+    blocks.push(Block::Figure {
+        stem: super::picture::SPECTRUM.to_owned(),
+        alt: "The share of reports delivered within a time, for each consumer.".to_owned(),
+        caption: "The share of reports that were delivered within a time, from the due time of the post; thin lines are the \
+                  reports due while the fault lasted."
+            .to_owned(),
+    });
+    blocks.push(Block::Table(times(delivery)));
+    blocks.push(Block::section("The posts"));
+    blocks.push(Block::Table(posts(recording)));
+    blocks.push(Block::section("Conditions"));
+    blocks.push(Block::List(conditions(delivery)));
+    blocks
+}
+
+fn ledger(delivery: &DeliveryRecording) -> Table {
+    let mut table = Table::new(
+        "What became of each report that was posted. Lost: acknowledged and not delivered when the drain ended. Late: \
+         delivered after the promised time. Healed: from the end of its last fault to the last delivery of a report that \
+         was due before that end.",
+        &[
+            "consumer",
+            "#posted",
+            "#acknowledged",
+            "#delivered",
+            "#lost",
+            "#late",
+            "#duplicates",
+            "#redeliveries",
+            "#out of order",
+            "#unacknowledged, delivered",
+            "#foreign",
+            "#healed",
+        ],
+    );
+    let bad_if = |number: u64| Cell::toned(count(number), if number > 0 { Tone::Bad } else { Tone::Plain });
+    for consumer in &delivery.consumers {
+        let books = consumer.books;
+        table.rows.push(Row::of([
+            consumer.name.as_str().into(),
+            count(delivery.posts.posted).into(),
+            count(delivery.posts.acknowledged).into(),
+            count(books.delivered).into(),
+            bad_if(books.lost),
+            bad_if(books.late),
+            count(books.duplicates).into(),
+            consumer.redeliveries.map_or_else(|| "–".to_owned(), count).into(),
+            count(books.out_of_order).into(),
+            count(books.unacknowledged).into(),
+            count(books.foreign).into(),
+            consumer.healed_s.map_or_else(|| "–".to_owned(), seconds).into(),
+        ]));
+    }
+    table
+}
+
+fn promises(delivery: &DeliveryRecording) -> Table {
+    let mut table = Table::new("What was promised of deliveries.", &["promise", "verdict", "measured"]);
+    for promise in &delivery.promises {
+        let verdict = Cell::verdict(promise.kept, if promise.kept { "kept" } else { "broken" });
+        table.rows.push(Row::of([promise.text.as_str().into(), verdict, promise.measured.as_str().into()]));
+    }
+    table
+}
+
+fn times(delivery: &DeliveryRecording) -> Table {
+    let mut table = Table::new(
+        "With and without the fault: response time of the post, and delivery time of each consumer, both from the due time of \
+         the post.",
+        &["what", "when", "#reports", "#p50", "#p95", "#p99", "#longest"],
+    );
+    let mut push = |what: &str, when: &str, times: &Histogram| {
+        if times.count() > 0 {
+            let quantile = |q: f64| Cell::from(time(times.quantile(q)));
+            let cells = [what.into(), when.into(), count(times.count()).into()];
+            let all = cells.into_iter().chain([quantile(0.5), quantile(0.95), quantile(0.99), time(times.max()).into()]);
+            table.rows.push(Row::of(all));
+        }
+    };
+    let (during, else_when) = ("while the fault lasted", "before and after");
+    push("post, response time", during, &delivery.post_time_inside);
+    push("post, response time", else_when, &delivery.post_time_outside);
+    for consumer in &delivery.consumers {
+        push(&format!("{}, delivery time", consumer.name), during, &consumer.inside);
+        push(&format!("{}, delivery time", consumer.name), else_when, &consumer.outside);
+    }
+    table
+}
+
+fn posts(recording: &Recording) -> Table {
+    let titles: Vec<&str> = ["step", "#measured requests", "#errors"].into_iter().chain(close_up_times::TIMES).collect();
+    let mut table = Table::new(
+        "Each step, warm-up left out. Response time counts from when a request was due, service time from when it was sent.",
+        &titles,
+    );
+    for step in &recording.steps {
+        let times = [&step.times];
+        let [requests, errors] = close_up_times::measured(&times);
+        table.rows.push(Row::of([step.name.as_str().into(), requests, errors].into_iter().chain(close_up_times::times(&times))));
+    }
+    table
+}
+
+fn conditions(delivery: &DeliveryRecording) -> Vec<Vec<super::super::document::Span>> {
+    let mut told: Vec<String> =
+        delivery.services.iter().map(|(name, words)| format!("{name}: {words}.")).collect();
+    for fault in &delivery.faults {
+        told.push(format!(
+            "{}: the broken revision served from {} to {}.",
+            fault.text,
+            seconds(fault.from_s),
+            seconds(fault.until_s)
+        ));
+    }
+    told.push(format!(
+        "Deliveries were looked for until {} after the start of the load; the drain would have waited {} after its end. A report \
+         is late after {}.",
+        seconds(delivery.looked_until_s),
+        seconds(delivery.drain_limit_s),
+        seconds(delivery.within_s)
+    ));
+    told.push(
+        "The interval of a ratio is a block bootstrap over the seconds of this one run: what differs from run to run is not in \
+         it. Unaffected is said only when the whole interval lies within 1 ± 0.1."
+            .to_owned(),
+    );
+    told.extend(delivery.assumptions.iter().cloned());
+    told.into_iter().map(|text| vec![text.into()]).collect()
+}

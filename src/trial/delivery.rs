@@ -1,0 +1,250 @@
+//! What became of what was posted: the ledger of a run whose reports are delivered beyond the answer. Counts, histograms and
+//! series, never single reports.
+
+use crate::stats::{Histogram, QuantileRatio};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The ratio of two delivery times that counts as the same: 1 ± 0.1.
+pub const UNAFFECTED_MARGIN: f64 = 0.1;
+
+/// Deliveries of one run. Times are seconds since the start of the load.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryRecording {
+    /// The step that posted the reports.
+    pub step: String,
+    /// Delivered later than this after it was due, a report is late; the time factor has divided it.
+    pub within_s: f64,
+    /// How long after the load deliveries were waited for, at most.
+    pub drain_limit_s: f64,
+    /// When deliveries were looked for the last time.
+    pub looked_until_s: f64,
+    /// What the platform's and the broker's times were divided by.
+    pub time_factor: f64,
+    /// The books of the posts, warm-up included.
+    pub posts: PostBooks,
+    /// Response times of measured posts due while a fault lasted.
+    pub post_time_inside: Histogram,
+    /// Those of the others.
+    pub post_time_outside: Histogram,
+    /// What went wrong, and when.
+    #[serde(default)]
+    pub faults: Vec<FaultRecording>,
+    /// By consumer, in the order of the scenario.
+    pub consumers: Vec<ConsumerRecording>,
+    /// What was promised, and what came of it.
+    #[serde(default)]
+    pub promises: Vec<PromiseRecording>,
+    /// The services, each with the sizes that were asked for, in words.
+    #[serde(default)]
+    pub services: BTreeMap<String, String>,
+    /// What is taken for granted.
+    #[serde(default)]
+    pub assumptions: Vec<String>,
+}
+
+/// posted = acknowledged + failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostBooks {
+    /// Reports that were sent.
+    pub posted: u64,
+    /// Answered as expected: from here on none may be lost.
+    pub acknowledged: u64,
+    /// Not answered as expected. Such a report may have been published all the same.
+    pub failed: u64,
+}
+
+/// acknowledged = delivered + lost; deliveries = delivered + duplicates + unacknowledged + foreign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryBooks {
+    /// Every delivery that the consumer's observer told of.
+    pub deliveries: u64,
+    /// Reports that were acknowledged and delivered, each counted once.
+    pub delivered: u64,
+    /// Deliveries of a report after its first.
+    pub duplicates: u64,
+    /// Reports that were posted, not acknowledged, and delivered all the same.
+    pub unacknowledged: u64,
+    /// Deliveries of what this run did not post.
+    pub foreign: u64,
+    /// Reports that were acknowledged and not delivered when the drain ended.
+    pub lost: u64,
+    /// Delivered, but later than promised; part of `delivered`.
+    pub late: u64,
+    /// First deliveries that came after that of a later report with the same ordering key; part of `delivered`.
+    pub out_of_order: u64,
+}
+
+/// A fault as it was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRecording {
+    /// As written.
+    pub text: String,
+    /// The service.
+    pub service: String,
+    /// When the broken revision served.
+    pub from_s: f64,
+    /// When the good one served again.
+    pub until_s: f64,
+}
+
+/// One consumer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerRecording {
+    /// Its name.
+    pub name: String,
+    /// Warm-up included.
+    pub books: DeliveryBooks,
+    /// From the due time of the post to the first delivery, of measured reports that were acknowledged.
+    pub delivery_time: Histogram,
+    /// The same, of reports due while a fault lasted.
+    pub inside: Histogram,
+    /// The same, of the others.
+    pub outside: Histogram,
+    /// p95 inside over p95 outside; `None` when there was no fault, or too little to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<QuantileRatio>,
+    /// From the end of its last fault to the last delivery of a report that was due before that end; `None` when it had no
+    /// fault or has not healed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed_s: Option<f64>,
+    /// Pushes that its service answered with something else than an acknowledgement, each of which leads to a redelivery;
+    /// `None` when the platform did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeliveries: Option<u64>,
+    /// The series.
+    pub series: Vec<DeliveryInterval>,
+    /// Instances of its service over time.
+    #[serde(default)]
+    pub instances: Vec<InstanceLevel>,
+}
+
+/// A stretch of the series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryInterval {
+    /// Start.
+    pub start_s: f64,
+    /// Length.
+    pub length_s: f64,
+    /// Reports whose post was answered as expected in it.
+    pub acknowledged: u64,
+    /// First deliveries in it.
+    pub delivered: u64,
+    /// Further deliveries in it.
+    pub duplicates: u64,
+    /// Reports that were acknowledged and not yet delivered at its end.
+    pub backlog: u64,
+    /// Median delivery time of the reports *due* in it, in milliseconds; 0 when there was none.
+    pub delivery_time_p50_ms: f64,
+    /// 95th percentile.
+    pub delivery_time_p95_ms: f64,
+}
+
+/// Instances in a sample of Monitoring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceLevel {
+    /// End of the sample.
+    pub end_s: f64,
+    /// Length of the sample.
+    pub length_s: f64,
+    /// Active.
+    pub active: u64,
+    /// Idle.
+    pub idle: u64,
+}
+
+/// A promise of deliveries and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromiseRecording {
+    /// As written.
+    pub text: String,
+    /// Whether it was kept.
+    pub kept: bool,
+    /// What was measured, in words.
+    pub measured: String,
+}
+
+/// Whether a consumer noticed a fault that was not its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The whole interval lies within 1 ± 0.1: shown to be the same.
+    Unaffected,
+    /// The whole interval lies outside 1 ± 0.1: shown to differ.
+    Affected,
+    /// Neither is shown.
+    Undecided,
+}
+
+impl ConsumerRecording {
+    /// What its ratio shows; `None` without one.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
+        let QuantileRatio { low, high, .. } = self.ratio?;
+        let (least, most) = (1.0 - UNAFFECTED_MARGIN, 1.0 + UNAFFECTED_MARGIN);
+        Some(match () {
+            () if low >= least && high <= most => Claim::Unaffected,
+            () if high < least || low > most => Claim::Affected,
+            () => Claim::Undecided,
+        })
+    }
+}
+
+impl DeliveryRecording {
+    /// Reports that were lost, each counted for each consumer that lacks it.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.consumers.iter().map(|consumer| consumer.books.lost).sum()
+    }
+
+    /// True when nothing is hidden.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        let PostBooks { posted, acknowledged, failed } = self.posts;
+        posted == acknowledged + failed
+            && self.consumers.iter().all(|consumer| {
+                let books = consumer.books;
+                acknowledged == books.delivered + books.lost
+                    && books.deliveries == books.delivered + books.duplicates + books.unacknowledged + books.foreign
+            })
+    }
+
+    /// The longest time that a consumer took to heal after its last fault; `None` when none had a fault.
+    #[must_use]
+    pub fn healed_s(&self) -> Option<f64> {
+        self.consumers.iter().filter_map(|consumer| consumer.healed_s).reduce(f64::max)
+    }
+
+    /// Whether this consumer's service had a fault.
+    #[must_use]
+    pub fn is_faulty(&self, consumer: &str) -> bool {
+        self.faults.iter().any(|fault| fault.service == consumer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_takes_the_whole_interval() {
+        let claim = |low: f64, high: f64| {
+            let ratio = Some(QuantileRatio { ratio: f64::midpoint(low, high), low, high });
+            ConsumerRecording { ratio, ..ConsumerRecording::default() }.claim().unwrap()
+        };
+        assert_eq!(claim(0.95, 1.04), Claim::Unaffected);
+        assert_eq!(claim(1.02, 1.08), Claim::Unaffected, "a difference that is shown to be small");
+        assert_eq!(claim(0.8, 1.3), Claim::Undecided, "it holds 1, and much else");
+        assert_eq!(claim(1.05, 1.3), Claim::Undecided);
+        assert_eq!(claim(1.2, 1.3), Claim::Affected);
+        assert_eq!(ConsumerRecording::default().claim(), None);
+    }
+}
