@@ -56,7 +56,7 @@ pub struct Recommended {
 }
 
 /// A distribution as Monitoring holds it: exact count, mean and deviation, and exponential buckets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
     /// How many values.
     pub count: u64,
@@ -64,7 +64,8 @@ pub struct Distribution {
     pub sum: f64,
     /// Sum of squared deviations from the mean (Welford's).
     pub sum_of_squared_deviation: f64,
-    /// Counts of the underflow bucket, the finite ones, and the overflow bucket.
+    /// Counts of the underflow bucket, the finite ones, and the overflow bucket, up to the last that counted any: most
+    /// distributions of most revisions are empty, and take no memory.
     pub bucket_counts: Vec<u64>,
 }
 
@@ -82,7 +83,11 @@ impl Distribution {
         self.count += 1;
         self.sum += value;
         self.sum_of_squared_deviation += (value - mean_before) * (value - self.sum / self.count as f64);
-        self.bucket_counts[Self::bucket_of(value)] += 1;
+        let bucket = Self::bucket_of(value);
+        if self.bucket_counts.len() <= bucket {
+            self.bucket_counts.resize(bucket + 1, 0);
+        }
+        self.bucket_counts[bucket] += 1;
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of buckets")]
@@ -92,12 +97,6 @@ impl Distribution {
         }
         let place = (value / Self::SCALE).ln() / Self::GROWTH_FACTOR.ln();
         (place.floor().clamp(0.0, Self::FINITE_BUCKETS as f64) as usize) + 1
-    }
-}
-
-impl Default for Distribution {
-    fn default() -> Self {
-        Self { count: 0, sum: 0.0, sum_of_squared_deviation: 0.0, bucket_counts: vec![0; Self::FINITE_BUCKETS + 2] }
     }
 }
 
