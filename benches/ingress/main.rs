@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let measuring = arguments.iter().any(|argument| argument == "--bench");
     let words: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "--bench").collect();
     match words.as_slice() {
-        ["serve"] => server::serve(),
+        ["serve"] => server::serve(false),
         ["platform"] => platform::run(),
         ["drive", client, load, base_url, seconds] => generator::drive(client, load, base_url, seconds.parse()?),
         [rounds, seconds] => tables::compare(rounds.parse()?, seconds.parse()?),

@@ -86,12 +86,20 @@ impl Log {
     }
 }
 
-/// Serves on the port in `PORT`, as an instance does, or on a free one; which, is told on standard output. Until the
-/// process is ended.
-pub(super) fn serve() -> Result<(), Box<dyn Error>> {
+/// Serves on the port in `PORT`, as an instance does, or on a free one, until the process is ended; which, is told on
+/// standard output. One that stays `awake` asks its sockets without end: on one host, the kernel charges the waking of a
+/// server that sleeps to whoever sends to it, up to a tenth of a cheap generator's time, which is not the generator's.
+pub(super) fn serve(awake: bool) -> Result<(), Box<dyn Error>> {
     let port: u16 = std::env::var("PORT").unwrap_or("0".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        if awake {
+            tokio::spawn(async {
+                loop {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
