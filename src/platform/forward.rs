@@ -121,6 +121,10 @@ fn stream(response: Response<Incoming>, wire: Box<Wire>, mut slot: Slot) -> Resp
 }
 
 fn strip(headers: &mut HeaderMap) {
+    // Most have none: looking through all names costs less than looking for each of these.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name) || name == KEEP_ALIVE || name == PROXY_CONNECTION) {
+        return;
+    }
     if let Some(named) = headers.get(header::CONNECTION).cloned() {
         let named = named.to_str().unwrap_or_default();
         for name in named.split(',').map(str::trim).filter(|name| !name.eq_ignore_ascii_case("keep-alive")) {

@@ -2,20 +2,24 @@
 //! instance, the revision's state machine decides.
 
 use super::affinity;
+use super::client::{Client, HEAD_TIME_MOST, Reply};
 use super::forward::{Answer, forward, page, refuse};
 use super::revision::{Revision, lock};
+use super::trace::TraceId;
 use super::upload::is_too_large;
 use super::world::Refusal;
+use http::header::Entry as Field;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,15 +34,13 @@ pub(super) struct Entry {
 }
 
 struct Shared {
-    split: Mutex<Arc<Split>>,
+    split: Mutex<Split>,
     count: AtomicU64,
+    /// Set before those who wait for it are told.
+    is_closed: AtomicBool,
     /// High half of the trace ids this entry gives.
     trace_high: u64,
 }
-
-/// How long a client may take for the head of a request, and think between two: Google's front end keeps a silent
-/// connection for so long (cloud.google.com/load-balancing/docs/https, time-outs and retries, read 2026-11-22).
-const HEAD_TIME_MOST: Duration = Duration::from_secs(610);
 
 /// Shares of the requests, in percent.
 type Split = Vec<(u32, Arc<Revision>)>;
@@ -50,7 +52,9 @@ impl Entry {
         let address = listener.local_addr()?;
         let opened = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         let trace_high = opened.rotate_left(16) ^ u64::from(address.port());
-        let shared = Arc::new(Shared { split: Mutex::new(Arc::new(Vec::new())), count: AtomicU64::new(0), trace_high });
+        let shared =
+            Shared { split: Mutex::default(), count: AtomicU64::new(0), is_closed: AtomicBool::new(false), trace_high };
+        let shared = Arc::new(shared);
         let (closing, closed) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), closed));
         Ok(Self { shared, address, closing, accepting })
@@ -58,7 +62,7 @@ impl Entry {
 
     /// Sends the requests that come from now on to these revisions, by percent.
     pub(super) fn route(&self, split: Split) {
-        *lock(&self.shared.split) = Arc::new(split);
+        *lock(&self.shared.split) = split;
     }
 
     /// The address, `http://127.0.0.1:PORT`; a port on every address is named by the loopback one.
@@ -75,6 +79,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.accepting.abort();
+        self.shared.is_closed.store(true, Ordering::Relaxed);
         self.closing.send_replace(true);
     }
 }
@@ -95,23 +100,45 @@ async fn serve_connection(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, 
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let client = Arc::new(Client::new(peer));
     let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(serve(&shared, peer, request).await) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MOST);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    // How a client's connection ends is the client's business: its requests are counted by their slots.
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => {}
-        () = async { drop(closed.wait_for(|closed| *closed).await) } => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+        let (shared, client) = (Arc::clone(&shared), Arc::clone(&client));
+        async move {
+            client.begins();
+            let answer = serve(&shared, client.ip, request).await;
+            Ok::<_, Infallible>(answer.map(|answer| Reply::new(answer, client)))
         }
-    }
+    });
+    // No timer: hyper would make one for every request.
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut told = std::pin::pin!(closed.wait_for(|closed| *closed));
+    let mut alarm = std::pin::pin!(tokio::time::sleep(HEAD_TIME_MOST));
+    let (mut is_watched, mut is_told) = (false, false);
+    // How a client's connection ends is the client's business: its requests are counted by their slots.
+    std::future::poll_fn(|cx| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Whoever has been polled once wakes this task when it is ready: until then it need not be asked.
+            let is_closed = !is_told && shared.is_closed.load(Ordering::Relaxed);
+            if is_watched && !is_closed && !alarm.is_elapsed() {
+                return Poll::Pending;
+            }
+            is_watched = true;
+            if !is_told && told.as_mut().poll(cx).is_ready() {
+                (is_told, is_watched) = (true, false);
+                connection.as_mut().graceful_shutdown();
+            } else if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            } else {
+                let Some(next) = client.look_next() else { return Poll::Ready(()) };
+                alarm.as_mut().reset(next);
+            }
+        }
+    })
+    .await;
 }
 
 async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) -> Response<Answer> {
@@ -141,7 +168,7 @@ async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) ->
 impl Shared {
     /// Splits exactly: of any hundred requests in a row each revision gets its percentage.
     fn pick(&self, number: u64) -> Option<Arc<Revision>> {
-        let split = Arc::clone(&lock(&self.split));
+        let split = lock(&self.split);
         if let [(_, only)] = split.as_slice() {
             return Some(Arc::clone(only));
         }
@@ -173,41 +200,39 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What Google's front end adds to a request.
 fn mark(headers: &mut HeaderMap, peer: IpAddr, trace: (u64, u64)) {
-    let forwarded = match headers.get(&X_FORWARDED_FOR).and_then(|value| value.to_str().ok()) {
-        Some(before) => HeaderValue::from_str(&format!("{before}, {peer}")).ok(),
-        None if peer == IpAddr::V4(Ipv4Addr::LOCALHOST) => Some(HeaderValue::from_static("127.0.0.1")),
-        None => HeaderValue::from_str(&peer.to_string()).ok(),
-    };
-    if let Some(forwarded) = forwarded {
-        headers.insert(&X_FORWARDED_FOR, forwarded);
+    match headers.entry(&X_FORWARDED_FOR) {
+        Field::Occupied(mut before) => {
+            let text = before.get().to_str().map_or_else(|_| peer.to_string(), |text| format!("{text}, {peer}"));
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                before.insert(value);
+            }
+        }
+        Field::Vacant(vacant) if peer == IpAddr::V4(Ipv4Addr::LOCALHOST) => {
+            vacant.insert(HeaderValue::from_static("127.0.0.1"));
+        }
+        Field::Vacant(vacant) => {
+            if let Ok(value) = HeaderValue::from_str(&peer.to_string()) {
+                vacant.insert(value);
+            }
+        }
     }
-    if !headers.contains_key(&X_FORWARDED_PROTO) {
-        headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    }
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let (cloud, parent) = (text(&X_CLOUD_TRACE_CONTEXT), text(&TRACEPARENT));
+    headers.entry(&X_FORWARDED_PROTO).or_insert_with(|| HeaderValue::from_static("http"));
+    let (cloud, parent) = (headers.get(&X_CLOUD_TRACE_CONTEXT), headers.get(&TRACEPARENT));
     let (has_cloud, has_parent) = (cloud.is_some(), parent.is_some());
     if has_cloud && has_parent {
         return;
     }
     // The header that is there names the trace for the one that is not.
-    let given = cloud.and_then(|text| trace_id(text.split('/').next()));
-    let given = given.or_else(|| parent.and_then(|text| trace_id(text.split('-').nth(1))));
+    let given = cloud.and_then(TraceId::of_cloud_context).or_else(|| parent.and_then(TraceId::of_parent));
     // A span id must not be zero.
     let (high, span) = (trace.0, trace.1 + 1);
-    let id = given.unwrap_or_else(|| format!("{high:016x}{span:016x}"));
-    if !has_cloud && let Ok(value) = HeaderValue::from_str(&format!("{id}/{span};o=1")) {
+    let id = given.unwrap_or_else(|| TraceId::new(high, span));
+    if !has_cloud && let Some(value) = id.cloud_context(span) {
         headers.insert(&X_CLOUD_TRACE_CONTEXT, value);
     }
-    if !has_parent && let Ok(value) = HeaderValue::from_str(&format!("00-{id}-{span:016x}-01")) {
+    if !has_parent && let Some(value) = id.parent(span) {
         headers.insert(&TRACEPARENT, value);
     }
-}
-
-/// A trace id: 32 hexadecimal digits.
-fn trace_id(text: Option<&str>) -> Option<String> {
-    let id = text?;
-    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
 #[cfg(test)]
@@ -232,6 +257,43 @@ mod tests {
         let _ = slow.read_to_end(&mut answer).await;
         assert_eq!(answer, b"");
         assert!(started.elapsed() < Duration::from_secs(1000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_let_go_when_it_has_been_silent_for_so_long_since_its_last_answer() {
+        let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let mut stream = TcpStream::connect(entry.address).await.unwrap();
+        let (mut answer, mut last) = (Vec::new(), Instant::now());
+        for pause in [300, 400, 609] {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            answer.clear();
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            while !answer.ends_with(b"</html>\n") {
+                assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "after {pause} s");
+            }
+            last = Instant::now();
+        }
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        let silent = last.elapsed();
+        assert!((HEAD_TIME_MOST..HEAD_TIME_MOST + Duration::from_secs(1)).contains(&silent), "{silent:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_port_is_closed_silent_clients_are_let_go_at_once() {
+        let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let mut fresh = TcpStream::connect(entry.address).await.unwrap();
+        let mut used = TcpStream::connect(entry.address).await.unwrap();
+        used.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"</html>\n") {
+            assert!(used.read_buf(&mut answer).await.unwrap() > 0);
+        }
+        let started = Instant::now();
+        drop(entry);
+        for stream in [&mut fresh, &mut used] {
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        }
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     }
 
     fn marked(given: &[(&'static str, &'static str)]) -> HeaderMap {

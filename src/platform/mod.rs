@@ -4,6 +4,7 @@
 mod admin;
 mod affinity;
 mod allotment;
+mod client;
 mod clock;
 #[cfg(test)]
 mod conformance;
@@ -46,6 +47,7 @@ mod spawner;
 mod spec;
 mod state;
 mod status;
+mod trace;
 mod traffic;
 mod upload;
 mod usage;

@@ -98,6 +98,11 @@ impl Revision {
         lock(&self.state).is_routed()
     }
 
+    /// Whether no route leads here and no instance is left.
+    pub(super) fn is_dormant(&self) -> bool {
+        lock(&self.state).is_dormant()
+    }
+
     /// Sets whether any route leads here.
     pub(super) fn set_routed(self: &Arc<Self>, routed: bool) {
         self.change(|state, now, actions| state.set_routed(now, routed, actions));
@@ -296,7 +301,7 @@ async fn observe(revision: Weak<Revision>) {
         let cpu = observed.cpu_used(now - before);
         before = now;
         observed.change(|state, now, actions| state.service(now, cpu, actions));
-        if lock(&observed.state).is_dormant() {
+        if observed.is_dormant() {
             drop(observed);
             woken.notified().await;
             let Some(observed) = revision.upgrade() else { return };

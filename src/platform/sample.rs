@@ -84,7 +84,8 @@ pub struct Distribution {
     pub sum_of_squared_deviation: f64,
     /// Lower bound of the first finite bucket; bucket i (from 1) is `[scale·GROWTH^(i−1), scale·GROWTH^i)`.
     pub scale: f64,
-    /// Counts of the underflow bucket, the finite ones, and the overflow bucket.
+    /// Counts of the underflow bucket, the finite ones, and the overflow bucket, up to the last that counted any: most
+    /// distributions of most revisions are empty, and take no memory.
     pub bucket_counts: Vec<u64>,
 }
 
@@ -111,6 +112,9 @@ impl Distribution {
         self.sum += value;
         self.sum_of_squared_deviation += (value - mean_before) * (value - self.sum / self.count as f64);
         let bucket = self.bucket_of(value);
+        if self.bucket_counts.len() <= bucket {
+            self.bucket_counts.resize(bucket + 1, 0);
+        }
         self.bucket_counts[bucket] += 1;
     }
 
@@ -131,7 +135,7 @@ impl Default for Distribution {
             sum: 0.0,
             sum_of_squared_deviation: 0.0,
             scale: Self::SCALE,
-            bucket_counts: vec![0; Self::FINITE_BUCKETS + 2],
+            bucket_counts: Vec::new(),
         }
     }
 }

@@ -126,6 +126,7 @@ impl Service {
             ready: Condition::new(State::Reconciling, now),
             template,
         };
+        self.forget_oldest();
         self.revisions.insert(name.clone(), revision);
         self.latest_created = name;
         Ok(spec)
@@ -325,6 +326,7 @@ fn fill_defaults(wanted: &mut Message) {
     fill("traffic", json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]));
 }
 
+mod retention;
 #[cfg(test)]
 mod tests {
     use super::*;
