@@ -267,7 +267,7 @@ async fn who_heeds_sigterm_ends_its_requests_first_and_the_books_have_them() {
     let begun = directory.path().join("released.begun");
     wait_until(|| std::fs::read_to_string(&begun).is_ok_and(|lines| lines.lines().count() == 3)).await;
     let revision = fleet.revision("shop", "shop-1").unwrap();
-    let (_, released) = tokio::join!(fleet.delete_service("shop"), async {
+    let ((), released) = tokio::join!(fleet.delete_service("shop"), async {
         // Told to stop, it still holds its requests.
         wait_until(|| revision.glance().is_some_and(|it| it.instances[0].phase == InstancePhase::Stopping)).await;
         std::fs::write(&released, "")
