@@ -135,7 +135,9 @@ async fn runs_out_of_memory(kind: LimiterChoice) {
         skip_limits(&fleet.limiter_report().note);
         return fleet.shutdown().await;
     }
-    let small = RevisionSpec { memory: Gib(0.125), ..spec("shop-1", 4, 1) };
+    // At a quarter of a slow host's core so many pages take their time.
+    let request_timeout = Duration::from_mins(5);
+    let small = RevisionSpec { memory: Gib(0.125), request_timeout, ..spec("shop-1", 4, 1) };
     fleet.create_revision(small).await.unwrap();
     let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
     assert_eq!(get_text(&format!("{url}/eat/1")).await, (200, "1".to_owned()));
