@@ -1,7 +1,8 @@
 //! What the Monitoring API tells about its metrics and about the one resource they belong to.
 
 use super::filter::Filter;
-use super::metric::{LabelType, METRICS, Metric, RESOURCE_LABELS, RESOURCE_TYPE};
+use super::label::LabelType;
+use super::metric::{METRICS, Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use crate::platform::request::Queries;
 use crate::platform::status::Status;
 use serde_json::{Value, json};

@@ -6,6 +6,7 @@ mod boundary;
 mod descriptor;
 mod filter;
 mod grpc;
+mod label;
 mod message;
 mod metric;
 mod page;

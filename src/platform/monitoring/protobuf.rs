@@ -2,8 +2,9 @@
 //! both protocols are read, refused and answered by one piece of code.
 
 use super::descriptor::{self, Timing};
+use super::label::LabelType;
 use super::message as proto;
-use super::metric::{LabelType, Metric, RESOURCE_LABELS, RESOURCE_TYPE};
+use super::metric::{Metric, RESOURCE_LABELS, RESOURCE_TYPE};
 use super::page::Page;
 use super::query::Query;
 use super::series::{Point, Series, Shape};

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A series keeps this many periods: a day of the platform's time (Google keeps six weeks). A point takes at most
-/// 1.7 kB, a busy revision's points of a whole day about 10 MB.
+/// 1.7 kB, a busy revision's points of a whole day about 15 MB.
 const POINTS_MOST: usize = 24 * 60;
 
 /// Everything that was sampled lately.

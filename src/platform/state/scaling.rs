@@ -37,9 +37,15 @@ impl<T: World> State<T> {
             None => decision.desired,
         };
         let missing = self.desired.saturating_sub(self.roster.supply());
-        if self.pause.is_over(now) {
+        if self.pause.is_over(now) && !self.waits_for_a_request() {
             self.start(now, missing, actions);
         }
+    }
+
+    /// Whether it is at zero: from there only a request starts an instance of Cloud Run, whatever the last minute's average
+    /// asks for ("About instance autoscaling", 2026-11-22).
+    fn waits_for_a_request(&self) -> bool {
+        !self.is_strict() && self.roster.supply() == 0 && self.queue.is_empty() && self.instances_min() == 0
     }
 
     pub(super) fn start_on_demand(&mut self, now: Micros, actions: &mut Vec<Action<T>>) {

@@ -135,7 +135,9 @@ async fn runs_out_of_memory(kind: LimiterChoice) {
         skip_limits(&fleet.limiter_report().note);
         return fleet.shutdown().await;
     }
-    let small = RevisionSpec { memory: Gib(0.125), ..spec("shop-1", 4, 1) };
+    // At a quarter of a slow host's core so many pages take their time.
+    let request_timeout = Duration::from_mins(5);
+    let small = RevisionSpec { memory: Gib(0.125), request_timeout, ..spec("shop-1", 4, 1) };
     fleet.create_revision(small).await.unwrap();
     let url = fleet.route("shop", &[to("shop-1", 100, None)]).await.unwrap().service;
     assert_eq!(get_text(&format!("{url}/eat/1")).await, (200, "1".to_owned()));
@@ -267,7 +269,7 @@ async fn who_heeds_sigterm_ends_its_requests_first_and_the_books_have_them() {
     let begun = directory.path().join("released.begun");
     wait_until(|| std::fs::read_to_string(&begun).is_ok_and(|lines| lines.lines().count() == 3)).await;
     let revision = fleet.revision("shop", "shop-1").unwrap();
-    let (_, released) = tokio::join!(fleet.delete_service("shop"), async {
+    let ((), released) = tokio::join!(fleet.delete_service("shop"), async {
         // Told to stop, it still holds its requests.
         wait_until(|| revision.glance().is_some_and(|it| it.instances[0].phase == InstancePhase::Stopping)).await;
         std::fs::write(&released, "")

@@ -200,6 +200,21 @@ fn under_knative_the_last_instance_goes_after_its_grace() {
 }
 
 #[test]
+fn from_zero_only_a_request_starts_an_instance_whatever_the_average_asks_for() {
+    let mut state = ready(bounds(2, 5), 1);
+    state.admit(ms(0)).unwrap();
+    let mut actions = Vec::new();
+    state.service(ms(4_000), 1.0, &mut actions);
+    // It dies, and its request with it; a second later the drivers look at the seconds before.
+    state.gone(ms(4_000), 1, &mut actions);
+    state.service(ms(5_000), 0.0, &mut actions);
+    assert!(state.desired >= 1, "the average still asks for one");
+    assert_eq!(starts(&actions), 0);
+    state.enqueue(ms(6_000), 7, &mut actions).unwrap();
+    assert_eq!(starts(&actions), 1);
+}
+
+#[test]
 fn routing_is_the_policys() {
     let order = |policy: Policy, k| {
         let mut state = State::<Model>::new(policy, bounds(k, 9), Billing::Request);
