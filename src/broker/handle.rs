@@ -21,6 +21,8 @@ pub(super) enum Event {
     Pull { messages: usize, reply: oneshot::Sender<Vec<Delivery>> },
     /// A stream that takes messages as they come.
     Stream(Stream),
+    /// It ends. Its handle may live on in calls that are under way.
+    Stop,
 }
 
 /// How a subscription is reached.

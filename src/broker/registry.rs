@@ -67,7 +67,9 @@ impl Registry {
     /// Ends the subscriptions' tasks; what they know is with the store afterwards.
     pub(super) async fn stop(&self) {
         let mut books = self.books.write().await;
-        books.subscriptions.clear();
+        for subscription in std::mem::take(&mut books.subscriptions).into_values() {
+            stop(subscription.handle).await;
+        }
         let mut tasks = std::mem::take(&mut books.tasks);
         drop(books);
         while tasks.join_next().await.is_some() {}
@@ -239,7 +241,7 @@ impl Registry {
         let mut books = self.books.write().await;
         let id = books.subscriptions.get(name).ok_or_else(|| missing(name))?.id;
         self.context.store.drop_backlog(id, None).await?;
-        books.subscriptions.remove(name);
+        stop(books.subscriptions.remove(name).and_then(|it| it.handle)).await;
         Ok(())
     }
 
@@ -252,7 +254,7 @@ impl Registry {
         config.detached = true;
         self.context.store.drop_backlog(subscription.id, Some(config.clone())).await?;
         subscription.config = config;
-        subscription.handle = None;
+        stop(subscription.handle.take()).await;
         Ok(())
     }
 
@@ -300,6 +302,14 @@ impl Books {
         while self.tasks.try_join_next().is_some() {}
         let settings = Arc::new(Settings::of(config.clone(), context.time_factor));
         start(Arc::clone(context), record, settings, Arc::new(Tally::since(context.now())), &mut self.tasks)
+    }
+}
+
+/// Ends a subscription's task.
+async fn stop(handle: Option<Handle>) {
+    if let Some(handle) = handle {
+        // One that has ended needs not be told.
+        let _ = handle.events.send(Event::Stop).await;
     }
 }
 

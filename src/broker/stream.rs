@@ -62,9 +62,9 @@ impl StreamingService<StreamingPullRequest> for StreamingPull {
                 loop {
                     let answer = tokio::select! {
                         batch = batches.recv() => {
-                            // The subscription was deleted: Google ends the stream so too.
+                            // The subscription is gone, or the broker ends: whoever opens another stream learns which.
                             let Some(batch) = batch else {
-                                let _ = answers.send(Err(Status::not_found("The subscription is gone."))).await;
+                                let _ = answers.send(Err(Status::unavailable("the subscription is ending"))).await;
                                 return;
                             };
                             let received_messages = batch.iter().map(|it| received(&handle, it)).collect();

@@ -54,6 +54,7 @@ struct Subscription {
     held_due: Option<Micros>,
     read_again: Option<Micros>,
     changes: Vec<Change>,
+    stopped: bool,
     numbered: u64,
     /// The last committed change that is accounted for.
     forgotten: u64,
@@ -93,6 +94,7 @@ pub(super) fn start(
         held_due: Some(Micros::ZERO),
         read_again: None,
         changes: Vec::new(),
+        stopped: false,
         numbered: 0,
         settling: BTreeMap::new(),
         unwritten: BTreeMap::new(),
@@ -103,7 +105,7 @@ pub(super) fn start(
 
 impl Subscription {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
-        loop {
+        while !self.stopped {
             self.settled();
             let now = self.context.now();
             let failures = self.queue.advance(now);
@@ -201,6 +203,7 @@ impl Subscription {
             }
             Event::Pull { messages, reply } => self.pulls.wait(messages, reply),
             Event::Stream(stream) => self.pulls.open(stream),
+            Event::Stop => self.stopped = true,
         }
     }
 

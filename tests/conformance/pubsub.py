@@ -48,7 +48,8 @@ future.result()
 check("streamed", sorted(set(seen)), sorted(f"report {number}".encode() for number in range(10)))
 refused("an unknown topic", exceptions.NotFound, lambda: publisher.get_topic(topic=publisher.topic_path("demo", "nobody")))
 
-# The generated client, over REST.
+# The generated client, over REST: it takes an address, not an emulator.
+del os.environ["PUBSUB_EMULATOR_HOST"]
 options = ClientOptions(api_endpoint=endpoint)
 rest = {"transport": "rest", "client_options": options, "credentials": AnonymousCredentials()}
 publisher, subscriber = PublisherClient(**rest), SubscriberClient(**rest)
