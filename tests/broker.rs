@@ -187,10 +187,10 @@ async fn messages_with_a_key_come_one_after_the_other_whatever_fails() {
     let broker = Broker::start(dir.path(), &["--time-factor", "1000"]);
     let clients = Clients::of(&broker.endpoint).await;
     let publisher = clients.topic("reports").await;
-    let pushes = AtomicUsize::new(0);
+    let answered = AtomicUsize::new(0);
     // Every third push fails, whichever it is.
     let consumer = Endpoint::start(move |_| {
-        (if pushes.fetch_add(1, Ordering::Relaxed) % 3 == 1 { 500 } else { 204 }, Duration::from_millis(2))
+        (if answered.fetch_add(1, Ordering::Relaxed) % 3 == 1 { 500 } else { 204 }, Duration::from_millis(2))
     });
     let consumer = consumer.await;
     clients.push("ordered", "reports", &consumer.url, |it| it.set_enable_message_ordering(true)).await;
@@ -306,26 +306,15 @@ async fn rest(broker: &Broker, method: &str, path: &str, body: &str) -> (u16, se
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-#[tokio::test]
-async fn what_pub_sub_refuses_is_refused_in_its_words() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = Broker::start(dir.path(), &[]);
-    let topic = "projects/demo/topics/reports";
-    assert_eq!(rest(&broker, "PUT", topic, "{}").await.1, serde_json::json!({"name": topic, "state": "ACTIVE"}));
-    let pull = "projects/demo/subscriptions/pulled";
-    let created = rest(&broker, "PUT", pull, &format!(r#"{{"topic": "{topic}"}}"#)).await;
-    let defaults = serde_json::json!({
-        "name": pull, "topic": topic, "ackDeadlineSeconds": 10, "messageRetentionDuration": "604800s",
-        "expirationPolicy": {"ttl": "2678400s"}, "state": "ACTIVE",
-    });
-    assert_eq!(created, (200, defaults));
+/// What is asked, and how it is refused: method, path, body, status and code.
+fn refusals(topic: &str) -> Vec<(&'static str, String, String, u16, &'static str)> {
     let big = format!(r#"{{"messages": [{{"data": "{}"}}]}}"#, "QUFB".repeat(3_400_000));
     let many = format!(r#"{{"messages": [{}]}}"#, vec![r#"{"data": "QQ=="}"#; 1_001].join(","));
     let long = format!(r#"{{"messages": [{{"attributes": {{"a": "{}"}}}}]}}"#, "x".repeat(1_025));
     let publish = format!("{topic}:publish");
     let sub = |more: &str| format!(r#"{{"topic": "{topic}", {more}}}"#);
-    let cases = [
-        ("POST", publish.as_str(), r#"{"messages": ["#.to_owned(), 400, "INVALID_ARGUMENT"),
+    let cases = vec![
+        ("POST", &*publish, r#"{"messages": ["#.to_owned(), 400, "INVALID_ARGUMENT"),
         ("POST", &publish, r#"{"messages": []}"#.to_owned(), 400, "INVALID_ARGUMENT"),
         ("POST", &publish, r#"{"messages": [{}]}"#.to_owned(), 400, "INVALID_ARGUMENT"),
         ("POST", &publish, r#"{"messages": [{"data": "***"}]}"#.to_owned(), 400, "INVALID_ARGUMENT"),
@@ -384,8 +373,25 @@ async fn what_pub_sub_refuses_is_refused_in_its_words() {
         ("POST", "projects/demo/subscriptions/pulled:seek", "{}".to_owned(), 501, "UNIMPLEMENTED"),
         ("PATCH", topic, r#"{"topic": {}, "updateMask": "name"}"#.to_owned(), 400, "INVALID_ARGUMENT"),
     ];
-    for (method, path, body, status, code) in cases {
-        let (found, answer) = rest(&broker, method, path, &body).await;
+    cases.into_iter().map(|(method, path, body, status, code)| (method, path.to_owned(), body, status, code)).collect()
+}
+
+#[tokio::test]
+async fn what_pub_sub_refuses_is_refused_in_its_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::start(dir.path(), &[]);
+    let topic = "projects/demo/topics/reports";
+    assert_eq!(rest(&broker, "PUT", topic, "{}").await.1, serde_json::json!({"name": topic, "state": "ACTIVE"}));
+    let pull = "projects/demo/subscriptions/pulled";
+    let created = rest(&broker, "PUT", pull, &format!(r#"{{"topic": "{topic}"}}"#)).await;
+    let defaults = serde_json::json!({
+        "name": pull, "topic": topic, "ackDeadlineSeconds": 10, "messageRetentionDuration": "604800s",
+        "expirationPolicy": {"ttl": "2678400s"}, "state": "ACTIVE",
+    });
+    assert_eq!(created, (200, defaults));
+    let publish = format!("{topic}:publish");
+    for (method, path, body, status, code) in refusals(topic) {
+        let (found, answer) = rest(&broker, method, &path, &body).await;
         let told = format!("{method} {path} {}: {found} {answer}", &body[..body.len().min(80)]);
         assert_eq!((found, answer["error"]["status"].as_str()), (status, Some(code)), "{told}");
         assert!(answer["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "{told}");

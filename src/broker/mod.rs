@@ -8,6 +8,7 @@ mod grpc;
 mod handle;
 mod janitor;
 mod json;
+mod limits;
 mod name;
 mod policy;
 mod proto;
