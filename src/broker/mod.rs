@@ -5,7 +5,10 @@ mod config;
 mod connection;
 mod context;
 mod grpc;
+mod handle;
+mod janitor;
 mod json;
+mod limits;
 mod name;
 mod policy;
 mod proto;
@@ -21,5 +24,7 @@ mod stream;
 mod subscriber;
 mod subscription;
 mod tally;
+mod token;
 
 pub use server::{BrokerError, BrokerOptions, serve};
+pub use token::{Claims, TokenError, Verifier};

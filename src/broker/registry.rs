@@ -2,17 +2,14 @@
 
 use super::config::{self, Settings};
 use super::context::{Context, exists, missing};
+use super::handle::{Event, Handle};
+use super::limits::check_messages;
 use super::name::{self, DELETED_TOPIC, Kind};
-use super::policy::{
-    ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, ORDERING_KEY_BYTES_MAX, PUBLISH_BYTES_MAX,
-    PUBLISH_MESSAGES_MAX,
-};
 use super::proto;
 use super::refusal::Refusal;
 use super::store::{Contents, NewMessage, Signal, SubscriptionId, SubscriptionRecord, TopicId};
-use super::subscription::{Event, Handle, start};
+use super::subscription::start;
 use super::tally::Tally;
-use prost::Message as _;
 use prost_types::FieldMask;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +63,9 @@ impl Registry {
     /// Ends the subscriptions' tasks; what they know is with the store afterwards.
     pub(super) async fn stop(&self) {
         let mut books = self.books.write().await;
-        books.subscriptions.clear();
+        for subscription in std::mem::take(&mut books.subscriptions).into_values() {
+            stop(subscription.handle).await;
+        }
         let mut tasks = std::mem::take(&mut books.tasks);
         drop(books);
         while tasks.join_next().await.is_some() {}
@@ -120,7 +119,7 @@ impl Registry {
         self.context.set_topic(name, None);
         books.topics.remove(name);
         for subscription in books.subscriptions.values_mut().filter(|it| it.config.topic == name) {
-            subscription.config.topic = DELETED_TOPIC.to_owned();
+            DELETED_TOPIC.clone_into(&mut subscription.config.topic);
             let config = subscription.config.clone();
             self.context.store.update_subscription(subscription.id, config).await?;
         }
@@ -197,8 +196,9 @@ impl Registry {
                 "enable_exactly_once_delivery" => {
                     config.enable_exactly_once_delivery = sent.enable_exactly_once_delivery;
                 }
-                "expiration_policy" => config.expiration_policy.clone_from(&sent.expiration_policy),
-                "expiration_policy.ttl" => config.expiration_policy.clone_from(&sent.expiration_policy),
+                "expiration_policy" | "expiration_policy.ttl" => {
+                    config.expiration_policy.clone_from(&sent.expiration_policy);
+                }
                 "labels" => config.labels.clone_from(&sent.labels),
                 "message_retention_duration" => config.message_retention_duration = sent.message_retention_duration,
                 "push_config" => config.push_config.clone_from(&sent.push_config),
@@ -237,7 +237,7 @@ impl Registry {
         let mut books = self.books.write().await;
         let id = books.subscriptions.get(name).ok_or_else(|| missing(name))?.id;
         self.context.store.drop_backlog(id, None).await?;
-        books.subscriptions.remove(name);
+        stop(books.subscriptions.remove(name).and_then(|it| it.handle)).await;
         Ok(())
     }
 
@@ -250,7 +250,7 @@ impl Registry {
         config.detached = true;
         self.context.store.drop_backlog(subscription.id, Some(config.clone())).await?;
         subscription.config = config;
-        subscription.handle = None;
+        stop(subscription.handle.take()).await;
         Ok(())
     }
 
@@ -297,7 +297,15 @@ impl Books {
         // Tasks that have ended are those of subscriptions that are gone.
         while self.tasks.try_join_next().is_some() {}
         let settings = Arc::new(Settings::of(config.clone(), context.time_factor));
-        start(Arc::clone(context), record, settings, Arc::new(Tally::default()), &mut self.tasks)
+        start(Arc::clone(context), record, settings, Arc::new(Tally::since(context.now())), &mut self.tasks)
+    }
+}
+
+/// Ends a subscription's task.
+async fn stop(handle: Option<Handle>) {
+    if let Some(handle) = handle {
+        // One that has ended needs not be told.
+        let _ = handle.events.send(Event::Stop).await;
     }
 }
 
@@ -311,61 +319,6 @@ fn unchangeable(kind: &str, path: &str) -> Refusal {
     Refusal::invalid(format!(
         "Invalid update_mask provided in the UpdateRequest: {path:?} is no field of a {kind} that can be changed."
     ))
-}
-
-/// Google's limits (cloud.google.com/pubsub/quotas#resource_limits).
-fn check_messages(request: &proto::PublishRequest) -> Result<(), Refusal> {
-    let (count, bytes) = (request.messages.len(), request.encoded_len());
-    if count == 0 {
-        return Err(Refusal::invalid(
-            "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.",
-        ));
-    }
-    if count > PUBLISH_MESSAGES_MAX {
-        return Err(Refusal::invalid(format!(
-            "The value for message_count is too large. You passed {count} in the request, but the maximum value is {PUBLISH_MESSAGES_MAX}."
-        )));
-    }
-    if bytes > PUBLISH_BYTES_MAX {
-        return Err(Refusal::invalid(format!(
-            "Request payload size exceeds the limit: {PUBLISH_BYTES_MAX} bytes; it is {bytes}."
-        )));
-    }
-    request.messages.iter().try_for_each(check_message)
-}
-
-fn check_message(message: &proto::PubsubMessage) -> Result<(), Refusal> {
-    if message.data.is_empty() && message.attributes.is_empty() {
-        return Err(Refusal::invalid(
-            "Some messages in the request are empty: a message has data or at least one attribute.",
-        ));
-    }
-    let key = message.ordering_key.len();
-    if key > ORDERING_KEY_BYTES_MAX {
-        return Err(Refusal::invalid(format!(
-            "The ordering key has {key} bytes, but the maximum is {ORDERING_KEY_BYTES_MAX}."
-        )));
-    }
-    let attributes = message.attributes.len();
-    if attributes > ATTRIBUTES_MAX {
-        return Err(Refusal::invalid(format!(
-            "A message has {attributes} attributes, but the maximum is {ATTRIBUTES_MAX}."
-        )));
-    }
-    for (key, value) in &message.attributes {
-        if key.is_empty() || key.len() > ATTRIBUTE_KEY_BYTES_MAX || key.starts_with("goog") {
-            return Err(Refusal::invalid(format!(
-                "Invalid attribute key {key:?}: it has 1 to {ATTRIBUTE_KEY_BYTES_MAX} bytes and does not begin with \"goog\"."
-            )));
-        }
-        if value.len() > ATTRIBUTE_VALUE_BYTES_MAX {
-            return Err(Refusal::invalid(format!(
-                "The attribute {key:?} has {} bytes, but the maximum is {ATTRIBUTE_VALUE_BYTES_MAX}.",
-                value.len()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// Resources of one page unless the request says otherwise.
@@ -387,7 +340,7 @@ fn page<'a, T: Clone + 'a>(
     let (mut page, mut last) = (Vec::new(), String::new());
     for (name, resource) in rest.by_ref().take(size) {
         page.push(resource.clone());
-        last = name.to_owned();
+        name.clone_into(&mut last);
     }
     let token = if rest.peek().is_some() { last } else { String::new() };
     Ok((page, token))

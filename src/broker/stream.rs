@@ -1,11 +1,12 @@
 //! Streaming pull: messages as they come, acknowledgements the other way.
 
+use super::handle::{Event, Handle};
 use super::proto::{StreamingPullRequest, StreamingPullResponse, SubscriptionProperties};
 use super::pull::Stream;
 use super::refusal::Refusal;
 use super::registry::Registry;
 use super::subscriber::{deadline, ids_of, received, refuse_push};
-use super::subscription::{Event, Handle};
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,9 +62,9 @@ impl StreamingService<StreamingPullRequest> for StreamingPull {
                 loop {
                     let answer = tokio::select! {
                         batch = batches.recv() => {
-                            // The subscription was deleted: Google ends the stream so too.
+                            // The subscription is gone, or the broker ends: whoever opens another stream learns which.
                             let Some(batch) = batch else {
-                                let _ = answers.send(Err(Status::not_found("The subscription is gone."))).await;
+                                let _ = answers.send(Err(Status::unavailable("the subscription is ending"))).await;
                                 return;
                             };
                             let received_messages = batch.iter().map(|it| received(&handle, it)).collect();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 /// How long a condition may take on the busiest machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A broker in a process of its own. Dropping it ends it in order.
 pub(crate) struct Broker {
@@ -219,11 +219,10 @@ impl Endpoint {
     }
 }
 
-async fn take(
-    State((all, answer)): State<(Arc<Mutex<Vec<Pushed>>>, Arc<Answer>)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
+/// What has arrived, and how it is answered.
+type Taking = (Arc<Mutex<Vec<Pushed>>>, Arc<Answer>);
+
+async fn take(State((all, answer)): State<Taking>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let mut pushed = Pushed { headers, body: body.to_vec(), at: Instant::now(), status: 0 };
     let (status, after) = answer(&pushed);
     pushed.status = status;
