@@ -173,6 +173,29 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_is_pushed_panics() {
+        use rand::rngs::StdRng;
+        use rand::{Rng, SeedableRng};
+        let mut rng = StdRng::seed_from_u64(5);
+        let seed = br#"{"deliveryAttempt":1,"message":{"data":"eyJpZCI6NTZ9","messageId":"2","orderingKey":null}}"#;
+        let mut understood = 0;
+        for _ in 0..20_000 {
+            let mut bytes = seed.to_vec();
+            for _ in 0..rng.random_range(0..4) {
+                let place = rng.random_range(0..bytes.len());
+                bytes[place] = *b"{}[]\",:0a=\\\xffn".get(rng.random_range(0..14)).unwrap_or(&b' ');
+            }
+            let headers = HeaderMap::new();
+            let whole = serde_json::from_slice::<Value>(&bytes).ok();
+            understood += usize::from(enveloped(whole.as_ref()).is_ok());
+            let text = decoded(&String::from_utf8_lossy(&bytes));
+            let results = [unwrapped(&headers, &bytes).err(), unwrapped(&headers, &text).err()];
+            assert!(results.iter().flatten().all(|thrown| thrown.status == 500 && !thrown.line.is_empty()));
+        }
+        assert!(understood > 1_000, "{understood}");
+    }
+
+    #[test]
     fn an_unwrapped_push_is_its_headers_and_its_data() {
         let mut headers = HeaderMap::new();
         assert!(!is_unwrapped(&headers));

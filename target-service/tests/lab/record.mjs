@@ -63,6 +63,7 @@ const LAB = {
   'a string': json('"abc"'),
   'null': json('null'),
   'an array of numbers': json('[1, 2.50, 1e3,1e21, 12345678901234567890, 0.0000001,-0, 0.1, -1.5e-7, 1e20]'),
+  'numbers of all sizes': json(JSON.stringify(Array.from({ length: 90 }, (_, index) => Math.sin(index) * 10 ** (index - 45)))),
   'an object of all sorts': json('{"b":1,"2":2,"a":1.0,"1":null,"01":true,"b":"\\u00e9\\u007f\\/\\n\\u0001","c":{"10":[],"9":{}}}'),
   'a byte order mark': json('\ufeff{"id":1}'),
   'bytes that are no UTF-8': `POST / HTTP/1.1\r\nHost: lab\r\n${JSON_TYPE}Content-Length: 9\r\n\r\n{"a":"\xff"}`,
