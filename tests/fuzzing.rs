@@ -53,10 +53,49 @@ proptest! {
     }
 
     #[test]
+    fn bodies(
+        encoding in prop_oneof![0..6_u8, 126..132_u8], bytes in prop::collection::vec(any::<u8>(), 0..60), mut json in nearly_json(),
+        at in any::<prop::sample::Index>(), typed in "[a-c\"'\\\\{}\\[\\]:, 0-9eE+.-]{0,3}",
+    ) {
+        let _ = entries::bodies(&[&[encoding], bytes.as_slice()].concat());
+        let _ = entries::bodies(&[b"\0", json.as_bytes()].concat());
+        let mut place = at.index(json.len() + 1);
+        while !json.is_char_boundary(place) {
+            place -= 1;
+        }
+        json.insert_str(place, &typed);
+        let _ = entries::bodies(&[b"\0", json.as_bytes()].concat());
+    }
+
+    #[test]
     fn templates(text in any::<String>(), almost in "[$a-z{}\"\\\\\r\n é]{0,20}(\\$\\{[venx]\\}|\\$\\$\\{){0,3}[$a-z{}]{0,6}") {
         entries::templates(text.as_bytes());
         entries::templates(almost.as_bytes());
     }
+}
+
+/// JSON of the members and places that are asked for, members twice among them, and white space anywhere.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("-0.50e+3".to_owned()),
+        Just("12345678901234567890123".to_owned()),
+        Just("\"\\u00e9\\n\\\\ \\ud83d\\ude00\"".to_owned()),
+        Just("\"\\ud800\"".to_owned()),
+        Just("\"é\"".to_owned()),
+    ];
+    leaf.prop_recursive(5, 40, 5, |inner| {
+        let member = ("(a|b|c|d|e|x|\\\\u0061)", inner.clone());
+        prop_oneof![
+            prop::collection::vec(member, 0..5).prop_map(|members| {
+                let members: Vec<String> =
+                    members.iter().map(|(name, value)| format!(" \"{name}\"\n:{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+            prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}\t]", items.join(" ,"))),
+        ]
+    })
 }
 
 /// Fuzzing a text that is always refused shows nothing.
@@ -71,6 +110,19 @@ fn some_templates_come_through() {
         let scenario = tidegate::scenario::Scenario::from_yaml(Path::new("t"), &text(template));
         assert_eq!(scenario.is_ok(), valid, "{template}: {scenario:?}");
     }
+}
+
+/// Fuzzing bodies in which nothing is found shows nothing.
+#[test]
+fn something_is_found_in_some_bodies() {
+    let text = |found: Option<Vec<u8>>| String::from_utf8(found.unwrap()).unwrap();
+    let body = b"\0{\"a\": {\"b\": 1, \"c\": [null, {\"x\": \"y\"}], \"b\": [2.0]}}";
+    let found = text(entries::bodies(body));
+    assert_eq!(found, r#"{"v0":[2.0],"v1":null,"v2":null,"v3":null,"v4":null,"v5":null,"v6":"y"}"#);
+    // The content of a zstd frame, in one block as it is.
+    let zstd = b"\x04\x28\xb5\x2f\xfd\x20\x07\x39\0\0{\"b\":7}";
+    assert!(text(entries::bodies(zstd)).contains("\"v5\":7"));
+    assert_eq!(entries::bodies(&[b"\x84", &zstd[1..]].concat()), None, "not everything is in it");
 }
 
 /// Requests that are nearly right: methods, paths, headers and bodies that the platform knows, put together anyhow.

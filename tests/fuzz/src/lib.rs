@@ -8,8 +8,8 @@ use tidegate::platform::{
     Addresses, Clock, Operate, OperateError, RevisionSample, RevisionSpec, Route, ServeOptions, ServiceScaling, serve,
 };
 use tidegate::scenario::{
-    Arrival, Body, Column, Log, LogError, LogFormat, LogOptions, Occasion, Plan, Scenario, ScenarioError, Session,
-    TimeUnit, read_log,
+    Arrival, Body, Column, Log, LogError, LogFormat, LogOptions, LogRequest, Occasion, Plan, Request, RequestOptions,
+    Scenario, ScenarioError, Session, TimeUnit, read_log,
 };
 
 /// Arrivals of a plan that are looked at.
@@ -26,12 +26,29 @@ pub fn logs(data: &[u8]) {
         skip_bad_lines,
         column: if how & 4 == 0 { Column::Number(usize::from(how >> 6)) } else { Column::Name("time".to_owned()) },
         unit: if how & 8 == 0 { TimeUnit::Seconds } else { TimeUnit::Nanoseconds },
-        requests: None,
+        requests: (how & 16 != 0).then(|| RequestOptions {
+            methods: ["GET", "POST"].map(str::to_owned).to_vec(),
+            path: Some(Column::Number(1)),
+            method: (how & 32 != 0).then_some(Column::Number(2)),
+            agent: None,
+        }),
     };
     let strict = read_log(log, &options(false));
     let lenient = read_log(log, &options(true));
-    if let Ok(Log { times, .. }) = &lenient {
+    if let Ok(Log { times, requests, .. }) = &lenient {
         assert!(times.0.is_sorted() && times.0.first() == Some(&0), "{times:?}");
+        if let Some(requests) = requests {
+            assert_eq!(requests.of_arrivals.len(), times.0.len());
+            assert!(requests.of_arrivals.iter().all(|request| (*request as usize) < requests.different.len()));
+            for LogRequest { path, .. } in &requests.different {
+                let uri: http::Uri = path.parse().expect("a path");
+                assert!(
+                    path.starts_with('/')
+                        && uri.host().is_none()
+                        && uri.path_and_query().is_some_and(|all| *all == **path)
+                );
+            }
+        }
     }
     match (strict, lenient) {
         (Ok(strict), Ok(lenient)) => assert_eq!((strict.times.0, strict.bad, lenient.bad), (lenient.times.0, 0, 0)),
@@ -39,6 +56,7 @@ pub fn logs(data: &[u8]) {
             let lines = log.split(|byte| *byte == b'\n').count() as u64;
             assert!((1..=lines).contains(&first.line) && first.column >= 1 && !first.cause.is_empty(), "{first:?}");
             match lenient {
+                Err(LogError::NothingToSend { left_out }) => assert!(!left_out.is_empty()),
                 Ok(Log { bad, .. }) | Err(LogError::Empty { bad, .. }) => {
                     assert!(bad == count || more && bad > count, "{bad} and {count}");
                 }
@@ -79,6 +97,7 @@ pub fn templates(data: &[u8]) {
     for step in [
         format!("get: {path}"),
         format!("get: /, headers: {{x-a: {quoted}}}"),
+        format!("post: /, multipart: [{{name: {quoted}, text: {quoted}, filename: {quoted}}}, {{name: b, text: c}}]"),
         format!("post: /, json: {quoted}"),
         format!("post: /, json: {{a: [{quoted}, 1], {quoted}: {quoted}}}"),
     ] {
@@ -118,9 +137,79 @@ fn plan(scenario: Scenario) {
                 let json = serde_json::from_slice::<serde_json::Value>(&request.body);
                 assert!(json.is_ok(), "{:?}", request.body);
             }
+            if let Body::Multipart(parts) = &plan.scenario().journeys[journey].steps[step].body {
+                assert_parts(&request, parts.len());
+            }
             let _ = session.accept(step, 200, &http::HeaderMap::new(), b"{\"a\": [1, \"two\", null]}").is_ok();
         }
     }
+}
+
+/// A form of several parts is cut where it should be, and each part has a head of lines that end in order.
+fn assert_parts(request: &Request, parts: usize) {
+    let kind = request.headers.iter().find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str());
+    let boundary = kind.and_then(|kind| kind.split_once("boundary=")).expect("a boundary").1;
+    let between = format!("--{boundary}");
+    let body = format!("\r\n{}", String::from_utf8_lossy(&request.body));
+    let pieces: Vec<&str> = body.split(&format!("\r\n{between}")).collect();
+    assert_eq!((pieces.len(), pieces[0], pieces[parts + 1].trim_end()), (parts + 2, "", "--"), "{body:?}");
+    for piece in &pieces[1..=parts] {
+        let (head, _) = piece.split_once("\r\n\r\n").expect("a head");
+        let lines: Vec<&str> = head.split("\r\n").skip(1).collect();
+        let known = |line: &&str| {
+            line.starts_with("content-disposition: form-data; name=\"") || line.starts_with("content-type: ")
+        };
+        assert!(lines.iter().all(|line| known(line) && !line.contains(['\r', '\n'])), "{head:?}");
+        assert!(lines[0].ends_with('"') && (lines.len() == 1 || lines.len() == 2), "{head:?}");
+    }
+}
+
+/// Extractions by paths that one pass over the body answers, as the scenario writes them; `$["a"]` for `$['a']` asks the
+/// same of the library.
+const PATHS: [&str; 7] =
+    ["$['a']['b']", "$['a']['c'][0]", "$['a']['d']['e']", "$[0]", "$[2]['a']", "$['b']", "$['a']['c'][1]['x']"];
+
+/// An answer's body, compressed or not as the first byte says, and whether everything must be found: what one pass over it finds is what the library finds in the
+/// tree of it, and a body that cannot be read is told in the same words. Gives what was found, as JSON.
+///
+/// # Panics
+/// When they differ.
+#[must_use]
+pub fn bodies(data: &[u8]) -> Option<Vec<u8>> {
+    let (how, body) = data.split_first()?;
+    let encoding = ["", "gzip", "deflate", "br", "zstd", "identity"][usize::from(how % 6)];
+    let mut headers = http::HeaderMap::new();
+    if !encoding.is_empty() {
+        headers.insert("content-encoding", http::HeaderValue::from_static(encoding));
+    }
+    let extracted = |quote: &str| {
+        let extractions: Vec<String> = PATHS
+            .iter()
+            .enumerate()
+            .map(|(index, path)| {
+                let path = serde_json::Value::from(path.replace('\'', quote)).to_string();
+                format!("v{index}: {{json: {path}, optional: {}}}", how & 0x80 == 0)
+            })
+            .collect();
+        let values: Vec<String> = (0..PATHS.len()).map(|index| format!("v{index}: \"${{v{index}}}\"")).collect();
+        let text = format!(
+            "name: b\njourneys: [{{name: j, steps: [{{name: s, get: /, extract: {{{}}}}}, {{name: t, post: /, json: {{{}}}}}]}}]\n\
+             load: closed\nstages: [{{name: n, hold: 1, duration: 1s}}]\n",
+            extractions.join(", "),
+            values.join(", ")
+        );
+        let scenario = Scenario::from_yaml(Path::new("b.yaml"), &text).unwrap_or_else(|error| panic!("{error}"));
+        let plan = Plan::new(Arc::new(scenario), 7, 1.0);
+        let arrival = Arrival { index: 1, due: Duration::ZERO, journey: 0, stage: 0, request: None };
+        let occasion = Occasion::of_arrival(&arrival, jiff::Timestamp::UNIX_EPOCH);
+        let mut session = Session::new(&plan, &occasion, plan.draws_of_arrival(1), "http://127.0.0.1:1/");
+        let _ = session.request(0);
+        let accepted = session.accept(0, 200, &headers, body).map_err(|failure| failure.to_string());
+        accepted.map(|()| session.request(1).body)
+    };
+    let found = extracted("'");
+    assert_eq!(found, extracted("\""), "{encoding}: {:?}", body.escape_ascii().to_string());
+    found.ok().map(|found| found.to_vec())
 }
 
 /// A platform that runs nothing.
