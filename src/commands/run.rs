@@ -87,8 +87,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     }
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
-    let drive_options =
-        Options { base_url: url.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
+    let drive_options = Options { base_url: url.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

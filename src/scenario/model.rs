@@ -1,8 +1,6 @@
 //! A valid scenario: what the file means, once everything that can be wrong with it has been refused.
 
-use super::{
-    AbortRule, Conservation, DataSet, Delivery, Field, Group, LoadModel, Observation, Stage, Step, System,
-};
+use super::{AbortRule, Conservation, DataSet, Delivery, Field, Group, LoadModel, Observation, Stage, Step, System};
 use crate::units::{Billing, Gib, Vcpu};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ mod scripting;
 mod service;
 mod shape;
 mod steps;
+mod system;
 
 use super::super::{Amount, Body, Field, LoadModel, Scenario, SloMetric, StageKind};
 use crate::units::{Gib, Vcpu};
