@@ -30,7 +30,7 @@ subscriptions:
   sms-sub: {topic: reports, push_to: sms}
   archive-sub: {topic: reports, push_to: archive}
 faults: [email down from 6s for 24s]
-local: {host_cores_per_vcpu: 0.5, time_factor: 12}
+local: {host_cores_per_vcpu: 0.25, time_factor: 12}
 "#;
 
 fn record(dir: &Path) -> Value {
