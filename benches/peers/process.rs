@@ -17,8 +17,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start() -> Result<Self, Box<dyn Error>> {
-        let mut child = pinned(SERVER_CORE, &std::env::current_exe()?.to_string_lossy(), &["serve"])
+    /// With these words after `serve`.
+    pub(super) fn start(words: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let arguments = [&["serve"], words].concat();
+        let mut child = pinned(SERVER_CORE, &std::env::current_exe()?.to_string_lossy(), &arguments)
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();

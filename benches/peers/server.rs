@@ -85,10 +85,19 @@ impl Log {
     }
 }
 
-/// Serves on a free port, which is told on standard output, until the process is ended.
-pub(super) fn serve() -> Result<(), Box<dyn Error>> {
+/// Serves on a free port, which is told on standard output, until the process is ended. One that stays `awake` asks its
+/// sockets without end: on one host, the kernel charges the waking of a server that sleeps to whoever sends to it, up to
+/// a tenth of a cheap generator's time, which is not the generator's.
+pub(super) fn serve(awake: bool) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        if awake {
+            tokio::spawn(async {
+                loop {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind("127.0.0.1:0".parse()?)?;

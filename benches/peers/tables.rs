@@ -54,8 +54,8 @@ impl Tool {
 }
 
 /// Plain GET over 64 connections.
-pub(super) fn get(rounds: usize, seconds: u32) -> Outcome<()> {
-    let server = Server::start()?;
+pub(super) fn get(words: &[&str], rounds: usize, seconds: u32) -> Outcome<()> {
+    let server = Server::start(words)?;
     let url = format!("{}/detail/1", server.base_url);
     let length = format!("{seconds}s");
     let mut tools = vec![
@@ -73,8 +73,8 @@ pub(super) fn get(rounds: usize, seconds: u32) -> Outcome<()> {
 }
 
 /// The five-step journey by 64 virtual users; the rate is of steps.
-pub(super) fn journey(rounds: usize, seconds: u32) -> Outcome<()> {
-    let server = Server::start()?;
+pub(super) fn journey(words: &[&str], rounds: usize, seconds: u32) -> Outcome<()> {
+    let server = Server::start(words)?;
     let length = format!("{seconds}s");
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers");
     let (script, locustfile) = (format!("{here}/journey.js"), format!("{here}/locustfile.py"));
@@ -141,7 +141,7 @@ fn compare(server: &Server, tools: &mut Vec<Tool>, rounds: usize) -> Outcome<()>
 /// 10,000 arrivals per second, in pairs with a bare timer loop on the same core.
 pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
     const RATE: f64 = 10_000.0;
-    let server = Server::start()?;
+    let server = Server::start(&[])?;
     let exe = std::env::current_exe()?.to_string_lossy().into_owned();
     let tidegate = Tool::tidegate("tidegate", "wire", "open", &server, seconds)?;
     let url = format!("{}/logged", server.base_url);
@@ -204,7 +204,7 @@ pub(super) fn open(pairs: usize, seconds: u32) -> Outcome<()> {
 
 /// 10,000 virtual users on 10,000 connections: the memory of the generator.
 pub(super) fn users(seconds: u32) -> Outcome<()> {
-    let server = Server::start()?;
+    let server = Server::start(&[])?;
     println!("| generator | requests/s | failures | peak memory MiB |\n|---|---|---|---|");
     for (name, client) in [("tidegate", "wire"), ("tidegate on hyper", "hyper")] {
         let sample = Tool::tidegate(name, client, "users", &server, seconds)?.run(&server)?;
