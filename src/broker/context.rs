@@ -3,6 +3,7 @@
 use super::name::Kind;
 use super::refusal::Refusal;
 use super::store::{Store, StoreError, TopicId};
+use super::token::Signer;
 use crate::autoscaler::Micros;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
@@ -16,6 +17,8 @@ pub(super) struct Context {
     pub(super) store: Store,
     pub(super) time_factor: f64,
     pub(super) client: reqwest::Client,
+    /// Makes the tokens of authenticated pushes.
+    pub(super) signer: Signer,
     /// Topics by name.
     topics: RwLock<BTreeMap<String, TopicId>>,
     /// The time of day when the broker was started, and the instant of that.
@@ -24,7 +27,7 @@ pub(super) struct Context {
 
 impl Context {
     /// `now`: the time of day, in microseconds since 1970.
-    pub(super) fn new(store: Store, time_factor: f64, now: Micros) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(store: Store, signer: Signer, time_factor: f64, now: Micros) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .no_proxy()
             // An endpoint that redirects has not acknowledged.
@@ -32,7 +35,7 @@ impl Context {
             .connect_timeout(Duration::from_secs(10))
             .build()?;
         let started = (now, Instant::now());
-        Ok(Self { store, time_factor, client, topics: RwLock::default(), started })
+        Ok(Self { store, time_factor, client, signer, topics: RwLock::default(), started })
     }
 
     /// The time of day: it goes on evenly, whatever is done to the machine's clock.
@@ -44,7 +47,8 @@ impl Context {
     pub(super) async fn sleep_until(&self, time: Option<Micros>) {
         match time {
             Some(time) => {
-                sleep_until(self.started.1 + (time - self.started.0).duration() + Duration::from_millis(1)).await
+                let wait = (time - self.started.0).duration();
+                sleep_until(self.started.1 + wait + Duration::from_millis(1)).await;
             }
             None => std::future::pending().await,
         }

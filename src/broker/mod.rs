@@ -5,6 +5,8 @@ mod config;
 mod connection;
 mod context;
 mod grpc;
+mod handle;
+mod janitor;
 mod json;
 mod name;
 mod policy;
@@ -21,5 +23,7 @@ mod stream;
 mod subscriber;
 mod subscription;
 mod tally;
+mod token;
 
 pub use server::{BrokerError, BrokerOptions, serve};
+pub use token::{Claims, TokenError, Verifier};

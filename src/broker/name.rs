@@ -21,7 +21,7 @@ impl Kind {
     }
 }
 
-/// Holds a name to Pub/Sub's rules (cloud.google.com/pubsub/docs/pubsub-basics#resource_names): 3 to 255 characters, a
+/// Holds a name to Pub/Sub's rules (`cloud.google.com/pubsub/docs/pubsub-basics#resource_names`): 3 to 255 characters, a
 /// letter first, then letters, digits and `-._~+%`, not beginning with `goog`.
 pub(super) fn check(kind: Kind, name: &str) -> Result<(), Refusal> {
     let collection = kind.collection();

@@ -8,7 +8,7 @@ pub(super) use retry::Retry;
 
 use std::time::Duration;
 
-/// A whole publish request, and so a message, may be this large (cloud.google.com/pubsub/quotas#resource_limits).
+/// A whole publish request, and so a message, may be this large (`cloud.google.com/pubsub/quotas#resource_limits`).
 pub(super) const PUBLISH_BYTES_MAX: usize = 10_000_000;
 /// Messages of one publish request (the same page).
 pub(super) const PUBLISH_MESSAGES_MAX: usize = 1_000;
@@ -32,16 +32,16 @@ pub(super) const ACK_DEADLINE_MAX: i32 = 600;
 
 /// How long unacknowledged messages are kept, unless the subscription says otherwise: 7 days (pubsub.proto,
 /// `message_retention_duration`).
-pub(super) const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+pub(super) const RETENTION_DEFAULT: Duration = Duration::from_hours(7 * 24);
 /// The shortest retention: 10 minutes (the same).
-pub(super) const RETENTION_MIN: Duration = Duration::from_secs(600);
+pub(super) const RETENTION_MIN: Duration = Duration::from_mins(10);
 /// The longest retention: 31 days (the same; older copies say 7 days).
-pub(super) const RETENTION_MAX: Duration = Duration::from_secs(31 * 86_400);
+pub(super) const RETENTION_MAX: Duration = Duration::from_hours(31 * 24);
 
 /// A subscription without activity is deleted after 31 days unless it says otherwise (pubsub.proto, `ExpirationPolicy`).
-pub(super) const EXPIRATION_DEFAULT: Duration = Duration::from_secs(31 * 86_400);
+pub(super) const EXPIRATION_DEFAULT: Duration = Duration::from_hours(31 * 24);
 /// The shortest time to live: 1 day (the same).
-pub(super) const EXPIRATION_MIN: Duration = Duration::from_secs(86_400);
+pub(super) const EXPIRATION_MIN: Duration = Duration::from_hours(24);
 
 /// Delivery attempts before a message is dead-lettered, unless the policy says otherwise (pubsub.proto,
 /// `DeadLetterPolicy`).
@@ -54,11 +54,11 @@ pub(super) const DELIVERY_ATTEMPTS_MAX: i32 = 100;
 /// A retry policy's minimum backoff unless it says otherwise (pubsub.proto, `RetryPolicy`; 0 to 600 s).
 pub(super) const BACKOFF_MINIMUM_DEFAULT: Duration = Duration::from_secs(10);
 /// A retry policy's maximum backoff unless it says otherwise (the same).
-pub(super) const BACKOFF_MAXIMUM_DEFAULT: Duration = Duration::from_secs(600);
+pub(super) const BACKOFF_MAXIMUM_DEFAULT: Duration = Duration::from_mins(10);
 /// The longest backoff of either kind (the same).
-pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(600);
+pub(super) const BACKOFF_MAX: Duration = Duration::from_mins(10);
 
-/// Whether an endpoint's answer acknowledges the message (cloud.google.com/pubsub/docs/push#receive_push).
+/// Whether an endpoint's answer acknowledges the message (`cloud.google.com/pubsub/docs/push#receive_push`).
 pub(super) fn acknowledges(status: u16) -> bool {
     matches!(status, 102 | 200 | 201 | 202 | 204)
 }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_time_factor_divides_and_never_multiplies() {
-        assert_eq!(scaled(Duration::from_secs(60), 12.0), Duration::from_secs(5));
-        assert_eq!(scaled(Duration::from_secs(60), 0.5), Duration::from_secs(60));
+        assert_eq!(scaled(Duration::from_mins(1), 12.0), Duration::from_secs(5));
+        assert_eq!(scaled(Duration::from_mins(1), 0.5), Duration::from_mins(1));
     }
 }

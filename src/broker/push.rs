@@ -9,7 +9,7 @@ use crate::autoscaler::Micros;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -43,7 +43,10 @@ impl Push {
     pub(super) async fn send(self, context: &Context) -> Outcome {
         let Self { endpoint, settings, delivery, sent } = self;
         let (seq, lease) = (delivery.stored.seq, delivery.lease);
-        let Request { headers, body } = request(&endpoint, &settings, &delivery);
+        let Request { mut headers, body } = request(&endpoint, &settings, &delivery);
+        if let Some(token) = bearer(&endpoint, context) {
+            headers.insert(AUTHORIZATION, token);
+        }
         drop(delivery);
         let sending = async {
             let request = context.client.post(endpoint.url.clone()).headers(headers).body(body);
@@ -58,6 +61,14 @@ impl Push {
     }
 }
 
+/// The token of an authenticated push. Its audience is the endpoint's address as it was configured, unless one is given.
+fn bearer(endpoint: &Endpoint, context: &Context) -> Option<HeaderValue> {
+    let oidc = endpoint.config.oidc_token.as_ref()?;
+    let audience = if oidc.audience.is_empty() { &endpoint.config.push_endpoint } else { &oidc.audience };
+    let token = context.signer.token(audience, &oidc.service_account_email, context.now()).ok()?;
+    HeaderValue::try_from(format!("Bearer {token}")).ok()
+}
+
 fn request(endpoint: &Endpoint, settings: &Settings, delivery: &Delivery) -> Request {
     match endpoint.config.no_wrapper {
         Some(unwrapped) => bare(settings, delivery, unwrapped.write_metadata),
@@ -65,7 +76,7 @@ fn request(endpoint: &Endpoint, settings: &Settings, delivery: &Delivery) -> Req
     }
 }
 
-/// The message in its envelope (cloud.google.com/pubsub/docs/push#receive_push).
+/// The message in its envelope (`cloud.google.com/pubsub/docs/push#receive_push`).
 fn wrapped(settings: &Settings, delivery: &Delivery) -> Request {
     let message = delivery.stored.message();
     let time = message.publish_time.as_ref().map(rfc3339);

@@ -114,11 +114,6 @@ impl Queue {
         self.ready.len()
     }
 
-    /// Messages that are out.
-    pub(super) fn out(&self) -> usize {
-        self.out.len()
-    }
-
     /// Whether it is in memory.
     pub(super) fn holds(&self, seq: Seq) -> bool {
         self.entries.contains_key(&seq)
@@ -291,3 +286,6 @@ fn ordering_key(stored: &Stored) -> Option<Arc<str>> {
     let key = stored.message().ordering_key;
     (!key.is_empty()).then(|| Arc::from(key))
 }
+
+#[cfg(test)]
+mod tests;

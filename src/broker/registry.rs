@@ -2,6 +2,7 @@
 
 use super::config::{self, Settings};
 use super::context::{Context, exists, missing};
+use super::handle::{Event, Handle};
 use super::name::{self, DELETED_TOPIC, Kind};
 use super::policy::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, ORDERING_KEY_BYTES_MAX, PUBLISH_BYTES_MAX,
@@ -10,7 +11,7 @@ use super::policy::{
 use super::proto;
 use super::refusal::Refusal;
 use super::store::{Contents, NewMessage, Signal, SubscriptionId, SubscriptionRecord, TopicId};
-use super::subscription::{Event, Handle, start};
+use super::subscription::start;
 use super::tally::Tally;
 use prost::Message as _;
 use prost_types::FieldMask;
@@ -120,7 +121,7 @@ impl Registry {
         self.context.set_topic(name, None);
         books.topics.remove(name);
         for subscription in books.subscriptions.values_mut().filter(|it| it.config.topic == name) {
-            subscription.config.topic = DELETED_TOPIC.to_owned();
+            DELETED_TOPIC.clone_into(&mut subscription.config.topic);
             let config = subscription.config.clone();
             self.context.store.update_subscription(subscription.id, config).await?;
         }
@@ -197,8 +198,9 @@ impl Registry {
                 "enable_exactly_once_delivery" => {
                     config.enable_exactly_once_delivery = sent.enable_exactly_once_delivery;
                 }
-                "expiration_policy" => config.expiration_policy.clone_from(&sent.expiration_policy),
-                "expiration_policy.ttl" => config.expiration_policy.clone_from(&sent.expiration_policy),
+                "expiration_policy" | "expiration_policy.ttl" => {
+                    config.expiration_policy.clone_from(&sent.expiration_policy);
+                }
                 "labels" => config.labels.clone_from(&sent.labels),
                 "message_retention_duration" => config.message_retention_duration = sent.message_retention_duration,
                 "push_config" => config.push_config.clone_from(&sent.push_config),
@@ -297,7 +299,7 @@ impl Books {
         // Tasks that have ended are those of subscriptions that are gone.
         while self.tasks.try_join_next().is_some() {}
         let settings = Arc::new(Settings::of(config.clone(), context.time_factor));
-        start(Arc::clone(context), record, settings, Arc::new(Tally::default()), &mut self.tasks)
+        start(Arc::clone(context), record, settings, Arc::new(Tally::since(context.now())), &mut self.tasks)
     }
 }
 
@@ -313,7 +315,7 @@ fn unchangeable(kind: &str, path: &str) -> Refusal {
     ))
 }
 
-/// Google's limits (cloud.google.com/pubsub/quotas#resource_limits).
+/// Google's limits (`cloud.google.com/pubsub/quotas#resource_limits`).
 fn check_messages(request: &proto::PublishRequest) -> Result<(), Refusal> {
     let (count, bytes) = (request.messages.len(), request.encoded_len());
     if count == 0 {
@@ -387,7 +389,7 @@ fn page<'a, T: Clone + 'a>(
     let (mut page, mut last) = (Vec::new(), String::new());
     for (name, resource) in rest.by_ref().take(size) {
         page.push(resource.clone());
-        last = name.to_owned();
+        name.clone_into(&mut last);
     }
     let token = if rest.peek().is_some() { last } else { String::new() };
     Ok((page, token))

@@ -107,7 +107,7 @@ impl Call<'_> {
             ("GET", "") => self.registry.topic(name).await.map(|topic| json::write(&topic)),
             ("PATCH", "") => {
                 let mut request: proto::UpdateTopicRequest = self.read()?;
-                request.topic.get_or_insert_default().name = name.to_owned();
+                name.clone_into(&mut request.topic.get_or_insert_default().name);
                 self.registry.update_topic(request).await.map(|topic| json::write(&topic))
             }
             ("DELETE", "") => self.registry.delete_topic(name).await.map(empty),

@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::registry::Registry;
 use super::store::{Store, StoreOptions};
-use super::{connection, grpc, rest};
+use super::token::Signer;
+use super::{connection, grpc, janitor, rest};
 use crate::autoscaler::Micros;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
@@ -44,6 +45,9 @@ pub enum BrokerError {
     /// The client that pushes cannot be made.
     #[error("the broker's HTTP client could not be made: {0}")]
     Client(#[source] reqwest::Error),
+    /// The key that signs tokens cannot be made.
+    #[error("the key that signs the broker's tokens could not be made: {0}")]
+    Key(String),
 }
 
 /// Serves Pub/Sub on `listener` until `shutdown` completes. Any project is accepted.
@@ -53,7 +57,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BrokerError> {
     let registry = open(options)?;
-    connection::serve(listener, router(&registry), shutdown).await;
+    tokio::select! {
+        () = connection::serve(listener, router(&registry), shutdown) => {}
+        () = janitor::run(&registry) => {}
+    }
     registry.stop().await;
     Ok(())
 }
@@ -65,7 +72,8 @@ fn open(options: BrokerOptions) -> Result<Arc<Registry>, BrokerError> {
     }
     let (store, contents) =
         Store::open(&data, StoreOptions::default()).map_err(|error| BrokerError::Store(error.to_string()))?;
-    let context = Arc::new(Context::new(store, time_factor, now).map_err(BrokerError::Client)?);
+    let signer = Signer::new().map_err(|error| BrokerError::Key(error.to_string()))?;
+    let context = Arc::new(Context::new(store, signer, time_factor, now).map_err(BrokerError::Client)?);
     Ok(Arc::new(Registry::start(context, contents)))
 }
 
@@ -73,6 +81,7 @@ fn router(registry: &Arc<Registry>) -> Router {
     Router::new()
         .route("/", get(stats))
         .route("/stats", get(stats))
+        .route("/oauth2/v3/certs", get(certs))
         .with_state(Arc::clone(registry))
         .merge(grpc::router(Arc::clone(registry)))
         .merge(rest::router(Arc::clone(registry)))
@@ -93,6 +102,11 @@ async fn stats(State(registry): State<Arc<Registry>>) -> Json<Value> {
         subscriptions.insert(name, figures);
     }
     Json(json!({"subscriptions": subscriptions}))
+}
+
+/// The key that tokens of pushes are checked with, as `www.googleapis.com/oauth2/v3/certs` gives Google's.
+async fn certs(State(registry): State<Arc<Registry>>) -> Json<Value> {
+    Json(registry.context.signer.certs())
 }
 
 /// A page that a browser on this machine has open could call the broker too. Google's clients are no pages: they send no

@@ -150,6 +150,8 @@ pub(super) enum Change {
     Held { seq: Seq, failures: u32, until: Micros },
     /// It came back into memory.
     Taken(Seq),
+    /// What was published before this is dropped, as far as one transaction does it.
+    Expired { before: Micros },
     /// It goes to the dead letter topic, with these attributes, and is settled.
     DeadLettered { seq: Seq, topic: TopicId, attributes: proto::Words, now: Micros },
 }

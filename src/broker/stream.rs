@@ -1,11 +1,12 @@
 //! Streaming pull: messages as they come, acknowledgements the other way.
 
+use super::handle::{Event, Handle};
 use super::proto::{StreamingPullRequest, StreamingPullResponse, SubscriptionProperties};
 use super::pull::Stream;
 use super::refusal::Refusal;
 use super::registry::Registry;
 use super::subscriber::{deadline, ids_of, received, refuse_push};
-use super::subscription::{Event, Handle};
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! Taking messages: pull, acknowledge, move deadlines.
 
+use super::handle::{Event, Handle};
 use super::policy::{ACK_DEADLINE_MAX, PULL_MESSAGES_MAX};
 use super::proto;
 use super::queue::Delivery;
 use super::refusal::Refusal;
 use super::registry::Registry;
 use super::store::{Seq, SubscriptionId};
-use super::subscription::{Event, Handle};
+
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tonic::Code;

@@ -3,8 +3,9 @@
 
 use super::config::Settings;
 use super::context::Context;
+use super::handle::{Event, Handle};
 use super::policy::PushFlow;
-use super::pull::{Pulls, Stream};
+use super::pull::Pulls;
 use super::push::{Outcome, Push};
 use super::queue::{Delivery, Failure, Queue, Taken};
 use super::store::{Change, Seq, Signal, Stored, SubscriptionId};
@@ -13,32 +14,8 @@ use crate::autoscaler::Micros;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-
-/// What a subscription is told.
-pub(super) enum Event {
-    /// Its settings changed.
-    Configured(Box<Settings>),
-    /// Deliveries that a subscriber acknowledges, by message and lease.
-    Acknowledge(Vec<(Seq, u64)>),
-    /// Deliveries whose deadline a subscriber moves; zero hands them back.
-    Modify(Vec<(Seq, u64)>, Duration),
-    /// A pull that waits for messages.
-    Pull { messages: usize, reply: oneshot::Sender<Vec<Delivery>> },
-    /// A stream that takes messages as they come.
-    Stream(Stream),
-}
-
-/// How a subscription is reached.
-#[derive(Clone, Debug)]
-pub(super) struct Handle {
-    pub(super) id: SubscriptionId,
-    pub(super) events: mpsc::Sender<Event>,
-    pub(super) signal: Arc<Signal>,
-    pub(super) tally: Arc<Tally>,
-    pub(super) settings: Arc<Settings>,
-}
 
 /// Events that may wait for the task.
 const EVENTS_MAX: usize = 1_024;
@@ -50,6 +27,9 @@ const READ_MESSAGES: usize = 1_000;
 const READ_BYTES: usize = 8 << 20;
 /// After the store failed to be read, it is asked again this much later.
 const READ_AGAIN: Duration = Duration::from_millis(200);
+
+/// A message that has just left memory may not be in the store yet: it is looked for again this much later.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The task's own.
 struct Subscription {
@@ -68,11 +48,15 @@ struct Subscription {
     unread: bool,
     /// Held messages that were read must be marked so before the next look: the number of that change.
     taken: u64,
+    /// The number of the last change that held a message: before it is committed, a look does not see all of them.
+    held: u64,
     /// When to look for held messages.
     held_due: Option<Micros>,
     read_again: Option<Micros>,
     changes: Vec<Change>,
     numbered: u64,
+    /// The last committed change that is accounted for.
+    forgotten: u64,
     /// Messages that were settled by changes that are not committed yet.
     settling: BTreeMap<Seq, u64>,
     unwritten: BTreeMap<u64, usize>,
@@ -104,6 +88,8 @@ pub(super) fn start(
         cursor: Seq(0),
         unread: true,
         taken: 0,
+        held: 0,
+        forgotten: 0,
         held_due: Some(Micros::ZERO),
         read_again: None,
         changes: Vec::new(),
@@ -155,13 +141,35 @@ impl Subscription {
     /// When something happens by itself.
     fn wake(&self) -> Option<Micros> {
         let now = self.context.now();
+        if self.read_again.is_some() {
+            return [self.read_again, self.queue.next()].into_iter().flatten().min();
+        }
         let pause = if self.queue.ready() > 0 { self.flow.paused_until(now) } else { None };
-        let times = [self.queue.next(), pause, self.held_due, self.read_again];
-        times.into_iter().flatten().min()
+        let held = self.held_due.filter(|_| self.can_look());
+        let fresh = (self.wants_fresh() && self.can_write()).then_some(now);
+        [self.queue.next(), pause, held, fresh].into_iter().flatten().min()
+    }
+
+    /// Whether a look for held messages would see those that were read before as read, and there is room for others.
+    fn can_look(&self) -> bool {
+        let (messages, bytes) = self.queue.room();
+        self.signal.changed() >= self.taken && messages > 0 && bytes > 0
+    }
+
+    fn wants_fresh(&self) -> bool {
+        let (messages, bytes) = self.queue.room();
+        let more = self.unread || self.cursor < self.signal.published();
+        more && self.queue.ready() < READ_MESSAGES / 2 && messages > 0 && bytes > 0
+    }
+
+    /// Whether the store keeps up with what it is told.
+    fn can_write(&self) -> bool {
+        self.unwritten.values().sum::<usize>() <= UNWRITTEN_MAX
     }
 
     fn take(&mut self, event: Event) {
         let now = self.context.now();
+        self.tally.active(now);
         match event {
             Event::Configured(settings) => {
                 self.queue.set_rules(settings.rules);
@@ -203,6 +211,7 @@ impl Subscription {
         let now = self.context.now();
         self.tally.answered(status);
         if status.is_some_and(super::policy::acknowledges) {
+            self.tally.active(now);
             self.flow.acknowledged((now - sent).duration());
             if self.queue.acknowledge(seq, lease) {
                 self.tally.acknowledged();
@@ -220,8 +229,7 @@ impl Subscription {
         match failure {
             Failure::Waits { seq, failures } => self.changes.push(Change::Failed { seq, failures }),
             Failure::Leaves { seq, failures, until } => {
-                self.changes.push(Change::Held { seq, failures, until });
-                self.held_due = Some(self.held_due.map_or(until, |due| due.min(until)));
+                self.hold(seq, failures, until);
             }
             Failure::Dead { seq, attempts } => {
                 let change = self.settings.dead_letter(attempts).and_then(|(topic, attributes)| {
@@ -235,11 +243,16 @@ impl Subscription {
                 } else {
                     // The dead letter topic is gone: the message is not, and is tried again.
                     let until = now + Micros::of(self.settings.rules.retry.backoff(attempts).max(READ_AGAIN));
-                    self.changes.push(Change::Held { seq, failures: attempts, until });
-                    self.held_due = Some(self.held_due.map_or(until, |due| due.min(until)));
+                    self.hold(seq, attempts, until);
                 }
             }
         }
+    }
+
+    fn hold(&mut self, seq: Seq, failures: u32, until: Micros) {
+        self.changes.push(Change::Held { seq, failures, until });
+        self.held = self.numbered + 1;
+        self.held_due = Some(self.held_due.map_or(until, |due| due.min(until)));
     }
 
     fn settle(&mut self, seq: Seq) {
@@ -262,50 +275,47 @@ impl Subscription {
     /// Forgets what the store has committed.
     fn settled(&mut self) {
         let changed = self.signal.changed();
+        if changed == self.forgotten {
+            return;
+        }
+        self.forgotten = changed;
         self.unwritten = self.unwritten.split_off(&(changed + 1));
         self.settling.retain(|_, number| *number > changed);
     }
 
     /// Reads messages into memory as far as there is room.
     async fn read(&mut self, now: Micros) {
-        if self.read_again.is_some_and(|again| now < again) || self.unwritten.values().sum::<usize>() > UNWRITTEN_MAX {
+        if self.read_again.is_some_and(|again| now < again) || !self.can_write() {
             return;
         }
         self.read_again = None;
-        if self.held_due.is_some_and(|due| due <= now) && self.signal.changed() >= self.taken {
+        if self.held_due.is_some_and(|due| due <= now) && self.can_look() {
             self.read_held(now).await;
         }
-        let (messages, bytes) = self.queue.room();
-        let wanted = self.queue.ready() < READ_MESSAGES / 2 && messages > 0 && bytes > 0;
-        let published = self.signal.published();
-        if wanted && (self.unread || self.cursor < published) {
-            let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
-            match self.context.store.fresh(self.id, self.cursor, most).await {
-                Ok(read) => {
-                    self.unread = read.len() == most.0 || read.iter().map(|it| it.body.len()).sum::<usize>() >= most.1;
-                    let last = read.last().map_or(self.cursor, |last| last.seq);
-                    // What was published before it was read was read.
-                    self.cursor = if self.unread { last } else { last.max(published) };
-                    let known = |it: &Stored| self.settling.contains_key(&it.seq);
-                    read.into_iter().filter(|it| !known(it)).for_each(|it| self.queue.admit(it));
-                }
-                Err(_) => self.read_again = Some(now + Micros::of(READ_AGAIN)),
-            }
+        if !self.wants_fresh() {
+            return;
         }
+        let published = self.signal.published();
+        let (messages, bytes) = self.queue.room();
+        let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
+        let Ok(read) = self.context.store.fresh(self.id, self.cursor, most).await else {
+            self.read_again = Some(now + Micros::of(READ_AGAIN));
+            return;
+        };
+        self.unread = read.len() == most.0 || read.iter().map(|it| it.body.len()).sum::<usize>() >= most.1;
+        let last = read.last().map_or(self.cursor, |last| last.seq);
+        // What was published before it was read was read.
+        self.cursor = if self.unread { last } else { last.max(published) };
+        let known = |it: &Stored| self.settling.contains_key(&it.seq);
+        read.into_iter().filter(|it| !known(it)).for_each(|it| self.queue.admit(it));
     }
 
     async fn read_held(&mut self, now: Micros) {
         let (messages, bytes) = self.queue.room();
-        if messages == 0 || bytes == 0 {
-            return;
-        }
         let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
-        let read = match self.context.store.held(self.id, now, most).await {
-            Ok(read) => read,
-            Err(_) => {
-                self.read_again = Some(now + Micros::of(READ_AGAIN));
-                return;
-            }
+        let Ok(read) = self.context.store.held(self.id, now, most).await else {
+            self.read_again = Some(now + Micros::of(READ_AGAIN));
+            return;
         };
         let none = read.is_empty();
         for stored in read {
@@ -314,7 +324,9 @@ impl Subscription {
                 self.queue.admit(stored);
             }
         }
-        if none {
+        if none && self.signal.changed() < self.held {
+            self.held_due = Some(now + Micros::of(LOOK_AGAIN));
+        } else if none {
             let outlook = self.context.store.outlook(self.id).await;
             self.held_due = outlook.ok().and_then(|outlook| outlook.next_due);
         } else {

@@ -1,11 +1,14 @@
 //! What a subscription counts, as Cloud Monitoring's `pubsub.googleapis.com/subscription/*` metrics count it.
 
+use crate::autoscaler::Micros;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts since the broker was started.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// When something was last delivered to it with success, in microseconds since 1970.
+    active: AtomicU64,
     acknowledged: AtomicU64,
     dead_lettered: AtomicU64,
     delivered: AtomicU64,
@@ -24,6 +27,21 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Begins with this instant as the last activity.
+    pub(super) fn since(now: Micros) -> Self {
+        Self { active: AtomicU64::new(now.0), ..Self::default() }
+    }
+
+    /// Something went on with the subscription.
+    pub(super) fn active(&self, now: Micros) {
+        self.active.fetch_max(now.0, Relaxed);
+    }
+
+    /// When something last did.
+    pub(super) fn last_active(&self) -> Micros {
+        Micros(self.active.load(Relaxed))
+    }
+
     pub(super) fn acknowledged(&self) {
         self.acknowledged.fetch_add(1, Relaxed);
     }

@@ -4,10 +4,10 @@ use super::scaled;
 use crate::autoscaler::Micros;
 use std::time::Duration;
 
-/// The shortest push backoff (cloud.google.com/pubsub/docs/push#push_backoff).
+/// The shortest push backoff (`cloud.google.com/pubsub/docs/push#push_backoff`).
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest push backoff (the same page).
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// What an acknowledgement leaves of the level that nacks raise by one. Google's example (the same page) is an endpoint
 /// that nacks one of five messages and is sent one about every 500 ms: with four acknowledgements between two nacks
 /// the level settles at 1 / (1 - 0.914^4) = 3.31, and its pause at 100 ms × 2^2.31 = 496 ms. With nothing but

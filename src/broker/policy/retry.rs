@@ -49,8 +49,8 @@ impl Retry {
 mod tests {
     use super::*;
 
-    fn seconds(seconds: u64) -> Option<prost_types::Duration> {
-        Some(prost_types::Duration::try_from(Duration::from_secs(seconds)).unwrap())
+    fn seconds(seconds: i64) -> prost_types::Duration {
+        prost_types::Duration { seconds, nanos: 0 }
     }
 
     #[test]
@@ -60,11 +60,14 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_from_the_minimum_to_the_maximum() {
-        let retry = Retry::of(Some(&RetryPolicy { minimum_backoff: seconds(10), maximum_backoff: seconds(60) }), 1.0);
+        let retry = Retry::of(
+            Some(&RetryPolicy { minimum_backoff: Some(seconds(10)), maximum_backoff: Some(seconds(60)) }),
+            1.0,
+        );
         let backoffs: Vec<u64> = (1..=5).map(|failures| retry.backoff(failures).as_secs()).collect();
         assert_eq!(backoffs, [10, 20, 40, 60, 60]);
         assert_eq!(retry.backoff(u32::MAX).as_secs(), 60);
         let default = Retry::of(Some(&RetryPolicy::default()), 10.0);
-        assert_eq!((default.backoff(1), default.backoff(100)), (Duration::from_secs(1), Duration::from_secs(60)));
+        assert_eq!((default.backoff(1), default.backoff(100)), (Duration::from_secs(1), Duration::from_mins(1)));
     }
 }

@@ -1,1 +1,167 @@
+use super::*;
 
+const NOW: Micros = Micros(1_795_000_000_000_000);
+const ALL: (usize, usize) = (1_000, 1 << 30);
+
+fn topic(name: &str) -> proto::Topic {
+    proto::Topic { name: name.to_owned(), ..proto::Topic::default() }
+}
+
+fn messages(from: u32, count: u32) -> Vec<NewMessage> {
+    let message =
+        |number: u32| proto::PubsubMessage { data: number.to_string().into_bytes().into(), ..Default::default() };
+    (from..from + count).map(|number| NewMessage::of(&message(number))).collect()
+}
+
+fn data(stored: &[Stored]) -> Vec<String> {
+    stored.iter().map(|it| String::from_utf8(it.message().data.to_vec()).unwrap()).collect()
+}
+
+async fn subscribe(store: &Store, topic: TopicId) -> (SubscriptionId, Arc<Signal>) {
+    let signal = Arc::new(Signal::default());
+    let config = proto::Subscription::default();
+    (store.create_subscription(topic, config, Arc::clone(&signal)).await.unwrap(), signal)
+}
+
+/// Waits until a change is committed.
+async fn committed(signal: &Signal, number: u64) {
+    while signal.changed() < number {
+        tokio::time::timeout(std::time::Duration::from_mins(1), signal.bell.notified()).await.unwrap();
+    }
+}
+
+/// Every message that is kept, whoever waits for it.
+fn kept(folder: &Path) -> i64 {
+    let connection = rusqlite::Connection::open(folder.join("broker.sqlite")).unwrap();
+    connection.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_message_is_kept_for_every_subscription_until_the_last_has_settled_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, contents) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    assert!(contents.topics.is_empty());
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let nobody = store.publish(orders, NOW, messages(0, 1)).await.unwrap();
+    let ((first, one), (second, two)) = (subscribe(&store, orders).await, subscribe(&store, orders).await);
+    let ids = store.publish(orders, NOW, messages(1, 3)).await.unwrap();
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]) && nobody[0] < ids[0]);
+    assert_eq!((one.backlog(), two.backlog(), one.published()), (3, 3, ids[2]));
+    let read = store.fresh(first, Seq(0), ALL).await.unwrap();
+    assert_eq!(data(&read), ["1", "2", "3"], "what came before the subscription is not for it");
+    assert_eq!((read[0].seq, read[0].published, read[0].failures), (ids[0], NOW, 0));
+    assert_eq!(data(&store.fresh(first, ids[0], (1, 1)).await.unwrap()), ["2"]);
+    store.change(first, 1, vec![Change::Settled(ids[0]), Change::Settled(ids[1])]).unwrap();
+    committed(&one, 1).await;
+    assert_eq!((one.backlog(), two.backlog(), kept(dir.path())), (1, 3, 3));
+    store.change(second, 1, vec![Change::Settled(ids[0]), Change::Settled(ids[0])]).unwrap();
+    committed(&two, 1).await;
+    assert_eq!((two.backlog(), kept(dir.path())), (2, 2), "settled by both");
+}
+
+#[tokio::test]
+async fn a_held_message_is_out_of_sight_until_it_is_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let (id, signal) = subscribe(&store, orders).await;
+    let ids = store.publish(orders, NOW, messages(0, 3)).await.unwrap();
+    let later = Micros(NOW.0 + 10);
+    let held = Change::Held { seq: ids[1], failures: 4, until: later };
+    store.change(id, 1, vec![held, Change::Failed { seq: ids[0], failures: 2 }]).unwrap();
+    committed(&signal, 1).await;
+    let fresh = store.fresh(id, Seq(0), ALL).await.unwrap();
+    assert_eq!((data(&fresh), fresh[0].failures), (vec!["0".to_owned(), "2".to_owned()], 2));
+    assert_eq!(store.held(id, NOW, ALL).await.unwrap(), []);
+    let due = store.held(id, later, ALL).await.unwrap();
+    assert_eq!((data(&due), due[0].failures), (vec!["1".to_owned()], 4));
+    let outlook = store.outlook(id).await.unwrap();
+    assert_eq!((outlook.next_due, outlook.oldest), (Some(later), Some((ids[0], NOW))));
+    store.change(id, 2, vec![Change::Taken(ids[1])]).unwrap();
+    committed(&signal, 2).await;
+    assert_eq!(store.held(id, later, ALL).await.unwrap(), []);
+    assert_eq!(store.fresh(id, Seq(0), ALL).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn everything_is_there_again_when_it_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let (orders, gone) =
+        (store.create_topic(topic("orders")).await.unwrap(), store.create_topic(topic("gone")).await.unwrap());
+    store.delete_topic(gone).await.unwrap();
+    let (id, _) = subscribe(&store, orders).await;
+    let (deleted, _) = subscribe(&store, orders).await;
+    let ids = store.publish(orders, NOW, messages(0, 5)).await.unwrap();
+    store.drop_backlog(deleted, None).await.unwrap();
+    store.change(id, 1, vec![Change::Settled(ids[0])]).unwrap();
+    drop(store);
+    let (store, contents) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    assert_eq!(contents.topics, [TopicRecord { id: orders, config: topic("orders") }]);
+    let [record] = &contents.subscriptions[..] else { panic!("{contents:?}") };
+    assert_eq!((record.id, record.signal.backlog()), (id, 4));
+    assert_eq!(data(&store.fresh(id, Seq(0), ALL).await.unwrap()), ["1", "2", "3", "4"]);
+    let more = store.publish(orders, NOW, messages(5, 1)).await.unwrap();
+    assert!(more[0] > ids[4], "no id is given twice");
+}
+
+#[tokio::test]
+async fn a_dead_letter_moves_with_what_is_said_about_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let (orders, dead) =
+        (store.create_topic(topic("orders")).await.unwrap(), store.create_topic(topic("dead")).await.unwrap());
+    let ((id, signal), (grave, buried)) = (subscribe(&store, orders).await, subscribe(&store, dead).await);
+    let ids = store.publish(orders, NOW, messages(7, 1)).await.unwrap();
+    let attributes: proto::Words = [("why".to_owned(), "poison".to_owned())].into();
+    let change = Change::DeadLettered { seq: ids[0], topic: dead, attributes: attributes.clone(), now: NOW };
+    store.change(id, 1, vec![change]).unwrap();
+    committed(&signal, 1).await;
+    while buried.backlog() == 0 {
+        tokio::time::timeout(std::time::Duration::from_mins(1), buried.bell.notified()).await.unwrap();
+    }
+    assert_eq!((signal.backlog(), buried.backlog()), (0, 1));
+    let read = store.fresh(grave, Seq(0), ALL).await.unwrap();
+    assert_eq!((data(&read), read[0].message().attributes), (vec!["7".to_owned()], attributes));
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let (id, signal) = subscribe(&store, orders).await;
+    store.publish(orders, NOW, messages(0, 3)).await.unwrap();
+    store.publish(orders, Micros(NOW.0 + 1), messages(3, 1)).await.unwrap();
+    store.change(id, 1, vec![Change::Expired { before: Micros(NOW.0 + 1) }]).unwrap();
+    committed(&signal, 1).await;
+    assert_eq!(data(&store.fresh(id, Seq(0), ALL).await.unwrap()), ["3"]);
+    assert_eq!(kept(dir.path()), 1);
+}
+
+/// A disk that has no room for more: what does not fit is refused, what was taken stays, and when there is room again it
+/// goes on.
+#[tokio::test]
+async fn on_a_full_disk_a_publish_is_refused_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions { pages_max: Some(64) }).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let (id, signal) = subscribe(&store, orders).await;
+    let big = |number: u32| vec![NewMessage { body: vec![u8::try_from(number % 250).unwrap(); 10_000] }];
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    for number in 0..100 {
+        match store.publish(orders, NOW, big(number)).await {
+            Ok(ids) => taken.extend(ids),
+            Err(error) => {
+                assert_eq!(error, StoreError::Full);
+                refused += 1;
+            }
+        }
+    }
+    assert!(taken.len() > 5 && refused > 5, "{} taken, {refused} refused", taken.len());
+    let read = store.fresh(id, Seq(0), ALL).await.unwrap();
+    assert_eq!(read.iter().map(|it| it.seq).collect::<Vec<_>>(), taken, "exactly what was taken");
+    store.change(id, 1, taken.iter().copied().map(Change::Settled).collect()).unwrap();
+    committed(&signal, 1).await;
+    assert!(store.publish(orders, NOW, big(1)).await.is_ok(), "there is room again");
+}

@@ -2,15 +2,16 @@
 //! an administrator waits for it; changes of backlogs alone are left to the page cache, which a killed process does
 //! not take with it.
 
-use super::reader::whole;
+mod admin;
+mod rows;
+
 use super::{
-    Admin, Change, Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord,
-    TopicId, TopicRecord, schema,
+    Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord, TopicId,
+    TopicRecord, schema,
 };
-use crate::autoscaler::Micros;
 use crate::broker::proto;
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ const LAZY: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(200);
 /// Ids are reserved so many at a time; a crash loses the rest of them.
 const RESERVED: i64 = 100_000;
-/// Rows of a deleted subscription that one transaction clears away.
+/// Rows of a backlog that one transaction clears away.
 const CLEARED: usize = 2_000;
 
 /// `subscriptions.state`: the backlog of one that is deleted or detached is cleared away bit by bit.
@@ -127,7 +128,7 @@ impl Writer {
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut waiting = Vec::new();
         loop {
-            let idle = if self.clearing.is_empty() { Duration::from_secs(3_600) } else { Duration::ZERO };
+            let idle = if self.clearing.is_empty() { Duration::from_hours(1) } else { Duration::ZERO };
             let first = match commands.recv_timeout(if waiting.is_empty() { idle } else { RETRY }) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -249,215 +250,5 @@ impl Writer {
         for (reply, ids) in done.published {
             let _ = reply.send(Ok(ids));
         }
-    }
-
-    fn publish(
-        &mut self,
-        topic: TopicId,
-        published: Micros,
-        messages: &[super::NewMessage],
-        done: &mut Done,
-    ) -> rusqlite::Result<Vec<Seq>> {
-        messages.iter().map(|message| self.keep(topic, published, &message.body, done)).collect()
-    }
-
-    /// Keeps one message for every live subscription of its topic; one that nobody subscribes to is not kept.
-    fn keep(&mut self, topic: TopicId, published: Micros, body: &[u8], done: &mut Done) -> rusqlite::Result<Seq> {
-        if self.next >= self.reserved {
-            let reserved = self.next + RESERVED;
-            self.connection
-                .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('reserved', ?1)")?
-                .execute([reserved])?;
-            self.reserved = reserved;
-        }
-        let seq = self.next;
-        self.next += 1;
-        let mut kept = false;
-        for id in self.routes.get(&topic).into_iter().flatten() {
-            if !self.subscriptions.get(id).is_some_and(|route| route.live) {
-                continue;
-            }
-            self.connection
-                .prepare_cached("INSERT INTO backlog (subscription, seq, due, failures) VALUES (?1, ?2, 0, 0)")?
-                .execute(params![id.0, seq])?;
-            let delta = done.backlogs.entry(*id).or_default();
-            delta.added += 1;
-            delta.last = seq;
-            kept = true;
-        }
-        if kept {
-            self.connection
-                .prepare_cached("INSERT INTO messages (seq, topic, published, body) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![seq, topic.0, whole(published), body])?;
-        }
-        Ok(Seq(seq))
-    }
-
-    fn change(&mut self, id: SubscriptionId, changes: &[Change], number: u64, done: &mut Done) -> rusqlite::Result<()> {
-        for change in changes {
-            match change {
-                Change::Settled(seq) => self.settle(id, *seq, done)?,
-                Change::Failed { seq, failures } => self.note(id, *seq, 0, *failures)?,
-                Change::Held { seq, failures, until } => self.note(id, *seq, whole(*until).max(1), *failures)?,
-                Change::Taken(seq) => {
-                    self.connection
-                        .prepare_cached("UPDATE backlog SET due = 0 WHERE subscription = ?1 AND seq = ?2")?
-                        .execute(params![id.0, seq.0])?;
-                }
-                Change::DeadLettered { seq, topic, attributes, now } => {
-                    self.dead_letter(*seq, (*topic, *now), attributes, done)?;
-                    self.settle(id, *seq, done)?;
-                }
-            }
-        }
-        let delta = done.backlogs.entry(id).or_default();
-        delta.changed = delta.changed.max(number);
-        Ok(())
-    }
-
-    fn note(&self, id: SubscriptionId, seq: Seq, due: i64, failures: u32) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("UPDATE backlog SET due = ?3, failures = ?4 WHERE subscription = ?1 AND seq = ?2")?
-            .execute(params![id.0, seq.0, due, failures])
-            .map(drop)
-    }
-
-    /// Takes a message out of a backlog; with the last one it goes itself.
-    fn settle(&self, id: SubscriptionId, seq: Seq, done: &mut Done) -> rusqlite::Result<()> {
-        let removed = self
-            .connection
-            .prepare_cached("DELETE FROM backlog WHERE subscription = ?1 AND seq = ?2")?
-            .execute(params![id.0, seq.0])?;
-        if removed == 0 {
-            return Ok(());
-        }
-        done.backlogs.entry(id).or_default().removed += 1;
-        let topic = self.subscriptions.get(&id).map(|route| route.topic);
-        let siblings = topic.and_then(|topic| self.routes.get(&topic)).into_iter().flatten();
-        for sibling in siblings.filter(|sibling| **sibling != id) {
-            let mut waits =
-                self.connection.prepare_cached("SELECT 1 FROM backlog WHERE subscription = ?1 AND seq = ?2")?;
-            if waits.exists(params![sibling.0, seq.0])? {
-                return Ok(());
-            }
-        }
-        self.connection.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq.0]).map(drop)
-    }
-
-    fn dead_letter(
-        &mut self,
-        seq: Seq,
-        (topic, now): (TopicId, Micros),
-        attributes: &proto::Words,
-        done: &mut Done,
-    ) -> rusqlite::Result<()> {
-        let body: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached("SELECT body FROM messages WHERE seq = ?1")?
-            .query_row([seq.0], |row| row.get(0))
-            .optional()?;
-        let Some(body) = body else { return Ok(()) };
-        let mut message = proto::PubsubMessage::decode(&body[..]).unwrap_or_default();
-        message.attributes.extend(attributes.clone());
-        self.keep(topic, now, &message.encode_to_vec(), done).map(drop)
-    }
-
-    fn administer(&mut self, admin: Admin) {
-        match admin {
-            Admin::CreateTopic { config, reply } => {
-                let created = self.transaction(|connection| {
-                    let insert = "INSERT INTO topics (deleted, config) VALUES (0, ?1)";
-                    connection.execute(insert, [config.encode_to_vec()])?;
-                    Ok(TopicId(connection.last_insert_rowid()))
-                });
-                let _ = reply.send(created);
-            }
-            Admin::UpdateTopic { id, config, reply } => {
-                let update = "UPDATE topics SET config = ?2 WHERE id = ?1";
-                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
-            }
-            Admin::DeleteTopic { id, reply } => {
-                let _ = reply.send(self.execute("UPDATE topics SET deleted = 1 WHERE id = ?1", [id.0]));
-            }
-            Admin::CreateSubscription { topic, config, signal, reply } => {
-                let created = self.transaction(|connection| {
-                    let insert = "INSERT INTO subscriptions (topic, state, config) VALUES (?1, ?2, ?3)";
-                    connection.execute(insert, params![topic.0, LIVE, config.encode_to_vec()])?;
-                    Ok(SubscriptionId(connection.last_insert_rowid()))
-                });
-                if let Ok(id) = created {
-                    self.routes.entry(topic).or_default().push(id);
-                    self.subscriptions.insert(id, Route { topic, live: true, signal });
-                }
-                let _ = reply.send(created);
-            }
-            Admin::UpdateSubscription { id, config, reply } => {
-                let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
-                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
-            }
-            Admin::DropBacklog { id, detached, reply } => {
-                let dropped = match detached {
-                    Some(config) => {
-                        let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
-                        self.execute(update, params![id.0, config.encode_to_vec()])
-                    }
-                    None => self.execute("UPDATE subscriptions SET state = ?2 WHERE id = ?1", [id.0, DELETED]),
-                };
-                if let (Ok(()), Some(route)) = (&dropped, self.subscriptions.get_mut(&id)) {
-                    route.live = false;
-                    self.clearing.push(id);
-                }
-                let _ = reply.send(dropped);
-            }
-        }
-    }
-
-    fn execute(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), StoreError> {
-        self.transaction(|connection| connection.execute(sql, parameters).map(drop))
-    }
-
-    /// A transaction of its own, synced.
-    fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let begun = self.begin(true);
-        let worked = begun.and_then(|()| work(&self.connection)).and_then(|it| self.commit().map(|()| it));
-        worked.map_err(|error| self.roll_back(&error))
-    }
-
-    /// Clears away a part of the backlog of a subscription that is no more.
-    fn clear(&mut self) {
-        let Some(&id) = self.clearing.last() else { return };
-        let cleared = self.clear_some(id);
-        if let Err(error) = &cleared {
-            let _ = self.roll_back(error);
-        }
-        // After a failure it is tried again when something else is written.
-        if !matches!(cleared, Ok(true)) {
-            self.clearing.pop();
-        }
-    }
-
-    /// Whether there may be more.
-    fn clear_some(&mut self, id: SubscriptionId) -> rusqlite::Result<bool> {
-        self.begin(false)?;
-        let limit = i64::try_from(CLEARED).unwrap_or(i64::MAX);
-        let rows: Vec<i64> = self
-            .connection
-            .prepare_cached("SELECT seq FROM backlog WHERE subscription = ?1 LIMIT ?2")?
-            .query_map([id.0, limit], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut done = Done::default();
-        for seq in &rows {
-            self.settle(id, Seq(*seq), &mut done)?;
-        }
-        let more = rows.len() == CLEARED;
-        if !more {
-            self.connection.execute("DELETE FROM subscriptions WHERE id = ?1 AND state = ?2", [id.0, DELETED])?;
-        }
-        self.commit()?;
-        self.tell(done);
-        if !more && let Some(route) = self.subscriptions.remove(&id) {
-            self.routes.entry(route.topic).or_default().retain(|other| *other != id);
-        }
-        Ok(more)
     }
 }

@@ -1,0 +1,107 @@
+//! What the writer does to topics and subscriptions, each change in a transaction of its own.
+
+use super::{CLEARED, DELETED, Done, LIVE, Route, Writer};
+use crate::broker::store::{Admin, Seq, StoreError, SubscriptionId, TopicId};
+use prost::Message as _;
+use rusqlite::{Connection, params};
+
+impl Writer {
+    pub(super) fn administer(&mut self, admin: Admin) {
+        match admin {
+            Admin::CreateTopic { config, reply } => {
+                let created = self.transaction(|connection| {
+                    let insert = "INSERT INTO topics (deleted, config) VALUES (0, ?1)";
+                    connection.execute(insert, [config.encode_to_vec()])?;
+                    Ok(TopicId(connection.last_insert_rowid()))
+                });
+                let _ = reply.send(created);
+            }
+            Admin::UpdateTopic { id, config, reply } => {
+                let update = "UPDATE topics SET config = ?2 WHERE id = ?1";
+                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
+            }
+            Admin::DeleteTopic { id, reply } => {
+                let _ = reply.send(self.execute("UPDATE topics SET deleted = 1 WHERE id = ?1", [id.0]));
+            }
+            Admin::CreateSubscription { topic, config, signal, reply } => {
+                let created = self.transaction(|connection| {
+                    let insert = "INSERT INTO subscriptions (topic, state, config) VALUES (?1, ?2, ?3)";
+                    connection.execute(insert, params![topic.0, LIVE, config.encode_to_vec()])?;
+                    Ok(SubscriptionId(connection.last_insert_rowid()))
+                });
+                if let Ok(id) = created {
+                    self.routes.entry(topic).or_default().push(id);
+                    self.subscriptions.insert(id, Route { topic, live: true, signal });
+                }
+                let _ = reply.send(created);
+            }
+            Admin::UpdateSubscription { id, config, reply } => {
+                let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
+                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
+            }
+            Admin::DropBacklog { id, detached, reply } => {
+                let dropped = match detached {
+                    Some(config) => {
+                        let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
+                        self.execute(update, params![id.0, config.encode_to_vec()])
+                    }
+                    None => self.execute("UPDATE subscriptions SET state = ?2 WHERE id = ?1", [id.0, DELETED]),
+                };
+                if let (Ok(()), Some(route)) = (&dropped, self.subscriptions.get_mut(&id)) {
+                    route.live = false;
+                    self.clearing.push(id);
+                }
+                let _ = reply.send(dropped);
+            }
+        }
+    }
+
+    fn execute(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.transaction(|connection| connection.execute(sql, parameters).map(drop))
+    }
+
+    /// A transaction of its own, synced.
+    fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let begun = self.begin(true);
+        let worked = begun.and_then(|()| work(&self.connection)).and_then(|it| self.commit().map(|()| it));
+        worked.map_err(|error| self.roll_back(&error))
+    }
+
+    /// Clears away a part of the backlog of a subscription that is no more.
+    pub(super) fn clear(&mut self) {
+        let Some(&id) = self.clearing.last() else { return };
+        let cleared = self.clear_some(id);
+        if let Err(error) = &cleared {
+            let _ = self.roll_back(error);
+        }
+        // After a failure it is tried again when something else is written.
+        if !matches!(cleared, Ok(true)) {
+            self.clearing.pop();
+        }
+    }
+
+    /// Whether there may be more.
+    fn clear_some(&mut self, id: SubscriptionId) -> rusqlite::Result<bool> {
+        self.begin(false)?;
+        let limit = i64::try_from(CLEARED).unwrap_or(i64::MAX);
+        let rows: Vec<i64> = self
+            .connection
+            .prepare_cached("SELECT seq FROM backlog WHERE subscription = ?1 LIMIT ?2")?
+            .query_map([id.0, limit], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut done = Done::default();
+        for seq in &rows {
+            self.settle(id, Seq(*seq), &mut done)?;
+        }
+        let more = rows.len() == CLEARED;
+        if !more {
+            self.connection.execute("DELETE FROM subscriptions WHERE id = ?1 AND state = ?2", [id.0, DELETED])?;
+        }
+        self.commit()?;
+        self.tell(done);
+        if !more && let Some(route) = self.subscriptions.remove(&id) {
+            self.routes.entry(route.topic).or_default().retain(|other| *other != id);
+        }
+        Ok(more)
+    }
+}
