@@ -161,7 +161,9 @@ fn every_consumer_of_a_target_is_observed_and_no_other() {
     ] {
         let mut command = tidegate(dir.path());
         command.args(["run", "lab.yaml", "--target", "http://127.0.0.1:9"]);
-        observers.iter().for_each(|observer| drop(command.args(["--observer", observer])));
+        for observer in observers {
+            command.args(["--observer", observer]);
+        }
         let (code, _, error) = told(&command.output().unwrap());
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(words) && error.contains("hint:"), "{error}");

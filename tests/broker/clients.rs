@@ -61,7 +61,8 @@ fn gcloud_administers_publishes_and_pulls() {
     };
     gcloud(&["topics", "create", "new-lab-report"]);
     gcloud(&["subscriptions", "create", "pulled", "--topic", "new-lab-report", "--ack-deadline", "20"]);
-    let push = ["--push-endpoint=https://email.example/", "--push-auth-service-account=invoker@demo.iam.gserviceaccount.com"];
+    let push =
+        ["--push-endpoint=https://email.example/", "--push-auth-service-account=invoker@demo.iam.gserviceaccount.com"];
     gcloud(&[&["subscriptions", "create", "email-service-sub", "--topic", "new-lab-report"], &push[..]].concat());
     let described = gcloud(&["subscriptions", "describe", "email-service-sub"]);
     assert_eq!(described["pushConfig"]["oidcToken"]["serviceAccountEmail"], "invoker@demo.iam.gserviceaccount.com");
