@@ -32,7 +32,9 @@ fn host(text: &str) -> Result<String, String> {
 
 fn observer(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((consumer, url)) if !consumer.is_empty() && (url.starts_with("http://") || url.starts_with("https://")) => {
+        Some((consumer, url))
+            if !consumer.is_empty() && (url.starts_with("http://") || url.starts_with("https://")) =>
+        {
             Ok((consumer.to_owned(), url.to_owned()))
         }
         _ => Err("write it as CONSUMER=URL, such as email-service=http://127.0.0.1:8081/deliveries".to_owned()),

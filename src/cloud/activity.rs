@@ -1,4 +1,4 @@
-//! What revisions of a service that is not tuned did: how many instances they had, and how they answered.
+//! What revisions of a service that is not tuned did: how many instances they had, and what was billed.
 
 use super::Cloud;
 use super::error::CloudError;
@@ -9,8 +9,6 @@ use std::collections::BTreeMap;
 /// What some revisions of a service did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RevisionActivity {
-    /// Answers by status code.
-    pub answers: BTreeMap<String, u64>,
     /// By the end of the sample: its length in seconds, active instances, idle instances.
     pub instances: BTreeMap<Timestamp, (f64, u64, u64)>,
     /// Seconds that were billed.
@@ -25,13 +23,8 @@ impl Cloud {
         let (from, now) = (from.unwrap_or(Timestamp::MIN), self.clock.now());
         let mut told = RevisionActivity::default();
         for revision in revisions {
-            for reading in self.readings(Metric::RequestCount, revision, from, now).await? {
-                let status = reading.labels.get("response_code").map_or("unknown", String::as_str);
-                *told.answers.entry(status.to_owned()).or_default() += whole(&reading);
-            }
             for reading in self.readings(Metric::InstanceCount, revision, from, now).await? {
-                let (_, active, idle) =
-                    told.instances.entry(reading.end).or_insert((period.as_secs_f64(), 0, 0));
+                let (_, active, idle) = told.instances.entry(reading.end).or_insert((period.as_secs_f64(), 0, 0));
                 let state = reading.labels.get("state").map_or("active", String::as_str);
                 *(if state == "active" { active } else { idle }) += whole(&reading);
             }

@@ -270,7 +270,12 @@ impl Cloud {
     }
 
     /// Patches `now` and no other version of the service.
-    pub(super) async fn patch(&self, change: ApiService, now: &ApiService, mask: &[&str]) -> Result<ApiService, ApiError> {
+    pub(super) async fn patch(
+        &self,
+        change: ApiService,
+        now: &ApiService,
+        mask: &[&str],
+    ) -> Result<ApiService, ApiError> {
         self.admin_writes.pass().await;
         let patched = self
             .services

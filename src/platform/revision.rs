@@ -51,7 +51,6 @@ pub(super) struct Revision {
     sampled: Mutex<Micros>,
 }
 
-
 impl Revision {
     /// A revision without instances, and the task that observes it.
     pub(super) fn new(spec: RevisionSpec, policy: Policy, host: Arc<Host>) -> Arc<Self> {

@@ -130,13 +130,7 @@ impl Distribution {
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self {
-            count: 0,
-            sum: 0.0,
-            sum_of_squared_deviation: 0.0,
-            scale: Self::SCALE,
-            bucket_counts: Vec::new(),
-        }
+        Self { count: 0, sum: 0.0, sum_of_squared_deviation: 0.0, scale: Self::SCALE, bucket_counts: Vec::new() }
     }
 }
 

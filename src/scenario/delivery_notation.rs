@@ -46,7 +46,9 @@ fn plain(kind: &str, example: &str) -> Result<FaultKind, Complaint> {
 fn graded(kind: &str, how: &str, example: &str) -> Result<FaultKind, Complaint> {
     match kind {
         "slow" => match duration(how)? {
-            Duration::ZERO => Err(complain("`slow 0s` slows nothing", "write how much longer each answer takes: `slow 2s`")),
+            Duration::ZERO => {
+                Err(complain("`slow 0s` slows nothing", "write how much longer each answer takes: `slow 2s`"))
+            }
             more => Ok(FaultKind::Slow(more)),
         },
         "failing" => match how.strip_suffix('%').and_then(hundredth) {
@@ -89,10 +91,7 @@ fn lost(text: &str, relation: &str) -> Result<DeliveryMetric, Complaint> {
     if relation.strip_prefix("==").is_some_and(|number| number.trim() == "0") {
         return Ok(DeliveryMetric::NoneLost);
     }
-    Err(complain(
-        format!("`{text}` is not a promise: what was acknowledged may never be lost"),
-        "write `lost == 0`",
-    ))
+    Err(complain(format!("`{text}` is not a promise: what was acknowledged may never be lost"), "write `lost == 0`"))
 }
 
 fn time(text: &str, metric: &str, relation: &str) -> Result<DeliveryMetric, Complaint> {
@@ -140,7 +139,8 @@ mod tests {
     #[test]
     fn faults_say_who_what_when_and_how_long() {
         let told = |kind: &str| fault(&format!("email-service {kind} from 20s for 0.5m")).map(|fault| fault.kind);
-        let down = FaultText { service: "email-service".to_owned(), kind: FaultKind::Down, from: 20 * S, length: 30 * S };
+        let down =
+            FaultText { service: "email-service".to_owned(), kind: FaultKind::Down, from: 20 * S, length: 30 * S };
         assert_eq!(fault("email-service down from 20s for 30s"), Ok(down.clone()));
         assert_eq!(fault(" email-service  down from 20s for 30s "), Ok(down));
         assert_eq!(told("crashing"), Ok(FaultKind::Crashing));

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Pub/Sub's push backoff pauses a subscription for this long at most, whatever its retry policy (docs.cloud.google.com/
-/// pubsub/docs/push#push_backoff, read 2026-11-22).
-const PUSH_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Pub/Sub's push backoff pauses a subscription for this long at most, whatever its retry policy ("Push backoff" on Google's
+/// page of push subscriptions, read 2026-11-22).
+const PUSH_BACKOFF_MAX: Duration = Duration::from_mins(1);
 
 /// Services, and how messages go between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -153,8 +153,8 @@ impl Subscription {
 impl System {
     /// How long after the load deliveries are waited for: what is acknowledged and not delivered then is lost.
     #[must_use]
-    pub fn drain_limit(&self) -> Duration {
-        let each = self.subscriptions.values().map(|subscription| subscription.patience(self.time_factor));
+    pub fn drain_limit(&self, time_factor: f64) -> Duration {
+        let each = self.subscriptions.values().map(|subscription| subscription.patience(time_factor));
         each.max().unwrap_or_default()
     }
 

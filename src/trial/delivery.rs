@@ -27,6 +27,8 @@ pub struct DeliveryRecording {
     pub posts: PostBooks,
     /// Response times of measured posts due while a fault lasted.
     pub post_time_inside: Histogram,
+    /// Those of posts due after a fault, while what had waited for its end was still being delivered.
+    pub post_time_healing: Histogram,
     /// Those of the others.
     pub post_time_outside: Histogram,
     /// What went wrong, and when.
@@ -105,19 +107,23 @@ pub struct ConsumerRecording {
     pub delivery_time: Histogram,
     /// The same, of reports due while a fault lasted.
     pub inside: Histogram,
+    /// The same, of reports due after a fault, while what had waited for its end was still being delivered.
+    pub healing: Histogram,
     /// The same, of the others.
     pub outside: Histogram,
-    /// p95 inside over p95 outside; `None` when there was no fault, or too little to tell.
+    /// p95 inside over p95 outside, neither of which holds the healing; `None` when there was no fault, or too little to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<QuantileRatio>,
     /// From the end of its last fault to the last delivery of a report that was due before that end; `None` when it had no
     /// fault or has not healed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healed_s: Option<f64>,
-    /// Pushes that its service answered with something else than an acknowledgement, each of which leads to a redelivery;
-    /// `None` when the platform did not tell.
+    /// Deliveries of a message after its first, whatever became of them; `None` when nobody told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeliveries: Option<u64>,
+    /// Messages that were given up and went to the dead letter topic; `None` when nobody told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_lettered: Option<u64>,
     /// The series.
     pub series: Vec<DeliveryInterval>,
     /// Instances of its service over time.

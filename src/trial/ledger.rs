@@ -110,7 +110,8 @@ impl Ledger {
         let Some(book) = self.books.get_mut(consumer) else { return };
         book.deliveries += 1;
         let at = micros(arrived.at);
-        let Some((number, first)) = arrived.number.and_then(|number| Some((number, book.first.get_mut(place(number))?)))
+        let Some((number, first)) =
+            arrived.number.and_then(|number| Some((number, book.first.get_mut(place(number))?)))
         else {
             book.foreign += 1;
             return;

@@ -1,7 +1,9 @@
 //! What a driver saw of one trial: books, histograms and series. Never holds single samples, so its size does not grow
 //! with the number of requests.
 
-use super::{Aborted, DeliveryRecording, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass, TargetRecording};
+use super::{
+    Aborted, DeliveryRecording, DriverHealth, Exemplar, PhaseTimes, RecordingVersion, StatusClass, TargetRecording,
+};
 use crate::stats::{Histogram, Sketch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

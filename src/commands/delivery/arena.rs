@@ -2,7 +2,7 @@
 
 use super::super::bundled;
 use super::super::local::{LocalOptions, LocalPlatform};
-use super::broker::LocalBroker;
+use super::broker::{Figures, LocalBroker};
 use super::faults::{self, Happened};
 use super::{CommandError, Observer, Progress, RunOptions};
 use crate::cloud::{Cloud, Endpoint, PubSub, RevisionActivity, SteadyClock};
@@ -25,8 +25,14 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(130);
 /// Longer sampling periods are not waited for.
 const WAITED_MAX: Duration = Duration::from_secs(15);
 
-/// By service, what Monitoring tells of its revisions.
-pub(super) type Activity = BTreeMap<String, RevisionActivity>;
+/// What was told of the services beside the measurement.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    /// By service, what Monitoring tells of its revisions.
+    pub(super) services: BTreeMap<String, RevisionActivity>,
+    /// By service, what the broker tells of the subscriptions that push to it.
+    pub(super) subscriptions: BTreeMap<String, Figures>,
+}
 
 /// The system under a run.
 #[derive(Debug)]
@@ -64,6 +70,11 @@ pub(super) fn pubsub(options: &RunOptions) -> Option<String> {
     options.delivery.pubsub.clone().or_else(host)
 }
 
+/// How long after the load deliveries are waited for.
+pub(super) fn drain_limit(scenario: &Scenario, time_factor: f64) -> Duration {
+    scenario.system.as_ref().map_or(DRAIN_DEFAULT, |system| system.drain_limit(time_factor))
+}
+
 impl Arena {
     /// Starts the scenario's system, or takes the target as it is.
     pub(super) async fn start(
@@ -80,7 +91,7 @@ impl Arena {
                 }
                 Ok(Self {
                     front: target.clone().unwrap_or_default(),
-                    drain_limit: system.as_ref().map_or(DRAIN_DEFAULT, System::drain_limit),
+                    drain_limit: drain_limit(scenario, time_factor(options, scenario)),
                     observers: options.delivery.observers.clone(),
                     local: None,
                 })
@@ -97,15 +108,17 @@ impl Arena {
         let tidegate = std::env::current_exe()
             .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
         let state = dir.join("state");
-        std::fs::create_dir_all(&state)
-            .map_err(|cause| CommandError::File { action: "create the folder", path: state.clone(), cause })?;
-        let (broker, host) = match pubsub(options) {
-            Some(host) => (None, host),
-            None => {
-                let broker = LocalBroker::start(&tidegate, &state.join("broker"), system.time_factor).await?;
-                let host = broker.host.clone();
-                (Some(broker), host)
-            }
+        std::fs::create_dir_all(&state).map_err(|cause| CommandError::File {
+            action: "create the folder",
+            path: state.clone(),
+            cause,
+        })?;
+        let (broker, host) = if let Some(host) = pubsub(options) {
+            (None, host)
+        } else {
+            let broker = LocalBroker::start(&tidegate, &state.join("broker"), system.time_factor).await?;
+            let host = broker.host.clone();
+            (Some(broker), host)
         };
         let logs = dir.join("logs");
         let platform = LocalOptions {
@@ -129,7 +142,7 @@ impl Arena {
         };
         match Box::pin(local.build(&tidegate, &state, &host)).await {
             Ok((front, observers)) => {
-                Ok(Self { front, drain_limit: system.drain_limit(), observers, local: Some(local) })
+                Ok(Self { front, drain_limit: system.drain_limit(system.time_factor), observers, local: Some(local) })
             }
             Err(error) => {
                 // Its own end has nothing to add to why it never began.
@@ -155,6 +168,7 @@ impl Arena {
     pub(super) async fn break_and_mend(
         &self,
         load: watch::Receiver<driver::Progress>,
+        stop: &watch::Receiver<bool>,
         progress: &Progress,
     ) -> Result<Vec<Happened>, CommandError> {
         let Some(local) = &self.local else { return Ok(Vec::new()) };
@@ -162,7 +176,7 @@ impl Arena {
         let mut under_way = Vec::new();
         for fault in &local.system.faults {
             let Some(cloud) = local.clouds.get(&fault.service) else { continue };
-            under_way.push(Box::pin(faults::happen(fault, cloud, (factor, progress), load.clone())));
+            under_way.push(Box::pin(faults::happen(fault, cloud, (factor, progress), load.clone(), stop.clone())));
         }
         drop(load);
         let mut happened = Vec::new();
@@ -181,9 +195,9 @@ impl Arena {
     /// What Monitoring tells of the services' revisions; nothing where it does not. Waits for a sample that holds the end
     /// where samples come often.
     pub(super) async fn activity(&self) -> Activity {
-        let Some(local) = &self.local else { return Activity::new() };
+        let Some(local) = &self.local else { return Activity::default() };
         let revisions = local.revisions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut told = Activity::new();
+        let mut told = Activity { subscriptions: local.figures().await, ..Activity::default() };
         if let Some(cloud) = local.clouds.values().next()
             && let Ok(sampling) = cloud.sampling().await
         {
@@ -195,7 +209,7 @@ impl Arena {
         for (service, revisions) in revisions {
             let Some(cloud) = local.clouds.get(&service) else { continue };
             if let Ok(activity) = Box::pin(cloud.activity(&revisions, local.started)).await {
-                told.insert(service, activity);
+                told.services.insert(service, activity);
             }
         }
         told
@@ -211,6 +225,22 @@ impl Arena {
 }
 
 impl Local {
+    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
+    async fn figures(&self) -> BTreeMap<String, Figures> {
+        let mut told: BTreeMap<String, Figures> = BTreeMap::new();
+        let Some(broker) = &self.broker else { return told };
+        let of_each = broker.figures().await;
+        for (name, subscription) in &self.system.subscriptions {
+            let full = format!("projects/{PROJECT}/subscriptions/{name}");
+            if let Some(figures) = of_each.get(&full) {
+                let sum = told.entry(subscription.push_to.clone()).or_default();
+                sum.redelivered += figures.redelivered;
+                sum.dead_lettered += figures.dead_lettered;
+            }
+        }
+        told
+    }
+
     /// Makes topics, services and subscriptions. Gives the front's address and those of the observers.
     async fn build(
         &mut self,

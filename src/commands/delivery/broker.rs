@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,6 +15,22 @@ struct Ready {
     endpoint: String,
 }
 
+/// What the broker tells of a subscription.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct Figures {
+    /// Deliveries of a message after its first.
+    #[serde(default)]
+    pub(super) redelivered: u64,
+    /// Messages that were given up.
+    #[serde(default, rename = "dead_letter_message_count")]
+    pub(super) dead_lettered: u64,
+}
+
+#[derive(Deserialize)]
+struct Stats {
+    subscriptions: BTreeMap<String, Figures>,
+}
+
 /// A running broker. Dropping it closes its standard input, which ends it.
 #[derive(Debug)]
 pub(super) struct LocalBroker {
@@ -23,6 +40,7 @@ pub(super) struct LocalBroker {
 }
 
 const START_MAX: Duration = Duration::from_secs(30);
+const FIGURES_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(15);
 
 impl LocalBroker {
@@ -49,6 +67,13 @@ impl LocalBroker {
         }
     }
 
+    /// What it tells of its subscriptions, by full name; nothing when it does not tell.
+    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
+        let client = reqwest::Client::builder().no_proxy().timeout(FIGURES_MAX).build().unwrap_or_default();
+        let Ok(answer) = client.get(format!("http://{}/stats", self.host)).send().await else { return BTreeMap::new() };
+        answer.json::<Stats>().await.map(|stats| stats.subscriptions).unwrap_or_default()
+    }
+
     /// Ends it in order.
     pub(super) async fn stop(mut self) -> Result<(), CommandError> {
         drop(self.child.stdin.take());
@@ -56,7 +81,9 @@ impl LocalBroker {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(CommandError::BrokerProcess(format!("ended with {status}"))),
             Ok(Err(error)) => Err(CommandError::BrokerProcess(format!("could not be awaited: {error}"))),
-            Err(_) => Err(CommandError::BrokerProcess(format!("did not stop within {} s and was killed", STOP_MAX.as_secs()))),
+            Err(_) => {
+                Err(CommandError::BrokerProcess(format!("did not stop within {} s and was killed", STOP_MAX.as_secs())))
+            }
         }
     }
 }

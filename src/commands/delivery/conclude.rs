@@ -24,14 +24,14 @@ pub(super) fn conclude(
     let terms = Terms {
         step: delivery.step.clone(),
         within: delivery.within.div_f64(factor.max(1.0)),
-        drain_limit: scenario.system.as_ref().map(crate::scenario::System::drain_limit).unwrap_or_default(),
+        drain_limit: super::arena::drain_limit(scenario, factor),
         looked_until,
         time_factor: factor,
         faults,
         seed: options.seed,
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
-    enter_activity(&mut told, activity, &recording);
+    enter_activity(&mut told, &activity, &recording);
     told.services = services(scenario);
     told.assumptions = assumptions(options, factor);
     told.promises = judge_promises(delivery, &told);
@@ -54,7 +54,12 @@ fn save(
     let sink = options.json.clone().map(Sink::from);
     sink.iter().filter(|sink| **sink != Sink::StandardOutput).try_for_each(|sink| sink.write_json(recording))?;
     let page = report::render_delivery(recording, dir)?;
-    let text = format!("{}{}report: {}\n", report::run_summary(recording, scenario), report::ledger(recording), page.display());
+    let text = format!(
+        "{}{}report: {}\n",
+        report::run_summary(recording, scenario),
+        report::ledger(recording),
+        page.display()
+    );
     if sink == Some(Sink::StandardOutput) {
         progress.say(text.trim_end());
         Sink::StandardOutput.write_json(recording)?;
@@ -78,7 +83,9 @@ fn status_of(plan: &Plan, recording: &Recording, unobserved: Option<&str>, progr
     reasons.extend(unobserved.map(str::to_owned));
     let Some(delivery) = &recording.delivery else { return ExitStatus::Failure };
     if !delivery.balances() {
-        reasons.push("the books of the deliveries do not balance; this is a fault of tidegate, please report it".to_owned());
+        reasons.push(
+            "the books of the deliveries do not balance; this is a fault of tidegate, please report it".to_owned(),
+        );
     }
     for reason in &reasons {
         progress.insist(&format!("INVALID: {reason}"));
@@ -98,15 +105,14 @@ fn status_of(plan: &Plan, recording: &Recording, unobserved: Option<&str>, progr
     }
 }
 
-/// What Monitoring told.
-fn enter_activity(told: &mut DeliveryRecording, activity: Activity, recording: &Recording) {
+/// What Monitoring and the broker told.
+fn enter_activity(told: &mut DeliveryRecording, activity: &Activity, recording: &Recording) {
     let Ok(started) = recording.started_at.parse::<jiff::Timestamp>() else { return };
     for consumer in &mut told.consumers {
-        let Some(activity) = activity.get(&consumer.name) else { continue };
-        // Pub/Sub takes 102, 200, 201, 202 and 204 as acknowledgements.
-        let acknowledges = |status: &str| matches!(status, "102" | "200" | "201" | "202" | "204");
-        let refused = activity.answers.iter().filter(|(status, _)| !acknowledges(status)).map(|(_, count)| count);
-        consumer.redeliveries = Some(refused.sum());
+        let figures = activity.subscriptions.get(&consumer.name);
+        (consumer.redeliveries, consumer.dead_lettered) =
+            (figures.map(|figures| figures.redelivered), figures.map(|figures| figures.dead_lettered));
+        let Some(activity) = activity.services.get(&consumer.name) else { continue };
         consumer.instances = activity
             .instances
             .iter()
@@ -156,7 +162,9 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
             || "Pub/Sub is tidegate’s local broker".to_owned(),
             |host| format!("Pub/Sub is what serves at {host}, which no time factor reaches"),
         );
-        told.push(format!("{whose}; services run on the local platform, where a vCPU is a stated share of a host core."));
+        told.push(format!(
+            "{whose}; services run on the local platform, where a vCPU is a stated share of a host core."
+        ));
     }
     told
 }
@@ -202,6 +210,9 @@ slos: [p95 < 50ms]";
     #[test]
     fn what_could_not_be_observed_is_unknown_and_not_lost() {
         assert_eq!(status(20, Some("nobody told"), |_| {}), ExitStatus::Untrusted);
-        assert_eq!(status(0, None, |recording| recording.delivery.as_mut().unwrap().posts.posted = 21), ExitStatus::Untrusted);
+        assert_eq!(
+            status(0, None, |recording| recording.delivery.as_mut().unwrap().posts.posted = 21),
+            ExitStatus::Untrusted
+        );
     }
 }

@@ -47,6 +47,7 @@ pub(super) async fn happen(
     cloud: &Cloud,
     (time_factor, progress): (f64, &Progress),
     load: watch::Receiver<driver::Progress>,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<Option<Happened>, CommandError> {
     let (from, until) = fault.window(time_factor);
     let Some(start) = start_of(load.clone()).await else { return Ok(None) };
@@ -56,8 +57,11 @@ pub(super) async fn happen(
     let broken = cloud.set_variable(FAULT, Some(&fault.kind.to_string())).await?;
     let began = Timestamp::now();
     progress.say(&format!("{}: revision {} serves", fault.text, broken.revision));
-    // Whatever becomes of the load: what was broken is mended.
-    tokio::time::sleep_until(start + until).await;
+    // Whatever becomes of the load, what was broken is mended; at once when the user wants to stop.
+    tokio::select! {
+        () = tokio::time::sleep_until(start + until) => {}
+        Ok(_) = stop.wait_for(|stop| *stop) => {}
+    }
     let good = cloud.set_variable(FAULT, None).await?;
     progress.say(&format!("{} is mended: revision {} serves", fault.service, good.revision));
     Ok(Some(Happened {

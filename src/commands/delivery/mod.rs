@@ -74,6 +74,7 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
             "--shard: deliveries are counted by one ledger\n\nhint: run the whole plan on one machine".to_owned(),
         ));
     }
+    check_observers(&options, &scenario)?;
     let now = jiff::Timestamp::now();
     let factor = arena::time_factor(&options, &scenario);
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, factor), now)?;
@@ -84,7 +85,8 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         Sink::from(path.clone()).check()?;
     }
     let dir = folder::of_run(&dir)?;
-    let progress = Progress::of_run(options.display, &scenario.name, options.target.as_deref().unwrap_or("the local system"));
+    let progress =
+        Progress::of_run(options.display, &scenario.name, options.target.as_deref().unwrap_or("the local system"));
     let stopping = progress.clone();
     let interrupt = Interrupt::listen_to_the_last(
         move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
@@ -94,7 +96,14 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
     let posts = Posts::of(&plan).ok_or_else(|| CommandError::Usage("the scenario expects no deliveries".to_owned()))?;
     let mut arena = Arena::start(&options, &scenario, &dir, &progress).await?;
     let measured = {
-        let run = Run { options: &options, plan: &plan, arena: &arena, progress: &progress, interrupt: &interrupt, posts: &posts };
+        let run = Run {
+            options: &options,
+            plan: &plan,
+            arena: &arena,
+            progress: &progress,
+            interrupt: &interrupt,
+            posts: &posts,
+        };
         Box::pin(run.measure()).await
     };
     let activity = match &measured {
@@ -121,10 +130,19 @@ impl Run<'_> {
         let target = self.options.connection.load()?;
         self.progress.announce_load(&self.plan.scenario().name, self.plan.duration(), &self.arena.front);
         let (sender, receiver) = watch::channel(driver::Progress::default());
-        let options =
-            Options { base_url: self.arena.front.clone(), target, drain: DRAIN, start_at: self.options.schedule.start_at, extras };
+        let options = Options {
+            base_url: self.arena.front.clone(),
+            target,
+            drain: DRAIN,
+            start_at: self.options.schedule.start_at,
+            extras,
+        };
         let driving = driver::drive(self.plan, &options, sender, self.interrupt.stop());
-        let (recording, faults) = tokio::join!(self.told(driving, receiver.clone()), self.arena.break_and_mend(receiver, self.progress));
+        let stop = self.interrupt.stop();
+        let (recording, faults) = tokio::join!(
+            self.told(driving, receiver.clone()),
+            self.arena.break_and_mend(receiver, &stop, self.progress)
+        );
         let recording = recording?;
         connection::tell(&recording.target, self.progress);
         let started = started_at(&recording)?;
@@ -164,18 +182,21 @@ impl Run<'_> {
                     trouble = Some(error);
                 }
             }
-            let looked_until = std::time::Duration::try_from(jiff::Timestamp::now().duration_since(started)).unwrap_or_default();
+            let looked_until =
+                std::time::Duration::try_from(jiff::Timestamp::now().duration_since(started)).unwrap_or_default();
             let (acknowledged, delivered) = self.posts.with(|ledger| ledger.standing());
             let missing: u64 = delivered.iter().map(|delivered| acknowledged - delivered).sum();
             let complete = missing == 0 && trouble.is_none();
             complete_since = complete.then(|| complete_since.unwrap_or_else(tokio::time::Instant::now));
-            let settled = complete_since.is_some_and(|since: tokio::time::Instant| since.elapsed() >= observer::AFTERWARDS);
+            let settled =
+                complete_since.is_some_and(|since: tokio::time::Instant| since.elapsed() >= observer::AFTERWARDS);
             if settled || interrupted || *self.interrupt.stop().borrow() || began.elapsed() >= limit {
                 return (trouble, looked_until);
             }
             if told != Some(missing) && missing > 0 {
                 let left = limit.saturating_sub(began.elapsed()).as_secs_f64();
-                self.progress.say(&format!("{missing} deliveries are still to come; they are waited for, {left:.0} s at most"));
+                self.progress
+                    .say(&format!("{missing} deliveries are still to come; they are waited for, {left:.0} s at most"));
                 told = Some(missing);
             }
             tokio::time::sleep(observer::EVERY).await;
@@ -183,9 +204,34 @@ impl Run<'_> {
     }
 }
 
+/// What nobody tells of would count as lost: a target's consumers are observed all, and nobody else is.
+fn check_observers(options: &RunOptions, scenario: &Scenario) -> Result<(), CommandError> {
+    let consumers = scenario.delivery.iter().flat_map(|delivery| &delivery.consumers);
+    let observed = |name: &String| options.delivery.observers.iter().any(|(consumer, _)| consumer == name);
+    if options.target.is_some()
+        && let Some(silent) = consumers.clone().find(|name| !observed(name))
+    {
+        return Err(CommandError::Usage(format!(
+            "nothing tells what is delivered to `{silent}`\n\nhint: name each consumer of the scenario: --observer {silent}=URL"
+        )));
+    }
+    let known = |name: &String| consumers.clone().any(|consumer| consumer == name);
+    if let Some((stranger, _)) = options.delivery.observers.iter().find(|(name, _)| !known(name)) {
+        let names: Vec<&str> = consumers.map(String::as_str).collect();
+        return Err(CommandError::Usage(format!(
+            "--observer: the scenario delivers nothing to `{stranger}`\n\nhint: it delivers to {}",
+            names.join(", ")
+        )));
+    }
+    Ok(())
+}
+
 /// When the load started, by the host's clock.
 fn started_at(recording: &Recording) -> Result<jiff::Timestamp, CommandError> {
-    recording.started_at.parse().map_err(|_| CommandError::Usage("the load did not start: nothing was posted".to_owned()))
+    recording
+        .started_at
+        .parse()
+        .map_err(|_| CommandError::Usage("the load did not start: nothing was posted".to_owned()))
 }
 
 /// Name of a run's record in its folder.

@@ -18,7 +18,7 @@ pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> V
     blocks.push(Block::section("Over time"));
     blocks.push(Block::Figure {
         stem: super::picture::TIMELINE.to_owned(),
-        alt: "Over time: deliveries, delivery time p95, backlog and instances of each consumer.".to_owned(),
+        alt: "Over time: deliveries, delivery time p95, backlog and (where Monitoring told in time) instances of each consumer.".to_owned(),
         caption: "What was delivered and what was not yet. The red ground is the fault: from when the broken revision served \
                   to when the good one did. Delivery times are those of the reports due at that moment."
             .to_owned(),
@@ -27,9 +27,10 @@ pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> V
     blocks.push(Block::Figure {
         stem: super::picture::SPECTRUM.to_owned(),
         alt: "The share of reports delivered within a time, for each consumer.".to_owned(),
-        caption: "The share of reports that were delivered within a time, from the due time of the post; thin lines are the \
+        caption:
+            "The share of reports that were delivered within a time, from the due time of the post; thin lines are the \
                   reports due while the fault lasted."
-            .to_owned(),
+                .to_owned(),
     });
     blocks.push(Block::Table(times(delivery)));
     blocks.push(Block::section("The posts"));
@@ -53,6 +54,7 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
             "#late",
             "#duplicates",
             "#redeliveries",
+            "#dead letters",
             "#out of order",
             "#unacknowledged, delivered",
             "#foreign",
@@ -71,6 +73,7 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
             bad_if(books.late),
             count(books.duplicates).into(),
             consumer.redeliveries.map_or_else(|| "–".to_owned(), count).into(),
+            consumer.dead_lettered.map_or_else(|| "–".to_owned(), count).into(),
             count(books.out_of_order).into(),
             count(books.unacknowledged).into(),
             count(books.foreign).into(),
@@ -91,7 +94,7 @@ fn promises(delivery: &DeliveryRecording) -> Table {
 
 fn times(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new(
-        "With and without the fault: response time of the post, and delivery time of each consumer, both from the due time of \
+        "With and without the fault (healing: while what had waited for its end was delivered): response time of the post, and delivery time of each consumer, both from the due time of \
          the post.",
         &["what", "when", "#reports", "#p50", "#p95", "#p99", "#longest"],
     );
@@ -99,22 +102,27 @@ fn times(delivery: &DeliveryRecording) -> Table {
         if times.count() > 0 {
             let quantile = |q: f64| Cell::from(time(times.quantile(q)));
             let cells = [what.into(), when.into(), count(times.count()).into()];
-            let all = cells.into_iter().chain([quantile(0.5), quantile(0.95), quantile(0.99), time(times.max()).into()]);
+            let all =
+                cells.into_iter().chain([quantile(0.5), quantile(0.95), quantile(0.99), time(times.max()).into()]);
             table.rows.push(Row::of(all));
         }
     };
-    let (during, else_when) = ("while the fault lasted", "before and after");
+    let (during, else_when) = ("while the fault lasted", "before, and after it had healed");
+    let healing = "while it healed";
     push("post, response time", during, &delivery.post_time_inside);
+    push("post, response time", healing, &delivery.post_time_healing);
     push("post, response time", else_when, &delivery.post_time_outside);
     for consumer in &delivery.consumers {
         push(&format!("{}, delivery time", consumer.name), during, &consumer.inside);
+        push(&format!("{}, delivery time", consumer.name), healing, &consumer.healing);
         push(&format!("{}, delivery time", consumer.name), else_when, &consumer.outside);
     }
     table
 }
 
 fn posts(recording: &Recording) -> Table {
-    let titles: Vec<&str> = ["step", "#measured requests", "#errors"].into_iter().chain(close_up_times::TIMES).collect();
+    let titles: Vec<&str> =
+        ["step", "#measured requests", "#errors"].into_iter().chain(close_up_times::TIMES).collect();
     let mut table = Table::new(
         "Each step, warm-up left out. Response time counts from when a request was due, service time from when it was sent.",
         &titles,
@@ -122,14 +130,15 @@ fn posts(recording: &Recording) -> Table {
     for step in &recording.steps {
         let times = [&step.times];
         let [requests, errors] = close_up_times::measured(&times);
-        table.rows.push(Row::of([step.name.as_str().into(), requests, errors].into_iter().chain(close_up_times::times(&times))));
+        table.rows.push(Row::of(
+            [step.name.as_str().into(), requests, errors].into_iter().chain(close_up_times::times(&times)),
+        ));
     }
     table
 }
 
 fn conditions(delivery: &DeliveryRecording) -> Vec<Vec<super::super::document::Span>> {
-    let mut told: Vec<String> =
-        delivery.services.iter().map(|(name, words)| format!("{name}: {words}.")).collect();
+    let mut told: Vec<String> = delivery.services.iter().map(|(name, words)| format!("{name}: {words}.")).collect();
     for fault in &delivery.faults {
         told.push(format!(
             "{}: the broken revision served from {} to {}.",

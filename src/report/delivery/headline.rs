@@ -20,13 +20,18 @@ impl Headline {
         let (lost, acknowledged) = (delivery.lost(), delivery.posts.acknowledged);
         let broken = delivery.promises.iter().filter(|promise| !promise.kept).count();
         let (class, title) = match () {
-            () if recording.interrupted => ("unfinished", "Interrupted: what was not delivered yet is not judged".to_owned()),
+            () if recording.interrupted => {
+                ("unfinished", "Interrupted: what was not delivered yet is not judged".to_owned())
+            }
             () if acknowledged == 0 => ("untrusted", "Nothing was acknowledged".to_owned()),
             () if lost > 0 => ("infeasible", format!("{} of {} reports lost", count(lost), count(acknowledged))),
-            () if broken > 0 => ("infeasible", format!("0 of {} reports lost, but a promise broken", count(acknowledged))),
+            () if broken > 0 => {
+                ("infeasible", format!("0 of {} reports lost, but a promise broken", count(acknowledged)))
+            }
             () => ("chosen", format!("0 of {} reports lost", count(acknowledged))),
         };
-        let mut reason: Vec<String> = delivery.consumers.iter().filter_map(|consumer| noticed(delivery, consumer)).collect();
+        let mut reason: Vec<String> =
+            delivery.consumers.iter().filter_map(|consumer| noticed(delivery, consumer)).collect();
         for consumer in delivery.consumers.iter().filter(|consumer| delivery.is_faulty(&consumer.name)) {
             reason.push(match consumer.healed_s {
                 Some(healed) => format!("{} healed in {}", consumer.name, seconds(healed)),
@@ -60,13 +65,17 @@ fn figures(delivery: &DeliveryRecording) -> Vec<Figure> {
     let mut figures = vec![Figure {
         label: "lost".to_owned(),
         value: count(delivery.lost()),
-        note: format!("of {} acknowledged, for each of {} consumers", count(posts.acknowledged), delivery.consumers.len()),
+        note: format!(
+            "of {} acknowledged, for each of {} consumers",
+            count(posts.acknowledged),
+            delivery.consumers.len()
+        ),
     }];
     for consumer in &delivery.consumers {
         let (inside, outside) = (time(consumer.inside.quantile(0.95)), time(consumer.outside.quantile(0.95)));
         let note = match consumer.inside.count() {
             0 => String::new(),
-            _ => format!("{inside} while the fault lasted, {outside} before and after"),
+            _ => format!("{inside} while the fault lasted, {outside} before and after it had healed"),
         };
         figures.push(Figure {
             label: format!("delivery p95, {}", consumer.name),
@@ -86,7 +95,7 @@ fn figures(delivery: &DeliveryRecording) -> Vec<Figure> {
         figures.push(Figure {
             label: "response p95 of the post".to_owned(),
             value: time(inside.quantile(0.95)),
-            note: format!("while the fault lasted; {} before and after", time(outside.quantile(0.95))),
+            note: format!("while the fault lasted; {} before and after it had healed", time(outside.quantile(0.95))),
         });
     }
     figures
@@ -101,13 +110,18 @@ pub(super) fn noticed(delivery: &DeliveryRecording, consumer: &ConsumerRecording
     let (Some(ratio), Some(claim)) = (consumer.ratio, consumer.claim()) else {
         return Some(format!("{}: too little was measured to tell whether it noticed", consumer.name));
     };
-    let figures =
-        format!("delivery p95 during the fault over that before and after: {:.3}, 95 % interval {:.3} to {:.3}", ratio.ratio, ratio.low, ratio.high);
+    let figures = format!(
+        "delivery p95 during the fault over that before and after it had healed: {:.3}, 95 % interval {:.3} to {:.3}",
+        ratio.ratio, ratio.low, ratio.high
+    );
     Some(match claim {
         Claim::Unaffected => format!("{} unaffected ({figures}, all of it within {margin})", consumer.name),
         Claim::Affected => format!("{} AFFECTED ({figures}, all of it outside {margin})", consumer.name),
         Claim::Undecided if ratio.low <= 1.0 && 1.0 <= ratio.high => {
-            format!("{}: undecided, no difference seen ({figures}, which holds 1 and reaches beyond {margin})", consumer.name)
+            format!(
+                "{}: undecided, no difference seen ({figures}, which holds 1 and reaches beyond {margin})",
+                consumer.name
+            )
         }
         Claim::Undecided => format!("{}: undecided ({figures}, partly within {margin})", consumer.name),
     })

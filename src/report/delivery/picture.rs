@@ -1,7 +1,9 @@
 //! The plots of a run with deliveries.
 
 use super::super::plot::PlotError;
-use super::super::plot::shapes::{Anchor, Axis, Face, Ink, Panel, Picture, Shape, draw_horizontal, draw_vertical, width_of};
+use super::super::plot::shapes::{
+    Anchor, Axis, Face, Ink, Panel, Picture, Shape, draw_horizontal, draw_vertical, width_of,
+};
 use crate::stats::Histogram;
 use crate::trial::{ConsumerRecording, DeliveryInterval, DeliveryRecording, Recording};
 
@@ -15,7 +17,10 @@ const RIGHT: f64 = 936.0;
 const INKS: [Ink; 5] = [Ink::Limit, Ink::Choice, Ink::Median, Ink::Tail, Ink::Main];
 
 /// All plots, by stem.
-pub(super) fn all(recording: &Recording, delivery: &DeliveryRecording) -> Result<Vec<(&'static str, String)>, PlotError> {
+pub(super) fn all(
+    recording: &Recording,
+    delivery: &DeliveryRecording,
+) -> Result<Vec<(&'static str, String)>, PlotError> {
     let mut plots = Vec::new();
     if delivery.consumers.iter().any(|consumer| !consumer.series.is_empty()) {
         let alt = "Four plots over time: deliveries per second, delivery time p95, backlog, instances.";
@@ -32,11 +37,13 @@ fn ink(place: usize) -> Ink {
 }
 
 fn timeline(recording: &Recording, delivery: &DeliveryRecording) -> Picture {
+    let with_instances = delivery.consumers.iter().any(|consumer| !consumer.instances.is_empty());
     let panel = |row: f64| Panel { left: LEFT, top: 88.0 + 150.0 * row, right: RIGHT, bottom: 190.0 + 150.0 * row };
-    let panels = [panel(0.0), panel(1.0), panel(2.0), panel(3.0)];
+    let mut panels = vec![panel(0.0), panel(1.0), panel(2.0)];
+    panels.extend(with_instances.then(|| panel(3.0)));
     let end = delivery.looked_until_s.max(recording.duration_s);
     let x = Axis::spanning(0.0, end, LEFT, RIGHT);
-    let mut picture = Picture::new(960.0, 700.0);
+    let mut picture = Picture::new(960.0, if with_instances { 700.0 } else { 550.0 });
     picture.words((20.0, 22.0), "Deliveries over time", Face::bold(16.0, Ink::Main, Anchor::Start));
     for fault in &delivery.faults {
         for panel in &panels {
@@ -47,13 +54,23 @@ fn timeline(recording: &Recording, delivery: &DeliveryRecording) -> Picture {
         picture.words((middle, 50.0), fault.text.as_str(), Face::plain(12.0, Ink::Limit, Anchor::Middle));
     }
     legend(&mut picture, delivery);
-    curves(&mut picture, delivery, (&panels[0], &x), ("delivered per second", |of| {
-        if of.length_s > 0.0 { of.delivered as f64 / of.length_s } else { 0.0 }
-    }));
+    curves(
+        &mut picture,
+        delivery,
+        (&panels[0], &x),
+        ("delivered per second", |of| if of.length_s > 0.0 { of.delivered as f64 / of.length_s } else { 0.0 }),
+    );
     times(&mut picture, delivery, &panels[1], &x);
-    curves(&mut picture, delivery, (&panels[2], &x), ("backlog: acknowledged and not yet delivered", |of| of.backlog as f64));
-    instances(&mut picture, delivery, &panels[3], &x);
-    draw_horizontal(&mut picture, &panels[3], &x, "seconds since the start of the load", "");
+    curves(
+        &mut picture,
+        delivery,
+        (&panels[2], &x),
+        ("backlog: acknowledged and not yet delivered", |of| of.backlog as f64),
+    );
+    if let Some(panel) = panels.get(3) {
+        instances(&mut picture, delivery, panel, &x);
+    }
+    draw_horizontal(&mut picture, &panels[panels.len() - 1], &x, "seconds since the start of the load", "");
     picture
 }
 

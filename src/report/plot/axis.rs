@@ -44,7 +44,11 @@ impl Axis {
 
     /// An axis around positive values with some room on both sides; it counts in factors when largest and smallest differ
     /// by more than `factors`.
-    pub(in crate::report) fn around(values: impl IntoIterator<Item = f64>, factors: f64, (start, end): (f64, f64)) -> Self {
+    pub(in crate::report) fn around(
+        values: impl IntoIterator<Item = f64>,
+        factors: f64,
+        (start, end): (f64, f64),
+    ) -> Self {
         let values = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
         let (low, high) = values.fold((f64::INFINITY, 0.0), |(low, high), value| (value.min(low), value.max(high)));
         if high <= 0.0 {

@@ -75,7 +75,8 @@ fn check_id(file: &ScenarioFile, id: &Located<String>, scenario: &Scenario, prob
     let names: Vec<&str> = file.variables.keys().map(String::as_str).collect();
     known("variable", id, &names, problems);
     let is_counter = matches!(scenario.variables.get(&id.value), Some(Field::Counter { step, .. }) if *step != 0);
-    let is_sound = !file.variables.get(&id.value).is_some_and(|written| !matches!(written.value, VariableFile::Counter(_)));
+    let is_sound =
+        !file.variables.get(&id.value).is_some_and(|written| !matches!(written.value, VariableFile::Counter(_)));
     if !is_counter && names.contains(&id.value.as_str()) {
         let message = if is_sound { "a counter that stands still" } else { "no counter" };
         problems.add(

@@ -16,8 +16,8 @@ const RESERVED: [&str; 5] = ["PUBSUB_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT", "PU
 /// Cloud Run's bound of a service's name.
 const SERVICE_NAME_MAX: usize = 49;
 /// Pub/Sub's bounds (docs.cloud.google.com/pubsub/docs/reference/rpc/google.pubsub.v1, read 2026-11-22).
-const ACK_DEADLINE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
-const BACKOFF_MAX: Duration = Duration::from_secs(600);
+const ACK_DEADLINE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
+const BACKOFF_MAX: Duration = Duration::from_mins(10);
 const BACKOFF_MIN_DEFAULT: Duration = Duration::from_secs(10);
 const ATTEMPTS: (u32, u32) = (5, 100);
 const ATTEMPTS_DEFAULT: u32 = 5;
@@ -70,7 +70,11 @@ fn without_services(file: &ScenarioFile, problems: &mut Problems) {
     ];
     for (key, at) in strays {
         if let Some(at) = at {
-            problems.add(at, format!("`{key}` stands here without `services`"), "name the services it speaks of in `services`");
+            problems.add(
+                at,
+                format!("`{key}` stands here without `services`"),
+                "name the services it speaks of in `services`",
+            );
         }
     }
 }
@@ -209,8 +213,7 @@ fn retry(file: &RetryFile, problems: &mut Problems) -> Retry {
         }
         told.unwrap_or(default)
     };
-    let (min, max) =
-        (backoff(&file.min_backoff, BACKOFF_MIN_DEFAULT), backoff(&file.max_backoff, BACKOFF_MAX));
+    let (min, max) = (backoff(&file.min_backoff, BACKOFF_MIN_DEFAULT), backoff(&file.max_backoff, BACKOFF_MAX));
     if min > max
         && let Some(written) = file.max_backoff.as_ref().or(file.min_backoff.as_ref())
     {
@@ -219,12 +222,7 @@ fn retry(file: &RetryFile, problems: &mut Problems) -> Retry {
     Retry { min_backoff: min, max_backoff: max }
 }
 
-fn dead_letter(
-    file: &DeadLetterFile,
-    own: &Located<String>,
-    topics: &[&str],
-    problems: &mut Problems,
-) -> DeadLetter {
+fn dead_letter(file: &DeadLetterFile, own: &Located<String>, topics: &[&str], problems: &mut Problems) -> DeadLetter {
     known("topic", &file.topic, topics, problems);
     if file.topic.value == own.value {
         let message = "dead letters would come back to the subscription that gave them up";

@@ -4,7 +4,7 @@ use super::super::delivery::{
     ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, PostBooks,
 };
 use super::{Book, Ledger, NEVER, Post, State};
-use crate::stats::{Sketch, quantile_ratio};
+use crate::stats::{QuantileRatio, Sketch, quantile_ratio};
 use std::time::Duration;
 
 /// Intervals of a series at most; a longer run has longer ones.
@@ -12,6 +12,9 @@ const INTERVALS_MAX: u64 = 600;
 /// The quantile that is compared inside and outside of faults.
 const COMPARED: f64 = 0.95;
 const SECOND: u64 = 1_000_000;
+
+/// Delivery times by the second that their reports were due in.
+type Seconds = Vec<(u64, Vec<u64>)>;
 
 /// By what a ledger is concluded.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +43,10 @@ impl Ledger {
         let acknowledged = count(State::Acknowledged);
         // A post without an answer was not acknowledged.
         let failed = count(State::Failed) + count(State::Posted);
+        let calendar = self.calendar(&terms);
         let mut told = DeliveryRecording {
             posts: PostBooks { posted: acknowledged + failed, acknowledged, failed },
-            consumers: self.books.iter().map(|book| self.consumer(book, &terms)).collect(),
+            consumers: self.books.iter().map(|book| self.consumer(book, &terms, &calendar)).collect(),
             within_s: terms.within.as_secs_f64(),
             drain_limit_s: terms.drain_limit.as_secs_f64(),
             looked_until_s: terms.looked_until.as_secs_f64(),
@@ -50,14 +54,17 @@ impl Ledger {
             ..DeliveryRecording::default()
         };
         for post in self.posts.iter().filter(|post| post.measured && post.done != NEVER) {
-            let times =
-                if is_inside(post, &terms.faults) { &mut told.post_time_inside } else { &mut told.post_time_outside };
+            let times = match calendar.phase(post) {
+                Phase::Inside => &mut told.post_time_inside,
+                Phase::Healing => &mut told.post_time_healing,
+                Phase::Outside => &mut told.post_time_outside,
+            };
             times.record(Duration::from_micros(post.done.saturating_sub(post.due)));
         }
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
     }
 
-    fn consumer(&self, book: &Book, terms: &Terms) -> ConsumerRecording {
+    fn consumer(&self, book: &Book, terms: &Terms, calendar: &Calendar) -> ConsumerRecording {
         let mut books = DeliveryBooks {
             deliveries: book.deliveries,
             duplicates: book.duplicates_total,
@@ -75,7 +82,11 @@ impl Ledger {
                     if post.measured {
                         let time = Duration::from_micros(first.saturating_sub(post.due));
                         told.delivery_time.record(time);
-                        let part = if is_inside(post, &terms.faults) { &mut told.inside } else { &mut told.outside };
+                        let part = match calendar.phase(post) {
+                            Phase::Inside => &mut told.inside,
+                            Phase::Healing => &mut told.healing,
+                            Phase::Outside => &mut told.outside,
+                        };
                         part.record(time);
                     }
                 }
@@ -88,7 +99,7 @@ impl Ledger {
             self.posts.get(super::place(**number)).is_some_and(|post| post.state == State::Acknowledged)
         };
         books.out_of_order = book.out_of_order.iter().filter(is_acknowledged).count() as u64;
-        told.ratio = self.ratio(book, terms);
+        told.ratio = self.ratio(book, terms, calendar);
         told.healed_s = self.healed(book, terms);
         told.series = self.series(book, terms);
         told.books = books;
@@ -96,25 +107,44 @@ impl Ledger {
     }
 
     /// p95 inside over p95 outside of the faults.
-    fn ratio(&self, book: &Book, terms: &Terms) -> Option<crate::stats::QuantileRatio> {
+    fn ratio(&self, book: &Book, terms: &Terms, calendar: &Calendar) -> Option<QuantileRatio> {
         if terms.faults.is_empty() {
             return None;
         }
-        let (mut inside, mut outside): (Vec<(u64, Vec<u64>)>, Vec<(u64, Vec<u64>)>) = (Vec::new(), Vec::new());
+        let (mut inside, mut outside): (Seconds, Seconds) = (Vec::new(), Vec::new());
         // Numbers follow due times, so that the seconds come in order.
         for (post, first) in self.posts.iter().zip(&book.first) {
             if !post.measured || post.state != State::Acknowledged || *first == NEVER {
                 continue;
             }
-            let side = if is_inside(post, &terms.faults) { &mut inside } else { &mut outside };
+            let side = match calendar.phase(post) {
+                Phase::Inside => &mut inside,
+                Phase::Outside => &mut outside,
+                // What comes all at once when a service is back is a load of its own.
+                Phase::Healing => continue,
+            };
             let (second, time) = (post.due / SECOND, first.saturating_sub(post.due));
             match side.last_mut() {
                 Some((last, times)) if *last == second => times.push(time),
                 _ => side.push((second, vec![time])),
             }
         }
-        let times = |side: Vec<(u64, Vec<u64>)>| side.into_iter().map(|(_, times)| times).collect::<Vec<_>>();
+        let times = |side: Seconds| side.into_iter().map(|(_, times)| times).collect::<Vec<_>>();
         quantile_ratio(&times(inside), &times(outside), COMPARED, terms.seed)
+    }
+
+    /// A fault heals until the consumer that had it has all that was due before its end; one that never does to the end of
+    /// time.
+    fn calendar(&self, terms: &Terms) -> Calendar {
+        let healing = |fault: &FaultRecording| {
+            let book = self.books.iter().find(|book| book.name == fault.service)?;
+            let own = Terms { faults: vec![fault.clone()], ..Terms::default() };
+            Some((fault.until_s, fault.until_s + self.healed(book, &own).unwrap_or(f64::INFINITY)))
+        };
+        Calendar {
+            faults: terms.faults.iter().map(|fault| (fault.from_s, fault.until_s)).collect(),
+            healing: terms.faults.iter().filter_map(healing).collect(),
+        }
     }
 
     /// Seconds from the end of the consumer's last fault to the last delivery of what was due before it. `None` without a
@@ -172,8 +202,28 @@ impl Ledger {
     }
 }
 
-/// Whether a report was due while a fault lasted.
-fn is_inside(post: &Post, faults: &[FaultRecording]) -> bool {
-    let due = Duration::from_micros(post.due).as_secs_f64();
-    faults.iter().any(|fault| (fault.from_s..fault.until_s).contains(&due))
+/// When faults lasted and when they healed, in seconds.
+struct Calendar {
+    faults: Vec<(f64, f64)>,
+    healing: Vec<(f64, f64)>,
+}
+
+/// Where a moment lies.
+enum Phase {
+    Inside,
+    Healing,
+    Outside,
+}
+
+impl Calendar {
+    /// Where the due time of a report lies.
+    fn phase(&self, post: &Post) -> Phase {
+        let due = Duration::from_micros(post.due).as_secs_f64();
+        let within = |stretches: &[(f64, f64)]| stretches.iter().any(|(from, until)| (*from..*until).contains(&due));
+        match () {
+            () if within(&self.faults) => Phase::Inside,
+            () if within(&self.healing) => Phase::Healing,
+            () => Phase::Outside,
+        }
+    }
 }

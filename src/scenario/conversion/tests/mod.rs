@@ -8,6 +8,7 @@ mod scripting;
 mod service;
 mod shape;
 mod steps;
+mod system;
 mod target;
 
 use super::super::{Amount, Body, Field, LoadModel, Scenario, SloMetric, StageKind};

@@ -1,0 +1,152 @@
+//! Asynchronous systems: what the committed scenario says, and what a wrong one is told, with its place.
+
+use crate::scenario::{DeliveryMetric, FaultKind, Scenario};
+use std::path::Path;
+use std::time::Duration;
+
+const LAB: &str = include_str!("../../../../scenarios/lab-report.yaml");
+
+const BASE: &str = r#"name: lab
+variables:
+  report: {counter: {from: 1}}
+  other: {integer: {from: 1, to: 9}}
+journeys: [{name: report, steps: [{name: post, post: /, json: {id: "${report}"}, expect: {status: [204]}}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: all, hold: 10, duration: 60s}]
+slos: [post.p95 < 1s, email.delivery.p95 < 60s, heal < 120s, lost == 0]
+deliver: {step: post, id: report, to: [email, sms], within: 180s}
+front: lab-report
+services:
+  lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
+  email: {bundled: email, observer: /deliveries, max_concurrency: 80}
+  sms: {command: [./sms], observer: /deliveries}
+topics: [reports, dead-reports]
+subscriptions:
+  email-sub: {topic: reports, push_to: email, ack_deadline: 20s, retry: {min_backoff: 1s, max_backoff: 60s}}
+  sms-sub: {topic: reports, push_to: sms, dead_letter: {topic: dead-reports, max_attempts: 7}}
+faults: [email down from 20s for 30s]
+local: {host_cores_per_vcpu: 0.5, time_factor: 2}
+"#;
+
+fn parse(text: &str) -> Scenario {
+    Scenario::from_yaml(Path::new("lab.yaml"), text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn told(from: &str, to: &str) -> String {
+    assert!(BASE.contains(from), "the base file has no {from}");
+    Scenario::from_yaml(Path::new("lab.yaml"), &BASE.replacen(from, to, 1)).expect_err(to).to_string()
+}
+
+#[test]
+fn the_lab_s_scenario_is_the_lab_s() {
+    let scenario = parse(LAB);
+    let ids = scenario.report_ids().unwrap();
+    assert_eq!([0, 1, 2].map(|number| ids.id(number)), [12, 34, 56]);
+    let system = scenario.system.as_ref().unwrap();
+    assert_eq!(
+        (system.front.as_str(), system.topics.as_slice()),
+        ("lab-report-service", &["new-lab-report".to_owned()][..])
+    );
+    let delivery = scenario.delivery.as_ref().unwrap();
+    assert_eq!(delivery.consumers, ["email-service", "sms-service"]);
+    assert_eq!(delivery.within, Duration::from_mins(3));
+    let [fault] = system.faults.as_slice() else { panic!("{:?}", system.faults) };
+    assert_eq!((fault.kind, fault.window(1.0)), (FaultKind::Down, (Duration::from_secs(20), Duration::from_secs(50))));
+    assert!(delivery.promises.iter().any(|promise| promise.metric == DeliveryMetric::NoneLost));
+    // Everything that a deployment elsewhere must do: answer a post.
+    let [journey] = scenario.journeys.as_slice() else { panic!("{:?}", scenario.journeys) };
+    assert_eq!(journey.steps.len(), 1);
+    // The first stage is the lab's three reports.
+    let first = &scenario.stages[0];
+    assert!((first.from * first.duration.as_secs_f64() - 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn every_key_arrives_in_the_model() {
+    let scenario = parse(BASE);
+    let system = scenario.system.unwrap();
+    assert_eq!((system.host_cores_per_vcpu, system.time_factor), (0.5, 2.0));
+    assert_eq!(system.services["email"].max_concurrency, Some(80));
+    assert_eq!(system.services["sms"].max_concurrency, None);
+    assert_eq!(system.services["lab-report"].publishes.as_deref(), Some("reports"));
+    assert_eq!(system.subscriptions["email-sub"].ack_deadline, Duration::from_secs(20));
+    assert_eq!(system.subscriptions["email-sub"].retry.unwrap().min_backoff, Duration::from_secs(1));
+    assert_eq!(system.subscriptions["sms-sub"].dead_letter.as_ref().unwrap().max_attempts, 7);
+    assert_eq!(scenario.delivery.unwrap().promises.len(), 3);
+    assert_eq!(scenario.slos.len(), 1);
+}
+
+#[test]
+fn a_third_consumer_is_two_lines_and_its_name() {
+    let third = BASE
+        .replacen("to: [email, sms]", "to: [email, sms, archive]", 1)
+        .replacen("topics:", "  archive: {bundled: email, observer: /deliveries}\ntopics:", 1)
+        .replacen("faults:", "  archive-sub: {topic: reports, push_to: archive}\nfaults:", 1);
+    let scenario = parse(&third);
+    assert_eq!(scenario.delivery.unwrap().consumers.len(), 3);
+}
+
+#[test]
+fn what_cannot_be_is_told_with_line_and_column() {
+    for (from, to, place, words) in [
+        ("front: lab-report", "front: lab", "lab.yaml:10:8:", "there is no service `lab`"),
+        ("front: lab-report\n", "", "lab.yaml:11:15:", "the key `front` is missing"),
+        ("bundled: email,", "bundled: shop,", "lab.yaml:13:20:", "tidegate carries no service `shop`"),
+        ("max_concurrency: 80", "max_concurrency: 1001", "lab.yaml:13:71:", "cannot hold 1001 requests"),
+        ("publishes: reports", "publishes: report", "lab.yaml:12:47:", "there is no topic `report`"),
+        ("observer: /deliveries}\ntopics", "observer: deliveries}\ntopics", "lab.yaml:14:38:", "is not a path"),
+        ("topics: [reports,", "topics: [reports, reports,", "lab.yaml:15:19:", "stands here twice"),
+        ("topics: [reports,", "topics: [reports, no,", "lab.yaml:15:19:", "cannot be the name of a topic"),
+        ("topic: reports, push_to: email", "topic: report, push_to: email", "lab.yaml:17:22:", "no topic `report`"),
+        ("push_to: sms", "push_to: smss", "lab.yaml:18:38:", "there is no service `smss`"),
+        ("ack_deadline: 20s", "ack_deadline: 5s", "lab.yaml:17:61:", "no ack deadline of 5s"),
+        ("ack_deadline: 20s", "ack_deadline: 10500ms", "lab.yaml:17:61:", "whole seconds"),
+        ("max_backoff: 60s", "max_backoff: 601s", "lab.yaml:17:99:", "no backoff of 601s"),
+        ("min_backoff: 1s", "min_backoff: 61s", "lab.yaml:17:100:", "shorter than the first"),
+        ("max_attempts: 7", "max_attempts: 4", "lab.yaml:18:93:", "cannot give up after 4"),
+        ("{topic: dead-reports", "{topic: reports", "lab.yaml:18:64:", "come back"),
+        ("[email down from 20s for 30s]", "[email down]", "lab.yaml:19:10:", "is not a fault"),
+        ("[email down", "[mail down", "lab.yaml:19:10:", "there is no service `mail`"),
+        ("from 20s for", "from 60s for", "lab.yaml:19:10:", "the load has ended"),
+        ("[email down", "[email slow 1s from 10s for 20s, email down", "lab.yaml:19:43:", "at the same time"),
+        ("step: post", "step: pst", "lab.yaml:9:17:", "there is no step `pst`"),
+        ("id: report", "id: other", "lab.yaml:9:27:", "is no counter"),
+        ("{counter: {from: 1}}", "{counter: {from: 1, step: 0}}", "lab.yaml:9:27:", "stands still"),
+        ("to: [email, sms]", "to: [email, email]", "lab.yaml:9:47:", "stands here twice"),
+        ("to: [email, sms]", "to: [email, lab-report]", "lab.yaml:9:47:", "nothing tells what is delivered"),
+        ("to: [email, sms]", "to: []", "lab.yaml:9:39:", "there is no consumer"),
+        ("within: 180s", "within: 0s", "lab.yaml:9:61:", "within no time"),
+        ("lost == 0", "lost < 1", "lab.yaml:8:57:", "may never be lost"),
+        ("email.delivery", "fax.delivery", "lab.yaml:8:22:", "which nothing is delivered to"),
+        (
+            "{open: {arrivals: constant, unit: arrivals_per_second}}",
+            "closed",
+            "lab.yaml:6:7:",
+            "virtual users have none",
+        ),
+        ("bundled: email,", "bundled: email, env: {FAULT: down},", "lab.yaml:13:42:", "the run itself sets `FAULT`"),
+        ("front: lab-report", "service: {bundled: shop}\nfront: lab-report", "lab.yaml:10:10:", "stand together"),
+    ] {
+        let told = told(from, to);
+        assert!(told.contains(place) && told.contains(words) && told.contains("hint:"), "{to}: {told}");
+    }
+}
+
+#[test]
+fn what_speaks_of_services_or_deliveries_without_any_is_told() {
+    let minimal = "name: a\njourneys: [{name: one, steps: [{name: get, get: /}]}]\nload: {open: {arrivals: constant, unit: arrivals_per_second}}\nstages: [{name: all, hold: 10, duration: 60s}]\n";
+    for (line, words) in [
+        ("faults: [email down from 20s for 30s]", "`faults` stands here without `services`"),
+        ("slos: [lost == 0]", "speaks of deliveries, and there is no `deliver`"),
+        ("slos: [delivery.p95 < 1s]", "speaks of deliveries, and there is no `deliver`"),
+    ] {
+        let told = Scenario::from_yaml(Path::new("a.yaml"), &format!("{minimal}{line}")).unwrap_err().to_string();
+        assert!(told.contains("a.yaml:5:") && told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn a_step_named_delivery_keeps_its_promises() {
+    let text = "name: a\njourneys: [{name: one, steps: [{name: delivery, get: /}]}]\nload: {open: {arrivals: constant, unit: arrivals_per_second}}\nstages: [{name: all, hold: 10, duration: 60s}]\nslos: [delivery.p95 < 1s]";
+    assert_eq!(parse(text).slos[0].step.as_deref(), Some("delivery"));
+}

@@ -1,0 +1,189 @@
+//! Reports through platform, broker and services, all of them real processes: none is lost, and loss has its own code.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod tidegate;
+
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use tidegate::{repository, tidegate, told};
+
+/// Three consumers, one of which is down for a while. The time factor makes backoffs of a minute five seconds.
+const SYSTEM: &str = r#"name: lab
+variables: {report: {counter: {from: 12, step: 22}}}
+journeys: [{name: report, steps: [{name: post, post: /, json: {id: "${report}"}, expect: {status: [204]}}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: all, hold: 20, duration: 60s}]
+slos: [lost == 0]
+deliver: {step: post, id: report, to: [email, sms, archive], within: 3600s}
+front: lab-report
+services:
+  lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
+  email: {bundled: email, observer: /deliveries, max_instances: 1}
+  sms: {bundled: sms, observer: /deliveries, max_instances: 1}
+  archive: {bundled: email, observer: /deliveries, max_instances: 1}
+topics: [reports]
+subscriptions:
+  email-sub: {topic: reports, push_to: email}
+  sms-sub: {topic: reports, push_to: sms}
+  archive-sub: {topic: reports, push_to: archive}
+faults: [email down from 6s for 24s]
+local: {host_cores_per_vcpu: 0.25, time_factor: 12}
+"#;
+
+fn record(dir: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(dir.join("out/recording.json")).unwrap()).unwrap()
+}
+
+/// A busy machine may be late or saturated, which is told and ends with 5; anything else is a fault.
+fn done_or_busy(code: Option<i32>, error: &str) -> bool {
+    code == Some(0)
+        || code == Some(5) && (error.contains("the driver was late") || error.contains("the host was saturated"))
+}
+
+#[test]
+fn every_report_reaches_all_consumers_through_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("lab.yaml"), SYSTEM).unwrap();
+    let mut command = tidegate(dir.path());
+    let (code, output, error) =
+        told(&command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "out"]).output().unwrap());
+    assert!(done_or_busy(code, &error), "{code:?} {output} {error}");
+    let record = record(dir.path());
+    let delivery = &record["delivery"];
+    assert_eq!(delivery["posts"]["posted"], 100);
+    let consumers = delivery["consumers"].as_array().unwrap();
+    assert_eq!(consumers.len(), 3);
+    for consumer in consumers {
+        let books = &consumer["books"];
+        assert_eq!(
+            (&books["delivered"], &books["lost"]),
+            (&delivery["posts"]["acknowledged"], &0.into()),
+            "{consumer}"
+        );
+    }
+    // The outage happened: what was pushed meanwhile came again.
+    assert_eq!(delivery["faults"].as_array().unwrap().len(), 1, "{output} {error}");
+    assert!(consumers[0]["redeliveries"].as_u64().unwrap() > 0, "{}", consumers[0]);
+    assert!(consumers[0]["healed_s"].is_number());
+    assert!(
+        output.contains("0 of 100 reports lost") && output.contains("law email: acknowledged = delivered + lost: kept"),
+        "{output}"
+    );
+    assert!(!dir.path().join("out/state").exists(), "nothing is left of what was only needed meanwhile");
+    // The page is rendered again from the record alone.
+    let page = fs::read(dir.path().join("out/index.html")).unwrap();
+    fs::remove_file(dir.path().join("out/index.html")).unwrap();
+    let (code, _, error) = told(&tidegate(dir.path()).args(["report", "out"]).output().unwrap());
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(fs::read(dir.path().join("out/index.html")).unwrap(), page);
+}
+
+/// Answers posts with 204 and says that `delivered` was delivered; gives its address. Its threads end with the test.
+fn deaf_system(delivered: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let converse = move |stream: TcpStream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut stream = stream;
+        let mut head = String::new();
+        while reader.read_line(&mut head).is_ok_and(|read| read > 0) {
+            if !head.ends_with("\r\n\r\n") {
+                continue;
+            }
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            std::io::copy(&mut reader.by_ref().take(length.unwrap_or(0)), &mut std::io::sink()).unwrap();
+            let answer = match (head.starts_with("GET"), head.contains("after=0 ")) {
+                (true, true) => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{delivered}", delivered.len()),
+                (true, false) => {
+                    let empty = r#"{"next": 9, "deliveries": []}"#;
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{empty}", empty.len())
+                }
+                (false, _) => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+            };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+            head.clear();
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || converse(stream));
+        }
+    });
+    address
+}
+
+/// A target whose consumer got one report of a hundred: the others are lost when twice the longest backoff, over the time
+/// factor, and the ack deadline have passed.
+#[test]
+fn what_was_acknowledged_and_never_delivered_ends_with_six() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = SYSTEM.replace("to: [email, sms, archive]", "to: [email]");
+    fs::write(dir.path().join("lab.yaml"), text).unwrap();
+    let one = r#"{"next": 9, "deliveries": [{"seq": 9, "id": "34", "message_id": "m", "key": null, "attempt": 1, "done_unix_us": 4000000000000000}]}"#;
+    let target = deaf_system(one);
+    let observer = format!("email={target}/deliveries");
+    let arguments =
+        ["run", "lab.yaml", "--out", "out", "--target", &target, "--observer", &observer, "--time-factor", "100"];
+    let (code, output, error) = told(&tidegate(dir.path()).args(arguments).output().unwrap());
+    assert_eq!(code, Some(6), "{output} {error}");
+    assert!(error.contains("LOST: 11 reports were acknowledged and never delivered"), "{error}");
+    assert!(output.contains("11 of 12 reports lost"), "{output}");
+    assert!(error.contains("not done: what a target names is left as it is"), "{error}");
+    assert_eq!(record(dir.path())["delivery"]["consumers"][0]["books"]["lost"], 11);
+}
+
+#[test]
+fn an_observer_that_does_not_tell_leaves_no_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("lab.yaml"), SYSTEM.replace("to: [email, sms, archive]", "to: [email]")).unwrap();
+    let target = deaf_system("no deliveries at all");
+    let observer = format!("email={target}/deliveries");
+    let arguments =
+        ["run", "lab.yaml", "--out", "out", "--target", &target, "--observer", &observer, "--time-factor", "100"];
+    let (code, output, error) = told(&tidegate(dir.path()).args(arguments).output().unwrap());
+    assert_eq!(code, Some(5), "{output} {error}");
+    assert!(error.contains("INVALID: what was delivered to email could not be read from"), "{error}");
+}
+
+#[test]
+fn every_consumer_of_a_target_is_observed_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("lab.yaml"), SYSTEM).unwrap();
+    for (observers, words) in [
+        (&["email=http://127.0.0.1:9/d"][..], "nothing tells what is delivered to `sms`"),
+        (&["email=http://h/", "sms=http://h/", "archive=http://h/", "fax=http://h/"], "delivers nothing to `fax`"),
+    ] {
+        let mut command = tidegate(dir.path());
+        command.args(["run", "lab.yaml", "--target", "http://127.0.0.1:9"]);
+        for observer in observers {
+            command.args(["--observer", observer]);
+        }
+        let (code, _, error) = told(&command.output().unwrap());
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(words) && error.contains("hint:"), "{error}");
+    }
+}
+
+#[test]
+fn the_committed_scenario_is_valid_and_says_what_it_promises() {
+    let path = repository("scenarios/lab-report.yaml");
+    let (code, output, error) = told(&tidegate(Path::new(".")).args(["scenario", "check"]).arg(path).output().unwrap());
+    assert_eq!(code, Some(0), "{error}");
+    assert!(output.contains("valid: lab-report"), "{output}");
+}
+
+#[test]
+fn without_a_target_and_without_services_nothing_is_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = SYSTEM.split("deliver:").next().unwrap().replace("slos: [lost == 0]\n", "");
+    fs::write(dir.path().join("lab.yaml"), text).unwrap();
+    let (code, _, error) = told(&tidegate(dir.path()).args(["run", "lab.yaml"]).output().unwrap());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("--target"), "{error}");
+}
