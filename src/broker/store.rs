@@ -1,6 +1,6 @@
 //! What the broker must not forget, in one SQLite database: topics, subscriptions, messages, and which subscription
 //! still has to deliver which message. A writer thread puts whatever waits into one transaction and syncs it once (group
-//! commit); a reader thread reads beside it. Why SQLite: docs/decisions/0004-the-brokers-store.md.
+//! commit); a reader thread reads beside it. Why SQLite: docs/decisions/0005-the-brokers-store.md.
 
 mod reader;
 mod schema;
