@@ -25,7 +25,8 @@ use super::file::{ConservationFile, ObservationFile, ScenarioFile};
 use super::load_file::{LoadFile, OpenFile, UnitFile};
 use super::located::{Located, Location};
 use super::notation::Complaint;
-use super::{Conservation, LoadModel, Observation, Scenario};
+use super::route::Group;
+use super::{Conservation, Journey, LoadModel, Observation, Scenario};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use steps::Surroundings;
@@ -82,13 +83,8 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
         LoadFile::Replay(written) => replay::replay(written, path, problems),
         _ => None,
     };
-    let journeys = match &file.load.value {
-        LoadFile::Replay(written) if recorded::are_sent(written) => {
-            let sent = replayed.as_ref().and_then(|(_, _, requests)| requests.as_ref());
-            recorded::journeys(file, written, sent, surroundings, problems)
-        }
-        _ => steps::journeys(file, surroundings, problems),
-    };
+    let sent = replayed.as_ref().and_then(|(_, _, requests)| requests.as_ref());
+    let journeys = journeys(file, sent, surroundings, problems);
     let observations = observations(file, surroundings, problems);
     let mut scenario = Scenario {
         name: file.name.value.clone(),
@@ -134,6 +130,21 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     scenario.delivery = delivery::delivery(file, &scenario, &of_deliveries, problems);
     scenario.conservation = conservation(&file.conserve, &scenario, problems);
     Some(scenario)
+}
+
+/// The journeys that are written, or those of the requests that a replay `sent` once.
+fn journeys(
+    file: &ScenarioFile,
+    sent: Option<&Vec<Group>>,
+    surroundings: Surroundings<'_>,
+    problems: &mut Problems,
+) -> Vec<Journey> {
+    match &file.load.value {
+        LoadFile::Replay(written) if recorded::are_sent(written) => {
+            recorded::journeys(file, written, sent, surroundings, problems)
+        }
+        _ => steps::journeys(file, surroundings, problems),
+    }
 }
 
 /// A DNS label of moderate length.
