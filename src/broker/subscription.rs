@@ -115,9 +115,12 @@ impl Subscription {
                 self.failed(failure, now);
             }
             self.read(now).await;
-            self.deliver();
+            // One instant for what is done and for when to wake: a pause that ended between two looks at the clock would
+            // be neither delivered after nor woken for.
+            let now = self.context.now();
+            self.deliver(now);
             self.write();
-            let wake = self.wake();
+            let wake = self.wake(now);
             let signal = Arc::clone(&self.signal);
             tokio::select! {
                 event = events.recv() => {
@@ -140,9 +143,8 @@ impl Subscription {
         self.write();
     }
 
-    /// When something happens by itself.
-    fn wake(&self) -> Option<Micros> {
-        let now = self.context.now();
+    /// When something happens by itself after `now`, the instant at which all that was due was done.
+    fn wake(&self, now: Micros) -> Option<Micros> {
         if self.read_again.is_some() {
             return [self.read_again, self.queue.next()].into_iter().flatten().min();
         }
@@ -337,8 +339,7 @@ impl Subscription {
         }
     }
 
-    fn deliver(&mut self) {
-        let now = self.context.now();
+    fn deliver(&mut self, now: Micros) {
         if let Some(endpoint) = self.settings.push.clone() {
             let mut room = self.flow.room(now, self.pushes.len());
             while room > 0
