@@ -245,7 +245,7 @@ async fn pushes_carry_a_token_that_googles_own_verifier_takes() {
     let pushed = private.until("both", |pushed| pushed.len() == 2).await;
     let certs = format!("{}/oauth2/v3/certs", broker.endpoint);
     let keys = reqwest::get(&certs).await.unwrap().text().await.unwrap();
-    let ours = tidegate_library::broker::Verifier::new(&keys).unwrap();
+    let ours = tidegate_library::identity::Verifier::new(&keys).unwrap();
     for one in pushed {
         let own = one.envelope()["subscription"] == subscription("own-audience");
         let audience = if own { "https://me.example" } else { &private.url };
@@ -257,8 +257,7 @@ async fn pushes_carry_a_token_that_googles_own_verifier_takes() {
             .build();
         let claims = verifier.verify(token).await.unwrap();
         assert_eq!(claims["iss"], "https://accounts.google.com");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let now = tidegate_library::autoscaler::Micros::of(now);
+        let now = jiff::Timestamp::now();
         assert_eq!(ours.check(Some(header), &[audience], now).unwrap().email, email);
         assert!(ours.check(Some(header), &["https://other.example"], now).is_err());
     }

@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use tidegate::{repository, tidegate, told};
 
-/// Three consumers, one of which is down for a while. The time factor makes backoffs of a minute five seconds.
+/// Three consumers, two of which take pushes of one account only, and one of which is down for a while. The time factor makes backoffs of a minute five seconds.
 const SYSTEM: &str = r#"name: lab
 variables: {report: {counter: {from: 12, step: 22}}}
 journeys: [{name: report, steps: [{name: post, post: /, json: {id: "${report}"}, expect: {status: [204]}}]}]
@@ -21,13 +21,13 @@ deliver: {step: post, id: report, to: [email, sms, archive], within: 3600s}
 front: lab-report
 services:
   lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
-  email: {bundled: email, observer: /deliveries, max_instances: 1}
-  sms: {bundled: sms, observer: /deliveries, max_instances: 1}
+  email: {bundled: email, observer: /deliveries, invokers: [pubsub-invoker], max_instances: 1}
+  sms: {bundled: sms, observer: /deliveries, invokers: [pubsub-invoker], max_instances: 1}
   archive: {bundled: email, observer: /deliveries, max_instances: 1}
 topics: [reports]
 subscriptions:
-  email-sub: {topic: reports, push_to: email}
-  sms-sub: {topic: reports, push_to: sms}
+  email-sub: {topic: reports, push_to: email, push_as: pubsub-invoker}
+  sms-sub: {topic: reports, push_to: sms, push_as: pubsub-invoker}
   archive-sub: {topic: reports, push_to: archive}
 faults: [email down from 6s for 24s]
 local: {host_cores_per_vcpu: 0.25, time_factor: 12}
@@ -79,6 +79,37 @@ fn every_report_reaches_all_consumers_through_an_outage() {
     let (code, _, error) = told(&tidegate(dir.path()).args(["report", "out"]).output().unwrap());
     assert_eq!(code, Some(0), "{error}");
     assert_eq!(fs::read(dir.path().join("out/index.html")).unwrap(), page);
+}
+
+/// Who pushes without a token, or with another account's, is refused by a private service: what it should get is lost.
+#[test]
+fn a_private_service_gets_nothing_from_those_who_may_not_call_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = SYSTEM
+        .replace("push_to: sms, push_as: pubsub-invoker", "push_to: sms, push_as: somebody-else")
+        .replace(
+            "bundled: email, observer: /deliveries, max",
+            "bundled: email, observer: /deliveries, invokers: [nobody-at-all], max",
+        )
+        .replace("faults: [email down from 6s for 24s]\n", "")
+        .replace("time_factor: 12", "time_factor: 100");
+    fs::write(dir.path().join("lab.yaml"), text).unwrap();
+    let mut command = tidegate(dir.path());
+    command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "out"]);
+    let (code, output, error) = told(&command.output().unwrap());
+    assert_eq!(code, Some(6), "{output} {error}");
+    let record = record(dir.path());
+    let books: Vec<(u64, u64)> = record["delivery"]["consumers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|consumer| (&consumer["books"]["delivered"], &consumer["books"]["lost"]))
+        .map(|(delivered, lost)| (delivered.as_u64().unwrap(), lost.as_u64().unwrap()))
+        .collect();
+    let acknowledged = record["delivery"]["posts"]["acknowledged"].as_u64().unwrap();
+    let expected = [("email", (acknowledged, 0)), ("sms", (0, acknowledged)), ("archive", (0, acknowledged))];
+    assert_eq!(books, expected.map(|(_, books)| books), "{expected:?}");
+    assert_eq!(acknowledged, 12, "{output} {error}");
 }
 
 /// Answers posts with 204 and says that `delivered` was delivered; gives its address. Its threads end with the test.

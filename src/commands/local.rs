@@ -48,6 +48,8 @@ pub(super) struct LocalOptions<'a> {
     pub(super) time_factor: f64,
     pub(super) host_cores_per_vcpu: f64,
     pub(super) scaling: ScalingOptions,
+    /// Where the keys are that ID tokens are checked with; nobody is asked for one without.
+    pub(super) identity_keys: Option<&'a str>,
     /// Where instances write what they log.
     pub(super) logs: &'a Path,
 }
@@ -73,6 +75,7 @@ impl LocalPlatform {
             .args(["--time-factor", &options.time_factor.to_string()])
             .args(["--host-cores-per-vcpu", &options.host_cores_per_vcpu.to_string()])
             .args(options.scaling.arguments())
+            .args(options.identity_keys.iter().flat_map(|keys| ["--identity-keys", keys]))
             .arg("--logs")
             .arg(options.logs)
             .stdin(Stdio::piped())

@@ -53,7 +53,7 @@ pub struct LimitOptions {
 /// # Errors
 /// When the port is taken, instances cannot be limited as asked, or the endpoints fail.
 pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandError> {
-    let outside = options.outside;
+    let outside = options.outside.clone();
     let listener = listen(outside.listen, options.port).await?;
     let format = outside.log_format.or((!options.announce).then_some(LogFormat::Text));
     let journal = format.map(journal).unwrap_or_default();
@@ -61,7 +61,7 @@ pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandErr
         Interrupt::listen(|_| {}).map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     let launcher = std::env::current_exe()
         .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
-    let outside = Outside { listen: outside.listen, journal: journal.clone() };
+    let outside = Outside { listen: outside.listen, journal: journal.clone(), identity: outside.identity };
     let fleet = Fleet::start_for(
         outside,
         FleetOptions {

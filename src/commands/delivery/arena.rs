@@ -2,9 +2,10 @@
 
 use super::super::bundled;
 use super::super::local::{LocalOptions, LocalPlatform};
+use super::access::{self, Issuer};
 use super::broker::{Figures, LocalBroker};
 use super::faults::{self, Happened};
-use super::{CommandError, Observer, Progress, RunOptions};
+use super::{CommandError, Observer, PROJECT, Progress, RunOptions};
 use crate::cloud::{Cloud, Endpoint, PubSub, RevisionActivity, SteadyClock};
 use crate::driver;
 use crate::scenario::{Member, Scenario, System};
@@ -14,10 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The project that everything local belongs to: platform and broker take any.
-const PROJECT: &str = "local";
-/// The account whose token pushes carry.
-const INVOKER: &str = "pubsub-cloud-run-invoker@local.iam.gserviceaccount.com";
 /// Where programs look for a Pub/Sub that is not Google's.
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 /// How long deliveries of a system that is not described are waited for: Pub/Sub's defaults.
@@ -49,6 +46,8 @@ pub(super) struct Arena {
 #[derive(Debug)]
 struct Local {
     system: System,
+    /// Whose tokens the platform takes; without one every service is open.
+    issuer: Option<Issuer>,
     platform: LocalPlatform,
     broker: Option<LocalBroker>,
     pubsub: Option<PubSub>,
@@ -120,19 +119,28 @@ impl Arena {
             let host = broker.host.clone();
             (Some(broker), host)
         };
+        let issuer = Issuer::find(&host).await;
+        let keys = issuer.as_ref().map(Issuer::keys);
         let logs = dir.join("logs");
         let platform = LocalOptions {
             limits: options.delivery.limits,
             time_factor: system.time_factor,
             host_cores_per_vcpu: system.host_cores_per_vcpu,
             scaling: super::super::ScalingOptions::default(),
+            identity_keys: keys.as_deref(),
             logs: &logs,
         };
         let platform = LocalPlatform::start(&tidegate, &platform).await?;
         let whose = if broker.is_some() { "broker" } else { "Pub/Sub of yours" };
         progress.say(&format!("{}; {whose} at {host}", platform.ready.describe()));
+        if issuer.is_none()
+            && let Some(opened) = access::opened(system)
+        {
+            progress.say(&format!("{opened}: everybody may call in this run, for the Pub/Sub at {host} sends no tokens that could be checked"));
+        }
         let mut local = Local {
             system: system.clone(),
+            issuer,
             platform,
             broker,
             pubsub: None,
@@ -159,7 +167,8 @@ impl Arena {
         let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
         let observer = |(place, name): (usize, &String)| {
             let (_, address) = self.observers.iter().find(|(consumer, _)| consumer == name)?;
-            Some(Observer::new((place, name), address.clone(), client.clone(), ids))
+            let pass = self.local.as_ref().and_then(|local| local.issuer.as_ref()).map(|issuer| issuer.pass(address));
+            Some(Observer::new((place, name), (address.clone(), pass), client.clone(), ids))
         };
         delivery.consumers.iter().enumerate().filter_map(observer).collect()
     }
@@ -269,6 +278,8 @@ impl Local {
             let command = bundled::command_of(&member.service.source, tidegate);
             let env = environment(name, member, host, state);
             let served = Box::pin(cloud.serve(&member.service, &command, &env, member.max_concurrency)).await?;
+            let callers = self.issuer.as_ref().and_then(|_| access::callers(member));
+            cloud.admit(callers.as_deref()).await?;
             if let Some(path) = &member.observer {
                 observers.push((name.clone(), format!("{}{path}", served.url.trim_end_matches('/'))));
             }
@@ -279,7 +290,8 @@ impl Local {
         }
         for (name, subscription) in &self.system.subscriptions {
             let url = addresses.get(&subscription.push_to).map(String::as_str).unwrap_or_default();
-            pubsub.create_subscription(name, subscription, url, Some(INVOKER)).await?;
+            let account = subscription.push_as.as_deref().map(access::account);
+            pubsub.create_subscription(name, subscription, url, account.as_deref()).await?;
         }
         let front = addresses.get(&self.system.front).cloned().unwrap_or_default();
         Ok((front, observers))

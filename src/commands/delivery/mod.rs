@@ -1,6 +1,7 @@
 //! A run whose reports must be delivered beyond the answer: `tidegate run scenarios/lab-report.yaml`. Starts the system
 //! where no target is named, breaks it as the scenario says, drives the posts, waits for the deliveries, and judges.
 
+mod access;
 mod arena;
 mod broker;
 mod conclude;
@@ -37,6 +38,9 @@ pub struct DeliveryOptions {
     /// How instances of the local platform are limited.
     pub limits: super::LimitOptions,
 }
+
+/// The project that everything local belongs to: platform and broker take any.
+const PROJECT: &str = "local";
 
 /// Whether this is a run of that kind: the system is to be started here, or its consumers are observed elsewhere.
 pub(super) fn concerns(options: &RunOptions, scenario: &Scenario) -> bool {
