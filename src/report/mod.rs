@@ -14,6 +14,7 @@ mod markdown;
 mod number;
 mod plot;
 mod render;
+mod spreadsheet;
 mod stage;
 mod terminal;
 mod trials_csv;
