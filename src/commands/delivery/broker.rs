@@ -52,15 +52,24 @@ impl LocalBroker {
         Ok(Self { child, host })
     }
 
-    /// What it tells of its subscriptions, by full name; nothing when it does not tell.
-    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
-        let client = reqwest::Client::builder().no_proxy().timeout(FIGURES_MAX).build().unwrap_or_default();
-        let Ok(answer) = client.get(format!("http://{}/stats", self.host)).send().await else { return BTreeMap::new() };
-        answer.json::<Stats>().await.map(|stats| stats.subscriptions).unwrap_or_default()
-    }
-
     /// Ends it in order.
     pub(super) async fn stop(self) -> Result<(), CommandError> {
         self.child.stop("").await
     }
+}
+
+/// What the local broker at `HOST:PORT` tells of its subscriptions, by full name; nothing when it does not tell.
+pub(super) async fn figures(host: &str) -> BTreeMap<String, Figures> {
+    ask(&client(), host).await
+}
+
+/// The same by a client that is used again.
+pub(super) async fn ask(client: &reqwest::Client, host: &str) -> BTreeMap<String, Figures> {
+    let Ok(answer) = client.get(format!("http://{host}/stats")).send().await else { return BTreeMap::new() };
+    answer.json::<Stats>().await.map(|stats| stats.subscriptions).unwrap_or_default()
+}
+
+/// A client for that.
+pub(super) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(FIGURES_MAX).build().unwrap_or_default()
 }
