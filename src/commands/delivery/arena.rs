@@ -3,8 +3,10 @@
 use super::super::bundled;
 use super::super::local::{LocalOptions, LocalPlatform};
 use super::access::{self, Issuer};
-use super::broker::{Figures, LocalBroker};
+use super::afterwards::{self, Asked, Wait};
+use super::broker::{self, Figures, LocalBroker};
 use super::faults::{self, Happened};
+use super::looks::Looks;
 use super::{CommandError, Observer, PROJECT, Progress, RunOptions};
 use crate::cloud::{Cloud, Endpoint, PubSub, RevisionActivity, SteadyClock};
 use crate::driver;
@@ -19,17 +21,6 @@ use tokio::sync::watch;
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 /// How long deliveries of a system that is not described are waited for: Pub/Sub's defaults.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(130);
-/// Longer sampling periods are not waited for.
-const WAITED_MAX: Duration = Duration::from_secs(15);
-
-/// What was told of the services beside the measurement.
-#[derive(Debug, Default)]
-pub(super) struct Activity {
-    /// By service, what Monitoring tells of its revisions.
-    pub(super) services: BTreeMap<String, RevisionActivity>,
-    /// By service, what the broker tells of the subscriptions that push to it.
-    pub(super) subscriptions: BTreeMap<String, Figures>,
-}
 
 /// The system under a run.
 #[derive(Debug)]
@@ -201,27 +192,37 @@ impl Arena {
         Ok(happened)
     }
 
-    /// What Monitoring tells of the services' revisions; nothing where it does not. Waits for a sample that holds the end
-    /// where samples come often.
-    pub(super) async fn activity(&self) -> Activity {
-        let Some(local) = &self.local else { return Activity::default() };
+    /// Looks at redeliveries from now on; nothing where no local broker counts them.
+    pub(super) fn looks(&self) -> Option<Looks> {
+        let local = self.local.as_ref()?;
+        let host = local.broker.as_ref()?.host.clone();
+        let subscriptions = local.system.subscriptions.iter();
+        Some(Looks::begin(host, subscriptions.map(|(name, it)| (full_name(name), it.push_to.clone())).collect()))
+    }
+
+    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
+    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
+        match &self.local {
+            Some(local) => local.figures().await,
+            None => BTreeMap::new(),
+        }
+    }
+
+    /// What Monitoring tells of the services' revisions until `until`; nothing where it does not.
+    pub(super) async fn activity(
+        &self,
+        until: jiff::Timestamp,
+        stop: watch::Receiver<bool>,
+        progress: &Progress,
+    ) -> BTreeMap<String, RevisionActivity> {
+        let Some(local) = &self.local else { return BTreeMap::new() };
         let revisions = local.revisions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut told = Activity { subscriptions: local.figures().await, ..Activity::default() };
-        if let Some(cloud) = local.clouds.values().next()
-            && let Ok(sampling) = cloud.sampling().await
-        {
-            let wait = sampling.period + sampling.ingest_delay;
-            if wait <= WAITED_MAX {
-                tokio::time::sleep(wait).await;
-            }
-        }
-        for (service, revisions) in revisions {
-            let Some(cloud) = local.clouds.get(&service) else { continue };
-            if let Ok(activity) = Box::pin(cloud.activity(&revisions, local.started)).await {
-                told.services.insert(service, activity);
-            }
-        }
-        told
+        let asked = revisions.iter().filter_map(|(name, revisions)| {
+            let cloud = local.clouds.get(name)?;
+            Some(Asked { name, cloud, revisions })
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
+        afterwards::read(&asked, Wait { from: local.started, until, stop, progress }).await
     }
 
     /// Deletes what was made and ends what was started.
@@ -238,10 +239,9 @@ impl Local {
     async fn figures(&self) -> BTreeMap<String, Figures> {
         let mut told: BTreeMap<String, Figures> = BTreeMap::new();
         let Some(broker) = &self.broker else { return told };
-        let of_each = broker.figures().await;
+        let of_each = broker::figures(&broker.host).await;
         for (name, subscription) in &self.system.subscriptions {
-            let full = format!("projects/{PROJECT}/subscriptions/{name}");
-            if let Some(figures) = of_each.get(&full) {
+            if let Some(figures) = of_each.get(&full_name(name)) {
                 let sum = told.entry(subscription.push_to.clone()).or_default();
                 sum.redelivered += figures.redelivered;
                 sum.dead_lettered += figures.dead_lettered;
@@ -320,6 +320,11 @@ async fn connect(endpoint: &str, name: &str, member: &Member) -> Result<Cloud, C
         service: name.to_owned(),
     };
     Ok(Cloud::connect(endpoint, Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()))).await?)
+}
+
+/// A subscription's name as Pub/Sub knows it.
+fn full_name(subscription: &str) -> String {
+    format!("projects/{PROJECT}/subscriptions/{subscription}")
 }
 
 /// What a service finds in its environment beside what the scenario says.
