@@ -9,6 +9,7 @@ pub mod units;
 
 pub mod autoscaler;
 pub mod cost;
+pub mod identity;
 pub mod scenario;
 
 pub mod trial;

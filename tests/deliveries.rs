@@ -1,6 +1,7 @@
 //! Reports through platform, broker and services, all of them real processes: none is lost, and loss has its own code.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod browser;
 mod tidegate;
 
 use serde_json::Value;
@@ -8,9 +9,10 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tidegate::{repository, tidegate, told};
 
-/// Three consumers, one of which is down for a while. The time factor makes backoffs of a minute five seconds.
+/// Three consumers, two of which take pushes of one account only, and one of which is down for a while. The time factor makes backoffs of a minute five seconds.
 const SYSTEM: &str = r#"name: lab
 variables: {report: {counter: {from: 12, step: 22}}}
 journeys: [{name: report, steps: [{name: post, post: /, json: {id: "${report}"}, expect: {status: [204]}}]}]
@@ -21,17 +23,23 @@ deliver: {step: post, id: report, to: [email, sms, archive], within: 3600s}
 front: lab-report
 services:
   lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
-  email: {bundled: email, observer: /deliveries, max_instances: 1}
-  sms: {bundled: sms, observer: /deliveries, max_instances: 1}
+  email: {bundled: email, observer: /deliveries, invokers: [pubsub-invoker], max_instances: 1}
+  sms: {bundled: sms, observer: /deliveries, invokers: [pubsub-invoker], max_instances: 1}
   archive: {bundled: email, observer: /deliveries, max_instances: 1}
 topics: [reports]
 subscriptions:
-  email-sub: {topic: reports, push_to: email}
-  sms-sub: {topic: reports, push_to: sms}
+  email-sub: {topic: reports, push_to: email, push_as: pubsub-invoker}
+  sms-sub: {topic: reports, push_to: sms, push_as: pubsub-invoker}
   archive-sub: {topic: reports, push_to: archive}
 faults: [email down from 6s for 24s]
 local: {host_cores_per_vcpu: 0.25, time_factor: 12}
 "#;
+
+/// Runs measure: two at a time would disturb each other.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn record(dir: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(dir.join("out/recording.json")).unwrap()).unwrap()
@@ -45,6 +53,7 @@ fn done_or_busy(code: Option<i32>, error: &str) -> bool {
 
 #[test]
 fn every_report_reaches_all_consumers_through_an_outage() {
+    let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("lab.yaml"), SYSTEM).unwrap();
     let mut command = tidegate(dir.path());
@@ -68,17 +77,86 @@ fn every_report_reaches_all_consumers_through_an_outage() {
     assert_eq!(delivery["faults"].as_array().unwrap().len(), 1, "{output} {error}");
     assert!(consumers[0]["redeliveries"].as_u64().unwrap() > 0, "{}", consumers[0]);
     assert!(consumers[0]["healed_s"].is_number());
+    shows_what_went_on(delivery);
     assert!(
         output.contains("0 of 100 reports lost") && output.contains("law email: acknowledged = delivered + lost: kept"),
         "{output}"
     );
     assert!(!dir.path().join("out/state").exists(), "nothing is left of what was only needed meanwhile");
-    // The page is rendered again from the record alone.
-    let page = fs::read(dir.path().join("out/index.html")).unwrap();
-    fs::remove_file(dir.path().join("out/index.html")).unwrap();
-    let (code, _, error) = told(&tidegate(dir.path()).args(["report", "out"]).output().unwrap());
+    let table = fs::read_to_string(dir.path().join("out/deliveries.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + 100, "a line for each report: {table}");
+    assert!(table.contains("\n2190,"), "the hundredth has its id: {table}");
+    is_rendered_again(&dir.path().join("out"));
+}
+
+/// Over time: what was redelivered sums up to all that was, and every service's instances reach to the end of the load.
+fn shows_what_went_on(delivery: &Value) {
+    for consumer in delivery["consumers"].as_array().unwrap() {
+        let series = consumer["series"].as_array().unwrap();
+        let redelivered: u64 = series.iter().map(|interval| interval["redeliveries"].as_u64().unwrap()).sum();
+        assert_eq!(Some(redelivered), consumer["redeliveries"].as_u64(), "{consumer}");
+    }
+    let of_others = delivery["other_instances"]["lab-report"].as_array().unwrap();
+    let of_consumers = delivery["consumers"].as_array().unwrap().iter().map(|one| one["instances"].as_array().unwrap());
+    for levels in of_consumers.chain([of_others]) {
+        let instances = |level: &Value| level["active"].as_u64().unwrap() + level["idle"].as_u64().unwrap();
+        assert!(levels.iter().any(|level| instances(level) > 0), "{levels:?}");
+        assert!(levels.last().unwrap()["end_s"].as_f64().unwrap() >= 5.0, "the load took 5 s: {levels:?}");
+    }
+    // Every second of five or more is on one side; fewer than eight on a side tell nothing.
+    assert!(delivery["post_time_inside"].is_object(), "{delivery}");
+}
+
+/// Every file of the report is rendered again from the record alone, and a browser shows the page.
+fn is_rendered_again(dir: &Path) {
+    let files = || {
+        ["index.html", "report.md", "ledger.csv", "deliveries-over-time.svg", "deliveries-over-time.png"]
+            .map(|name| (name, fs::read(dir.join(name)).unwrap()))
+    };
+    let before = files();
+    before.iter().for_each(|(name, _)| fs::remove_file(dir.join(name)).unwrap());
+    let (code, _, error) = told(&tidegate(dir).args(["report", "."]).output().unwrap());
     assert_eq!(code, Some(0), "{error}");
-    assert_eq!(fs::read(dir.path().join("out/index.html")).unwrap(), page);
+    for ((name, before), (_, after)) in before.iter().zip(files()) {
+        assert!(*before == after, "{name} depends on the record only");
+    }
+    if let Some(chromium) = browser::require_real("chromium") {
+        let page = String::from_utf8_lossy(&before[0].1).into_owned();
+        let headline = page.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap();
+        assert!(headline.starts_with("0 of 100 reports lost"), "{headline}");
+        browser::check_report(&chromium, &dir.join("index.html"), headline, 2);
+    }
+}
+
+/// Who pushes without a token, or with another account's, is refused by a private service: what it should get is lost.
+#[test]
+fn a_private_service_gets_nothing_from_those_who_may_not_call_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = SYSTEM
+        .replace("push_to: sms, push_as: pubsub-invoker", "push_to: sms, push_as: somebody-else")
+        .replace(
+            "bundled: email, observer: /deliveries, max",
+            "bundled: email, observer: /deliveries, invokers: [nobody-at-all], max",
+        )
+        .replace("faults: [email down from 6s for 24s]\n", "")
+        .replace("time_factor: 12", "time_factor: 100");
+    fs::write(dir.path().join("lab.yaml"), text).unwrap();
+    let mut command = tidegate(dir.path());
+    command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "out"]);
+    let (code, output, error) = told(&command.output().unwrap());
+    assert_eq!(code, Some(6), "{output} {error}");
+    let record = record(dir.path());
+    let books: Vec<(u64, u64)> = record["delivery"]["consumers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|consumer| (&consumer["books"]["delivered"], &consumer["books"]["lost"]))
+        .map(|(delivered, lost)| (delivered.as_u64().unwrap(), lost.as_u64().unwrap()))
+        .collect();
+    let acknowledged = record["delivery"]["posts"]["acknowledged"].as_u64().unwrap();
+    let expected = [("email", (acknowledged, 0)), ("sms", (0, acknowledged)), ("archive", (0, acknowledged))];
+    assert_eq!(books, expected.map(|(_, books)| books), "{expected:?}");
+    assert_eq!(acknowledged, 12, "{output} {error}");
 }
 
 /// Answers posts with 204 and says that `delivered` was delivered; gives its address. Its threads end with the test.

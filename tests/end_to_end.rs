@@ -109,7 +109,7 @@ fn a_study_that_sells_measures_bills_decides_and_reports() {
     assert!(again.status.success());
     assert!(fs::read(folder.join("index.html")).unwrap() == page, "a report depends on the record only");
     if let Some(chromium) = browser::require_real("chromium") {
-        browser::check_report(&chromium, &folder.join("index.html"), &headline(&study));
+        browser::check_report(&chromium, &folder.join("index.html"), &headline(&study), 3);
     }
 }
 

@@ -5,48 +5,20 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod served;
 mod tidegate;
 
 use serde_json::Value;
+use served::Platform;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use tidegate::{repository, told};
 
 /// Names the Python whose packages are those of `tests/conformance/requirements.txt`.
 const PYTHON: &str = "TIDEGATE_TEST_PYTHON";
-
-/// A served platform whose sample period is a second. Dropping it ends it and its instances.
-struct Platform {
-    child: Child,
-    endpoint: String,
-}
-
-impl Platform {
-    fn start(dir: &Path, more: &[&str], log: Stdio) -> Self {
-        let mut child = tidegate::tidegate(dir)
-            .args(["platform", "--announce", "--port", "0", "--limiter", "none", "--time-factor", "60"])
-            .args(more)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let announced: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { child, endpoint: announced["endpoint"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
 
 /// Skips what is not here, unless everything must be.
 fn skip(what: &str) {
@@ -192,6 +164,13 @@ fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
     let image = ["--image", "tidegate/command", "--command", program, "--args", "target-service,shop"];
     let deploy = |more: &[&'static str]| gcloud.run(&[&at(&["run", "deploy", "stall"])[..], &image, more].concat());
     deploy(&["--allow-unauthenticated", "--max-instances", "2"]);
+    let stall = at(&["run", "services", "get-iam-policy", "stall"]);
+    assert_eq!(gcloud.json(&stall)["bindings"][0]["members"][0], "allUsers");
+    deploy(&["--no-allow-unauthenticated"]);
+    assert_eq!(gcloud.json(&stall).get("bindings"), None, "it is private");
+    let invoker = "--member=serviceAccount:invoker@demo.iam.gserviceaccount.com";
+    gcloud.run(&at(&["run", "services", "add-iam-policy-binding", "stall", invoker, "--role=roles/run.invoker"]));
+    assert_eq!(gcloud.json(&stall)["bindings"][0]["role"], "roles/run.invoker");
     deploy(&["--no-traffic", "--tag", "next", "--concurrency", "3"]);
     gcloud.run(&at(&["run", "services", "update-traffic", "stall", "--to-tags", "next=20"]));
     let split = gcloud.json(&at(&["run", "services", "describe", "stall"]));

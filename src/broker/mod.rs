@@ -27,4 +27,3 @@ mod tally;
 mod token;
 
 pub use server::{BrokerError, BrokerOptions, serve};
-pub use token::{Claims, TokenError, Verifier};

@@ -62,6 +62,17 @@ async fn body(request: Request) -> Result<Bytes, Response> {
     }
 }
 
+/// The body of `generateIdToken`. Tokens always have the email, asked for or not, and there are no delegates.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GenerateIdToken {
+    #[serde(default)]
+    audience: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken, and always true")]
+    include_email: bool,
+}
+
 struct Call<'a> {
     registry: &'a Registry,
     path: &'a str,
@@ -90,12 +101,27 @@ impl Call<'_> {
             }
             (["projects", _, "topics", _], _) => self.topic(method, name, verb).await,
             (["projects", _, "subscriptions", _], _) => self.subscription(method, name, verb).await,
+            (["projects", _, "serviceAccounts", email], "generateIdToken") if method == Method::POST => {
+                self.id_token(email)
+            }
             (["projects", _, "snapshots", ..] | ["projects", _, "topics", _, "snapshots"], _) => {
                 Err(Refusal::not_offered("snapshots"))
             }
             (["projects", _, "schemas", ..], _) => Err(Refusal::not_offered("schemas")),
             _ => Err(Refusal::not_found(format!("The broker has no path {:?}.", self.path))),
         }
+    }
+
+    /// What `iamcredentials.googleapis.com` is asked by whoever calls a private service as a service account. Everybody who
+    /// reaches the broker may be any of them here: the tokens open nothing but what trusts this broker's keys.
+    fn id_token(&self, email: &str) -> Result<Value, Refusal> {
+        let GenerateIdToken { audience, .. } = self.read()?;
+        if audience.is_empty() || !email.contains('@') {
+            return Err(Refusal::invalid("A token needs an audience, and the email of a service account.".to_owned()));
+        }
+        let context = &self.registry.context;
+        let made = context.signer.fresh(&audience, email, context.now());
+        made.map(|token| json!({"token": token})).map_err(|error| Refusal::new(Code::Internal, error.to_string()))
     }
 
     async fn topic(&self, method: &Method, name: &str, verb: &str) -> Result<Value, Refusal> {

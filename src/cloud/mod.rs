@@ -2,6 +2,7 @@
 //! candidate, reads usage, puts back what was changed. Knows nothing of the local platform's inside, and is never on the
 //! path of a measured request.
 
+mod access;
 mod activity;
 mod admin;
 mod client;

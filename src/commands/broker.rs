@@ -1,5 +1,6 @@
 //! `tidegate broker`: the local Pub/Sub in a process of its own.
 
+use super::announced;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
@@ -9,8 +10,6 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
 
 /// What `broker` is asked.
 #[derive(Clone, Debug)]
@@ -35,11 +34,8 @@ pub async fn broker(options: BrokerCommandOptions) -> Result<ExitStatus, Command
     let interrupt =
         Interrupt::listen(|_| {}).map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     let address = SocketAddr::from((options.listen, options.port));
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        CommandError::Usage(format!(
-            "the broker cannot listen on {address}: {error}\n\nhint: if another program has the port, choose another by --port, or --port 0 for any free one"
-        ))
-    })?;
+    let listener =
+        announced::listen(address).await.map_err(|told| CommandError::Usage(format!("the broker {told}")))?;
     let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
     let folder = tempfile::tempdir().map_err(|cause| CommandError::System { action: "make a folder", cause })?;
     let data = options.data.clone().unwrap_or_else(|| folder.path().to_owned());
@@ -50,19 +46,7 @@ pub async fn broker(options: BrokerCommandOptions) -> Result<ExitStatus, Command
     } else {
         super::print(&hint(&endpoint, &address.to_string(), options.data.is_some()))?;
     }
-    let told = {
-        let (interrupt, announce) = (interrupt.clone(), options.announce);
-        async move {
-            if announce {
-                tokio::select! {
-                    () = interrupt.wait() => {}
-                    () = end_of_input() => {}
-                }
-            } else {
-                interrupt.wait().await;
-            }
-        }
-    };
+    let told = announced::told_to_end(interrupt.clone(), options.announce);
     broker::serve(listener, BrokerOptions { data, time_factor: options.time_factor, now }, told).await?;
     Ok(interrupt.status().unwrap_or(ExitStatus::Success))
 }
@@ -73,11 +57,4 @@ fn hint(endpoint: &str, host: &str, durable: bool) -> String {
         "broker at {endpoint}\nPub/Sub v1 (gRPC and REST) is served there, for any project; for example:\n  \
          PUBSUB_EMULATOR_HOST={host} your-program\nFigures of its subscriptions are at {endpoint}/stats. {kept}Ctrl-C ends it.\n"
     )
-}
-
-/// Comes back when whoever started this process is gone.
-async fn end_of_input() {
-    let mut input = tokio::io::stdin();
-    let mut bytes = [0; 64];
-    while matches!(input.read(&mut bytes).await, Ok(read) if read > 0) {}
 }

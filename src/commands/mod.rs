@@ -1,5 +1,6 @@
 //! What each subcommand does. Clock, seed, signals and files enter here; every command ends in an `ExitStatus`.
 
+mod announced;
 mod broker;
 mod bundled;
 mod connection;

@@ -32,8 +32,16 @@ impl Sink {
     pub(super) fn write_json(&self, value: &impl Serialize) -> Result<(), CommandError> {
         let mut text = serde_json::to_string_pretty(value).map_err(|error| CommandError::Usage(error.to_string()))?;
         text.push('\n');
+        self.write(&text)
+    }
+
+    /// Writes text as it is.
+    ///
+    /// # Errors
+    /// When it cannot be written. A reader of standard output that went away is not an error.
+    pub(super) fn write(&self, text: &str) -> Result<(), CommandError> {
         match self {
-            Self::StandardOutput => super::print(&text),
+            Self::StandardOutput => super::print(text),
             Self::File(path) => std::fs::write(path, text).map_err(|cause| CommandError::File {
                 action: "write",
                 path: path.clone(),

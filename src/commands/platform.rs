@@ -1,5 +1,6 @@
 //! `tidegate platform`: the local Cloud Run in a process of its own.
 
+use super::announced;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
@@ -11,10 +12,9 @@ use crate::platform::{
     ServeOptions, Severity, serve,
 };
 use crate::trial::Limiter;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 /// What `platform` is asked.
@@ -53,15 +53,16 @@ pub struct LimitOptions {
 /// # Errors
 /// When the port is taken, instances cannot be limited as asked, or the endpoints fail.
 pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandError> {
-    let outside = options.outside;
-    let listener = listen(outside.listen, options.port).await?;
+    let outside = options.outside.clone();
+    let address = SocketAddr::from((outside.listen, options.port));
+    let listener = announced::listen(address).await.map_err(CommandError::Platform)?;
     let format = outside.log_format.or((!options.announce).then_some(LogFormat::Text));
     let journal = format.map(journal).unwrap_or_default();
     let interrupt =
         Interrupt::listen(|_| {}).map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     let launcher = std::env::current_exe()
         .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
-    let outside = Outside { listen: outside.listen, journal: journal.clone() };
+    let outside = Outside { listen: outside.listen, journal: journal.clone(), identity: outside.identity };
     let fleet = Fleet::start_for(
         outside,
         FleetOptions {
@@ -102,34 +103,13 @@ async fn serve_until_told(
     } else {
         super::print(&format!("{}{}\n{}", cleared(fleet.leftovers()), ready.describe(), hint(&ready.endpoint)))?;
     }
-    let told = {
-        let (interrupt, announce) = (interrupt.clone(), options.announce);
-        async move {
-            if announce {
-                tokio::select! {
-                    () = interrupt.wait() => {}
-                    () = end_of_input() => {}
-                }
-            } else {
-                interrupt.wait().await;
-            }
-        }
-    };
+    let told = announced::told_to_end(interrupt.clone(), options.announce);
     let serve_options =
         ServeOptions { journal: journal.clone(), ..ServeOptions::new(options.time_factor, Clock::system()) };
     journal.tell(|| Event::new(Severity::Info, format!("the platform serves at http://{address}")));
     let served = serve(listener, Arc::new(fleet.clone()), serve_options, told).await;
     journal.tell(|| Event::new(Severity::Info, "the platform stops its instances"));
     served.map_err(CommandError::from)
-}
-
-async fn listen(ip: IpAddr, port: u16) -> Result<TcpListener, CommandError> {
-    let address = SocketAddr::from((ip, port));
-    TcpListener::bind(address).await.map_err(|error| {
-        CommandError::Platform(format!(
-            "cannot listen on {address}: {error}\n\nhint: if another program has the port, choose another by --port, or --port 0 for any free one; --listen takes an address of this machine"
-        ))
-    })
 }
 
 /// What whoever chose such an address should know.
@@ -169,13 +149,6 @@ fn hint(endpoint: &str) -> String {
         "Cloud Run Admin v1 and v2 and Cloud Monitoring v3 (REST and gRPC) are served there, for any project and region; for example:\n  \
          curl {endpoint}/v2/projects/local/locations/us-central1/services\nWhat runs is shown at {endpoint}/. Ctrl-C ends it and every instance.\n"
     )
-}
-
-/// Comes back when whoever started this process is gone.
-async fn end_of_input() {
-    let mut input = tokio::io::stdin();
-    let mut bytes = [0; 64];
-    while matches!(input.read(&mut bytes).await, Ok(read) if read > 0) {}
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the platform logs on standard error: lines of text, or of JSON in the form that Cloud Logging reads
 //! (docs.cloud.google.com/logging/docs/structured-logging, read 2026-11-22).
 
-use crate::platform::{Event, Journal, Severity};
+use crate::platform::{Event, IdentityKeys, Journal, Severity};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
@@ -17,10 +17,12 @@ pub enum LogFormat {
 }
 
 /// What the platform is told about those outside.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OutsideOptions {
     /// Where the APIs and the services listen.
     pub listen: IpAddr,
+    /// The keys of those who may make ID tokens; without any, services are open until a policy says otherwise.
+    pub identity: Option<IdentityKeys>,
     /// How to log; none logs text, or nothing if another program started the platform.
     pub log_format: Option<LogFormat>,
 }

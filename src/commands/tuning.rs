@@ -54,6 +54,7 @@ impl Tuning<'_> {
             time_factor: self.service.time_factor,
             host_cores_per_vcpu: self.service.host_cores_per_vcpu,
             scaling,
+            identity_keys: None,
             logs: &self.dir.join("logs"),
         };
         let platform = LocalPlatform::start(&tidegate, &local).await?;

@@ -3,18 +3,21 @@
 use super::allotment::{self, Allotment};
 use super::cores::Cores;
 use super::ending::Ending;
+use super::file_limit;
+use super::gate::Gates;
 use super::glance::RevisionGlance;
 use super::host::Host;
 use super::idle::CpuIdle;
 use super::ingress::Entry;
 use super::journal::Journal;
+use super::keyring::{IdentityKeys, Keyring, KeysError};
 use super::limiter::{self, Limiter, LimiterChoice, LimiterError, LimiterReport};
 use super::owner;
 use super::premises::{self, Premises};
 use super::revision::{Revision, lock};
 use super::sample::RevisionSample;
 use super::spawner::Spawner;
-use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
+use super::spec::{Access, Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
 use crate::autoscaler::Policy;
 use std::collections::BTreeMap;
 use std::io;
@@ -51,13 +54,15 @@ const REVISIONS_MOST: usize = 1000;
 pub struct Outside {
     /// The address of services; the port is any free one.
     pub listen: IpAddr,
-    /// Is told when instances come and go.
+    /// Is told when instances come and go, and who is refused.
     pub journal: Journal,
+    /// The keys of those who may make ID tokens: with them a service is private until somebody says otherwise.
+    pub identity: Option<IdentityKeys>,
 }
 
 impl Default for Outside {
     fn default() -> Self {
-        Self { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), journal: Journal::default() }
+        Self { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), journal: Journal::default(), identity: None }
     }
 }
 
@@ -90,6 +95,9 @@ pub enum FleetError {
     /// The limiter that was asked for.
     #[error(transparent)]
     Limiter(#[from] LimiterError),
+    /// The keys that ID tokens are checked with.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// An option that makes no sense.
     #[error("the {what} is {value}, but must be a positive number, such as 1; set it by {option}")]
     Option {
@@ -114,6 +122,7 @@ struct Shared {
     services: tokio::sync::Mutex<BTreeMap<String, Service>>,
     revisions: Mutex<Vec<Arc<Revision>>>,
     listen: IpAddr,
+    gates: Gates,
     limiter_report: LimiterReport,
     leftovers: Leftovers,
 }
@@ -159,7 +168,8 @@ impl Fleet {
                 return Err(FleetError::Option { what, option, value });
             }
         }
-        raise_file_limit();
+        let keyring = Keyring::read(outside.identity).await?;
+        file_limit::raise();
         let leftovers = Leftovers::clear();
         // Two platforms of one process must not meet in the same directory or the same cgroup.
         let unique = format!("{:x}", jiff::Timestamp::now().as_nanosecond());
@@ -179,7 +189,7 @@ impl Fleet {
             premises,
             cores: Cores::of_this_host(),
             cores_per_vcpu: options.host_cores_per_vcpu,
-            journal: outside.journal,
+            journal: outside.journal.clone(),
             cpu_idle: options.cpu_idle,
             ports: Mutex::default(),
         };
@@ -189,6 +199,7 @@ impl Fleet {
             services: tokio::sync::Mutex::default(),
             revisions: Mutex::default(),
             listen: outside.listen,
+            gates: Gates::new(keyring, outside.journal),
             limiter_report,
             leftovers,
         };
@@ -300,14 +311,17 @@ impl Operate for Fleet {
         }
         let listen = self.shared.listen;
         let no_port = |error: io::Error| OperateError::Host(format!("failed to open a port on {listen}: {error}"));
+        let gate = self.shared.gates.of(service);
         if entries.main.is_none() {
-            entries.main = Some(Entry::open(listen).await.map_err(no_port)?);
+            let main = Entry::open(listen, Arc::clone(&gate)).await.map_err(no_port)?;
+            gate.stands_at(main.url());
+            entries.main = Some(main);
         }
         for (route, _) in &targets {
             if let Some(tag) = &route.tag
                 && !entries.tags.contains_key(tag)
             {
-                entries.tags.insert(tag.clone(), Entry::open(listen).await.map_err(no_port)?);
+                entries.tags.insert(tag.clone(), Entry::open(listen, Arc::clone(&gate)).await.map_err(no_port)?);
             }
         }
         // A revision is told that it is routed before the first request can come, and that it no longer is after the
@@ -337,7 +351,16 @@ impl Operate for Fleet {
         self.shared.services.lock().await.entry(service.to_owned()).or_default().scaling = scaling;
     }
 
+    fn knows_callers(&self) -> bool {
+        self.shared.gates.have_keys()
+    }
+
+    fn admit(&self, service: &str, access: Access) {
+        self.shared.gates.admit(service, access);
+    }
+
     async fn delete_service(&self, service: &str) {
+        self.shared.gates.remove(service);
         drop(self.shared.services.lock().await.remove(service));
         let of_service = |revision: &Arc<Revision>| revision.spec.service == service;
         let (gone, rest) = {
@@ -367,22 +390,6 @@ async fn stop(revisions: &[Arc<Revision>]) {
         stopping.spawn(async move { revision.delete().await });
     }
     while stopping.join_next().await.is_some() {}
-}
-
-/// Each request holds two sockets here: the soft limit of open files is raised, as far as the hard one allows, to what
-/// serves 32,000 requests at once. No further: some programs close every descriptor they might have.
-fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        const WANTED: u64 = 65_536;
-        let limit = getrlimit(Resource::Nofile);
-        let reachable = limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
-        if limit.current.is_some_and(|current| current < reachable) {
-            // If it cannot be raised, connections beyond it are refused one by one.
-            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One request through one instance: sent on an idle connection or a new one, its answer streamed back.
 
 use super::lingering::Lingering;
+use super::page::escape;
 use super::slot::Slot;
 use super::upload::Upload;
 use super::wire::{BodyError, Wire, WireError};
@@ -225,6 +226,20 @@ pub(super) fn page(status: StatusCode) -> Response<Answer> {
     let mut response = Response::new(Answer::Own(Full::from(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// The answer to somebody who may not call the service, in the words of Google's front end.
+pub(super) fn forbidden(status: StatusCode, path: &str) -> Response<Answer> {
+    let path = escape(path);
+    let text = if status == StatusCode::FORBIDDEN {
+        format!("Your client does not have permission to get URL <code>{path}</code> from this server.")
+    } else {
+        format!("Your client does not have permission to the requested URL <code>{path}</code>.")
+    };
+    let mut response = Response::new(Answer::Own(Full::from(html(status, &text))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
     response
 }
 

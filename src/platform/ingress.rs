@@ -4,6 +4,7 @@
 use super::affinity;
 use super::client::{Client, HEAD_TIME_MOST, Reply};
 use super::forward::{Answer, forward, page, refuse};
+use super::gate::Gate;
 use super::revision::{Revision, lock};
 use super::trace::TraceId;
 use super::upload::is_too_large;
@@ -35,6 +36,7 @@ pub(super) struct Entry {
 
 struct Shared {
     split: Mutex<Split>,
+    gate: Arc<Gate>,
     count: AtomicU64,
     /// Set before those who wait for it are told.
     is_closed: AtomicBool,
@@ -46,15 +48,19 @@ struct Shared {
 type Split = Vec<(u32, Arc<Revision>)>;
 
 impl Entry {
-    /// Opens a port on this address.
-    pub(super) async fn open(listen: IpAddr) -> io::Result<Self> {
+    /// Opens a port on this address, behind the service's gate.
+    pub(super) async fn open(listen: IpAddr, gate: Arc<Gate>) -> io::Result<Self> {
         let listener = TcpListener::bind((listen, 0)).await?;
         let address = listener.local_addr()?;
         let opened = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         let trace_high = opened.rotate_left(16) ^ u64::from(address.port());
-        let shared =
-            Shared { split: Mutex::default(), count: AtomicU64::new(0), is_closed: AtomicBool::new(false), trace_high };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            split: Mutex::default(),
+            gate,
+            count: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            trace_high,
+        });
         let (closing, closed) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), closed));
         Ok(Self { shared, address, closing, accepting })
@@ -144,6 +150,9 @@ async fn serve_connection(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, 
 async fn serve(shared: &Shared, peer: IpAddr, mut request: Request<Incoming>) -> Response<Answer> {
     let number = shared.count.fetch_add(1, Ordering::Relaxed);
     let Some(revision) = shared.pick(number) else { return page(StatusCode::NOT_FOUND) };
+    if let Some(refused) = shared.gate.refuse(request.headers(), request.uri().path()).await {
+        return refused;
+    }
     if is_too_large(request.body()) {
         return refuse(request);
     }
@@ -238,12 +247,18 @@ fn mark(headers: &mut HeaderMap, peer: IpAddr, trace: (u64, u64)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::gate::Gates;
+    use crate::platform::journal::Journal;
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    async fn opened() -> io::Result<Entry> {
+        Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST), Gates::new(None, Journal::default()).of("x")).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_ends_its_request_is_let_go_and_one_that_thinks_is_not() {
-        let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let entry = opened().await.unwrap();
         let mut slow = TcpStream::connect(entry.address).await.unwrap();
         let mut thinking = TcpStream::connect(entry.address).await.unwrap();
         let started = Instant::now();
@@ -261,7 +276,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_is_let_go_when_it_has_been_silent_for_so_long_since_its_last_answer() {
-        let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let entry = opened().await.unwrap();
         let mut stream = TcpStream::connect(entry.address).await.unwrap();
         let (mut answer, mut last) = (Vec::new(), Instant::now());
         for pause in [300, 400, 609] {
@@ -280,7 +295,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_the_port_is_closed_silent_clients_are_let_go_at_once() {
-        let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let entry = opened().await.unwrap();
         let mut fresh = TcpStream::connect(entry.address).await.unwrap();
         let mut used = TcpStream::connect(entry.address).await.unwrap();
         used.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -347,7 +362,7 @@ mod tests {
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let next = runtime.block_on(async {
-                let entry = Entry::open(IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+                let entry = opened().await.unwrap();
                 exchange(entry.address, &bytes).await;
                 exchange(entry.address, &[head.as_bytes(), &bytes].concat()).await;
                 exchange(entry.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await

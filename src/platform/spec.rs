@@ -6,7 +6,7 @@ use super::sample::RevisionSample;
 use crate::autoscaler::Targets;
 use crate::scenario::Billing;
 use crate::units::{Gib, Vcpu};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -78,6 +78,24 @@ pub struct Addresses {
     pub tags: BTreeMap<String, String>,
 }
 
+/// Who may call a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token.
+    Everyone,
+    /// Only these, with a token.
+    Only(Invokers),
+}
+
+/// Who may call a service with a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invokers {
+    /// As an IAM policy names them: `serviceAccount:EMAIL`, `user:EMAIL`, `allAuthenticatedUsers`.
+    pub members: BTreeSet<String>,
+    /// Whom a token may be for, besides the service's own address.
+    pub custom_audiences: Vec<String>,
+}
+
 /// Why the platform could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
@@ -109,6 +127,14 @@ pub trait Operate: Send + Sync + 'static {
 
     /// Sets the instance counts of a service; they are in force with its next `route`.
     fn scale(&self, service: &str, scaling: ServiceScaling) -> impl Future<Output = ()> + Send;
+
+    /// Whether it can tell who calls a service. Where it cannot, a service of which nobody said who may call it is open.
+    fn knows_callers(&self) -> bool {
+        false
+    }
+
+    /// Sets who may call a service, at once; called before its first `route`.
+    fn admit(&self, _service: &str, _access: Access) {}
 
     /// Stops every instance of the service and closes its ports.
     fn delete_service(&self, service: &str) -> impl Future<Output = ()> + Send;

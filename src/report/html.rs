@@ -57,14 +57,8 @@ fn first_screen(page: &mut String, study: &Study, headline: &Headline) {
         News::Untrusted => "untrusted",
         News::Unfinished => "unfinished",
     };
-    let _ = writeln!(
-        page,
-        "<header class=\"{class}\">\n<p class=\"study\">{} · {}</p>\n<h1>{}</h1>\n<p class=\"reason\">{}</p>",
-        escape(&study.name),
-        escape(&headline.place),
-        escape(&headline.title),
-        escape(&headline.reason)
-    );
+    let subject = format!("{} · {}", study.name, headline.place);
+    begin_header(page, class, [&subject, &headline.title, &headline.reason]);
     push_figures(page, &headline.figures);
     if let Some(command) = &headline.command {
         let _ = writeln!(page, "<pre class=\"command\"><code>{}</code></pre>", escape(command));
@@ -76,8 +70,19 @@ fn first_screen(page: &mut String, study: &Study, headline: &Headline) {
     page.push_str("</header>\n");
 }
 
+/// The begin of a first screen: what it is about, the news, and why.
+pub(super) fn begin_header(page: &mut String, class: &str, [subject, title, reason]: [&str; 3]) {
+    let _ = writeln!(
+        page,
+        "<header class=\"{class}\">\n<p class=\"study\">{}</p>\n<h1>{}</h1>\n<p class=\"reason\">{}</p>",
+        escape(subject),
+        escape(title),
+        escape(reason)
+    );
+}
+
 /// The figures of a first screen, if there are any.
-pub(super) fn push_figures(page: &mut String, figures: &[Figure]) {
+fn push_figures(page: &mut String, figures: &[Figure]) {
     if !figures.is_empty() {
         page.push_str("<dl class=\"figures\">\n");
         for figure in figures {
@@ -91,6 +96,11 @@ pub(super) fn push_figures(page: &mut String, figures: &[Figure]) {
         }
         page.push_str("</dl>\n");
     }
+}
+
+/// Blocks one after the other, with the plots that they name by stem.
+pub(super) fn push_blocks(page: &mut String, blocks: &[Block], plots: &[(&str, &str)]) {
+    blocks.iter().for_each(|block| push_block(page, block, plots));
 }
 
 fn push_block(page: &mut String, block: &Block, plots: &[(&str, &str)]) {
@@ -128,7 +138,7 @@ fn inline(spans: &[Span]) -> String {
         .collect()
 }
 
-pub(super) fn push_table(page: &mut String, table: &Table) {
+fn push_table(page: &mut String, table: &Table) {
     let _ = write!(page, "<div class=\"table\"><table>\n<caption>{}</caption>\n<thead><tr>", escape(&table.caption));
     for column in &table.columns {
         let class = if column.numeric { " class=\"number\"" } else { "" };
@@ -182,6 +192,28 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// Walks the tags and fails where one is closed that is not open, or left open.
+#[cfg(test)]
+pub(super) fn assert_balanced(page: &str) {
+    let mut open: Vec<String> = Vec::new();
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        let end = start + rest[start..].find('>').expect("every tag ends");
+        let tag = &rest[start + 1..end];
+        rest = &rest[end + 1..];
+        if tag.starts_with('!') || tag.ends_with('/') || tag.starts_with("meta") {
+            continue;
+        }
+        let name = tag.trim_start_matches('/').split_whitespace().next().unwrap().to_owned();
+        if tag.starts_with('/') {
+            assert_eq!(open.pop().as_deref(), Some(name.as_str()), "closed out of order near {rest:.80}");
+        } else {
+            open.push(name);
+        }
+    }
+    assert_eq!(open, Vec::<String>::new());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,27 +222,6 @@ mod tests {
     fn rendered(study: &Study) -> String {
         let plots = plot::all(study).unwrap();
         render(study, &Headline::of(study), &content::sections(study), &plots)
-    }
-
-    /// Walks the tags and fails where one is closed that is not open, or left open.
-    fn assert_balanced(page: &str) {
-        let mut open: Vec<String> = Vec::new();
-        let mut rest = page;
-        while let Some(start) = rest.find('<') {
-            let end = start + rest[start..].find('>').expect("every tag ends");
-            let tag = &rest[start + 1..end];
-            rest = &rest[end + 1..];
-            if tag.starts_with('!') || tag.ends_with('/') || tag.starts_with("meta") {
-                continue;
-            }
-            let name = tag.trim_start_matches('/').split_whitespace().next().unwrap().to_owned();
-            if tag.starts_with('/') {
-                assert_eq!(open.pop().as_deref(), Some(name.as_str()), "closed out of order near {rest:.80}");
-            } else {
-                open.push(name);
-            }
-        }
-        assert_eq!(open, Vec::<String>::new());
     }
 
     #[test]

@@ -7,10 +7,8 @@ use std::fmt::Write as _;
 
 /// The whole report.
 pub(super) fn render(study: &Study, headline: &Headline, sections: &[Block]) -> String {
-    let mut text = String::new();
-    push(&mut text, &format!("# {}", escape(&headline.title)));
-    push(&mut text, &format!("Study {}, {}.", escape(&study.name), escape(&headline.place)));
-    push(&mut text, &format!("**{}** {}", why(headline.news), escape(&headline.reason)));
+    let subject = format!("Study {}, {}.", study.name, headline.place);
+    let mut text = begin([&headline.title, &subject, why(headline.news), &headline.reason]);
     if !headline.figures.is_empty() {
         let lines: Vec<String> = headline
             .figures
@@ -29,10 +27,22 @@ pub(super) fn render(study: &Study, headline: &Headline, sections: &[Block]) -> 
     if !headline.alternatives.rows.is_empty() {
         push(&mut text, &table(&headline.alternatives));
     }
-    for block in sections {
-        push(&mut text, &render_block(block));
-    }
+    push_blocks(&mut text, sections);
     text
+}
+
+/// The begin of a report: the news, what it is about, and, after the word for it, why.
+pub(super) fn begin([title, subject, why, reason]: [&str; 4]) -> String {
+    let mut text = String::new();
+    push(&mut text, &format!("# {}", escape(title)));
+    push(&mut text, &escape(subject));
+    push(&mut text, &format!("**{why}** {}", escape(reason)));
+    text
+}
+
+/// Blocks one after the other.
+pub(super) fn push_blocks(text: &mut String, blocks: &[Block]) {
+    blocks.iter().for_each(|block| push(text, &render_block(block)));
 }
 
 fn why(news: News) -> &'static str {

@@ -14,6 +14,7 @@ mod markdown;
 mod number;
 mod plot;
 mod render;
+mod spreadsheet;
 mod stage;
 mod terminal;
 mod trials_csv;
@@ -21,7 +22,7 @@ mod trials_csv;
 #[cfg(test)]
 mod fixture;
 
-pub use delivery::{ledger, render_delivery};
+pub use delivery::{deliveries_csv, ledger, render_delivery};
 pub use export::{Otlp, csv, hgrm, hlog_head, hlog_lines, ndjson_line, otlp, prometheus};
 pub use render::{PAGE, Rendered, ReportError, render};
-pub use terminal::{run_summary, run_table, summary};
+pub use terminal::{judge_responses, run_summary, run_table, summary};

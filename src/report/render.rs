@@ -25,7 +25,7 @@ pub struct Rendered {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A file.
-    #[error("failed to write {path:?}: {source}; the study itself is saved, and its report can be rendered again")]
+    #[error("failed to write {path:?}: {source}; the record itself is saved, and its report can be rendered again")]
     Write {
         /// Which.
         path: PathBuf,
@@ -33,15 +33,17 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A plot.
-    #[error("{0}; the study itself is saved")]
+    #[error("{0}; the record itself is saved")]
     Plot(String),
-    /// The table of trials.
-    #[error("failed to write the table of trials: {0}")]
+    /// A table in CSV.
+    #[error("failed to write a table: {0}")]
     Table(#[from] csv::Error),
 }
 
-/// Name of the page in a study's folder.
+/// Name of the page in the folder of a study or a run.
 pub const PAGE: &str = "index.html";
+/// Name of the report as text there.
+pub(super) const MARKDOWN: &str = "report.md";
 
 /// Writes `index.html`, `report.md`, `trials.csv` and the plots of `study` into `dir`, which is created if need be.
 /// The same study always gives the same bytes.
@@ -56,11 +58,11 @@ pub fn render(study: &Study, dir: &Path) -> Result<Rendered, ReportError> {
     let mut painted = Vec::new();
     for plot in &plots {
         painted.push(write(dir, &format!("{}.svg", plot.stem), plot.svg.as_bytes())?);
-        painted.push(paint(study, plot, dir)?);
+        painted.push(paint(dir, plot.stem, |path| plot::save_png(study, plot.kind, path))?);
     }
     Ok(Rendered {
         trials: write(dir, "trials.csv", &trials_csv::render(study)?)?,
-        markdown: write(dir, "report.md", markdown::render(study, &headline, &sections).as_bytes())?,
+        markdown: write(dir, MARKDOWN, markdown::render(study, &headline, &sections).as_bytes())?,
         page: write(dir, PAGE, html::render(study, &headline, &sections, &plots).as_bytes())?,
         plots: painted,
     })
@@ -78,11 +80,15 @@ pub(super) fn write(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf, R
     finish(written, &part, path)
 }
 
-fn paint(study: &Study, plot: &plot::Plot, dir: &Path) -> Result<PathBuf, ReportError> {
-    let path = dir.join(format!("{}.png", plot.stem));
+pub(super) fn paint(
+    dir: &Path,
+    stem: &str,
+    save_png: impl FnOnce(&Path) -> Result<(), plot::PlotError>,
+) -> Result<PathBuf, ReportError> {
+    let path = dir.join(format!("{stem}.png"));
     // The painter knows the format by the end of the name.
     let part = beside(&path, "part.png");
-    if let Err(error) = plot::save_png(study, plot.kind, &part) {
+    if let Err(error) = save_png(&part) {
         let _ = std::fs::remove_file(&part);
         return Err(ReportError::Plot(error.to_string()));
     }

@@ -4,8 +4,8 @@ use super::detail;
 use super::facts;
 use super::headline::Headline;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
-use crate::scenario::{Conservation, Scenario, SloMetric};
-use crate::trial::{Books, DriverHealth, Recording, StockCheck, Study, Times};
+use crate::scenario::{Conservation, Scenario, Slo, SloMetric};
+use crate::trial::{Books, DriverHealth, PromiseRecording, Recording, StockCheck, Study, Times};
 use crate::tuner::broken_slos;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -37,13 +37,13 @@ pub fn summary(study: &Study, page: &Path) -> String {
 #[must_use]
 pub fn run_summary(recording: &Recording, scenario: &Scenario) -> String {
     let mut text = run_table(recording);
-    let ended_early = recording.interrupted || recording.aborted.is_some();
-    let broken = broken_slos(&scenario.slos, recording);
-    for slo in &scenario.slos {
-        let verdict = match broken.iter().find(|(other, _)| other.text == slo.text) {
-            _ if ended_early => "not judged: the run ended early".to_owned(),
-            Some((_, measured)) => format!("NOT met: {measured}"),
-            None => kept(slo.metric, facts::measured(slo, recording)),
+    let judged = judge_responses(recording, scenario);
+    for (place, slo) in scenario.slos.iter().enumerate() {
+        let verdict = match judged.get(place) {
+            None => "not judged: the run ended early".to_owned(),
+            Some(PromiseRecording { kept: false, measured, .. }) => format!("NOT met: {measured}"),
+            Some(PromiseRecording { measured, .. }) if facts::measured(slo, recording).is_none() => measured.clone(),
+            Some(PromiseRecording { measured, .. }) => format!("kept, {measured}"),
         };
         let _ = writeln!(text, "promise {}: {verdict}", slo.text);
     }
@@ -142,14 +142,32 @@ fn own_health(driver: &DriverHealth) -> String {
     if told.is_empty() { String::new() } else { format!("driver: {}\n", told.join(", ")) }
 }
 
-/// That a promise was kept, and by what.
-fn kept(metric: SloMetric, measured: Option<f64>) -> String {
+/// Every promise on response times and errors with what came of it; none of a run that ended early.
+#[must_use]
+pub fn judge_responses(recording: &Recording, scenario: &Scenario) -> Vec<PromiseRecording> {
+    if recording.interrupted || recording.aborted.is_some() {
+        return Vec::new();
+    }
+    let broken = broken_slos(&scenario.slos, recording);
+    let judge = |slo: &Slo| {
+        let broken = broken.iter().find(|(other, _)| other.text == slo.text);
+        let measured = || told(slo.metric, facts::measured(slo, recording));
+        PromiseRecording {
+            text: slo.text.clone(),
+            kept: broken.is_none(),
+            measured: broken.map_or_else(measured, |(_, measured)| measured.clone()),
+        }
+    };
+    scenario.slos.iter().map(judge).collect()
+}
+
+/// What was measured of what a promise speaks of.
+fn told(metric: SloMetric, measured: Option<f64>) -> String {
     let Some(measured) = measured else { return "not measured: its step never ran".to_owned() };
-    let measured = match metric {
+    match metric {
         SloMetric::ResponseTime { .. } | SloMetric::MeanResponseTime { .. } => milliseconds(measured),
         SloMetric::ErrorRate { .. } => percent(measured),
-    };
-    format!("kept, {measured}")
+    }
 }
 
 fn books(books: Books) -> String {

@@ -2,6 +2,7 @@
 
 use super::facts;
 use super::number::in_milliseconds;
+use super::spreadsheet::{Spreadsheet, number, optional};
 use crate::trial::{Study, TrialResult, Validity};
 
 const COLUMNS: [&str; 31] = [
@@ -38,14 +39,13 @@ const COLUMNS: [&str; 31] = [
     "lock_wait_ms_per_request",
 ];
 
-/// The table with its head. What is not known is an empty field.
+/// The table.
 pub(super) fn render(study: &Study) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
+    let mut table = Spreadsheet::new(COLUMNS)?;
     for trial in &study.trials {
-        writer.write_record(record(trial))?;
+        table.row(record(trial))?;
     }
-    writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    table.finish()
 }
 
 fn record(trial: &TrialResult) -> [String; COLUMNS.len()] {
@@ -90,16 +90,6 @@ fn record(trial: &TrialResult) -> [String; COLUMNS.len()] {
         number(recording.driver_cpu_s),
         optional(facts::lock_wait_ms_per_request(trial)),
     ]
-}
-
-fn optional(value: Option<f64>) -> String {
-    value.map_or_else(String::new, number)
-}
-
-/// A number to nine places, so that a spreadsheet gets what was measured and no binary noise.
-fn number(value: f64) -> String {
-    let text = format!("{value:.9}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ pub use recorded::{RecordedRequests, SentRequests};
 pub use replay::{RecordedTimes, Replay};
 pub use request::{Rendered, Request};
 pub use schema::schema;
+pub(crate) use schema::schema_of;
 pub use session::{Session, StepFailure};
 pub use step::{
     BODY_BYTES_MAX, Body, Check, Expectation, Extraction, Field, FileBody, JsonTest, Source, Step, TextTest, ThinkTime,

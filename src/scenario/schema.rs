@@ -2,13 +2,18 @@
 //! editors.
 
 use super::file::ScenarioFile;
+use schemars::JsonSchema;
 use serde_json::Value;
 
 /// The JSON Schema (2020-12) of a scenario file.
 #[must_use]
 pub fn schema() -> Value {
-    let mut generated = schemars::schema_for!(ScenarioFile).to_value();
-    // What the file is comes first, for those who read it.
+    schema_of::<ScenarioFile>()
+}
+
+/// The JSON Schema (2020-12) of what a file holds. What the file is comes first, for those who read it.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
+    let mut generated = schemars::schema_for!(T).to_value();
     let head = ["$schema", "title", "description"];
     let mut ordered = serde_json::Map::new();
     if let Value::Object(members) = &mut generated {

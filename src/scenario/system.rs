@@ -40,6 +40,8 @@ pub struct Member {
     pub service: Service,
     /// Requests an instance may hold at once; Google's default if there is none.
     pub max_concurrency: Option<u32>,
+    /// The service accounts that may call it, by short name or email, with a token; everybody may if there is no list.
+    pub invokers: Option<Vec<String>>,
     /// The topic that it publishes to.
     pub publishes: Option<String>,
     /// Path at which it tells what was delivered to it.
@@ -54,6 +56,8 @@ pub struct Subscription {
     pub topic: String,
     /// The service that they are pushed to.
     pub push_to: String,
+    /// The service account whose token each push carries, by short name or email; none if there is none.
+    pub push_as: Option<String>,
     /// How long an answer may take, 10 to 600 s.
     pub ack_deadline: Duration,
     /// Exponential backoff between deliveries of a message; at once if there is none.
@@ -175,6 +179,7 @@ mod tests {
         let mut subscription = Subscription {
             topic: "t".to_owned(),
             push_to: "s".to_owned(),
+            push_as: None,
             ack_deadline: 10 * S,
             retry: None,
             dead_letter: None,

@@ -31,6 +31,9 @@ pub(super) struct MemberFile {
     pub(super) max_concurrency: Option<Located<u32>>,
     /// What is billed; `request` if left out.
     pub(super) billing: Option<BillingFile>,
+    /// The service accounts that may call it, by name or email; a request without a token of theirs is refused. Everybody may
+    /// call it if left out.
+    pub(super) invokers: Option<Vec<Located<String>>>,
     /// The topic that it publishes to; instances find its name in `PUBSUB_TOPIC`.
     pub(super) publishes: Option<Located<String>>,
     /// Path at which it tells what was delivered to it, such as `/deliveries`.
@@ -45,6 +48,8 @@ pub(super) struct SubscriptionFile {
     pub(super) topic: Located<String>,
     /// The service that they are pushed to.
     pub(super) push_to: Located<String>,
+    /// The service account whose token each push carries, by name or email; pushes carry none if left out.
+    pub(super) push_as: Option<Located<String>>,
     /// How long an answer may take, `10s` to `600s`; `10s` if left out.
     pub(super) ack_deadline: Option<Located<String>>,
     /// Exponential backoff between deliveries of a message; if left out it is delivered again at once.

@@ -31,14 +31,30 @@ pub struct DeliveryRecording {
     pub post_time_healing: Histogram,
     /// Those of the others.
     pub post_time_outside: Histogram,
+    /// p95 of the post's response time inside over that outside, neither of which holds the healing; `None` when there was no
+    /// fault, or too little to tell, and in recordings that were made before it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_ratio: Option<QuantileRatio>,
     /// What went wrong, and when.
     #[serde(default)]
     pub faults: Vec<FaultRecording>,
     /// By consumer, in the order of the scenario.
     pub consumers: Vec<ConsumerRecording>,
-    /// What was promised, and what came of it.
+    /// Instances over time of the services that are no consumers, by service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_instances: BTreeMap<String, Vec<InstanceLevel>>,
+    /// What was promised of deliveries, and what came of it.
     #[serde(default)]
     pub promises: Vec<PromiseRecording>,
+    /// What was promised of response times and errors, and what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response_promises: Vec<PromiseRecording>,
+    /// Why what was delivered is not known, if it is not: `lost` then tells nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved: Option<String>,
+    /// Why the measurement cannot be trusted, if it cannot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub distrust: Vec<String>,
     /// The services, each with the sizes that were asked for, in words.
     #[serde(default)]
     pub services: BTreeMap<String, String>,
@@ -145,6 +161,9 @@ pub struct DeliveryInterval {
     pub delivered: u64,
     /// Further deliveries in it.
     pub duplicates: u64,
+    /// Deliveries of a message after its first in it, whatever became of them; `None` when nobody told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeliveries: Option<u64>,
     /// Reports that were acknowledged and not yet delivered at its end.
     pub backlog: u64,
     /// Median delivery time of the reports *due* in it, in milliseconds; 0 when there was none.
@@ -167,7 +186,7 @@ pub struct InstanceLevel {
     pub idle: u64,
 }
 
-/// A promise of deliveries and what came of it.
+/// A promise and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromiseRecording {
@@ -190,17 +209,41 @@ pub enum Claim {
     Undecided,
 }
 
+impl Claim {
+    /// What the ratio of two times shows.
+    #[must_use]
+    pub fn of(ratio: QuantileRatio) -> Self {
+        let (least, most) = (1.0 - UNAFFECTED_MARGIN, 1.0 + UNAFFECTED_MARGIN);
+        match () {
+            () if ratio.low >= least && ratio.high <= most => Self::Unaffected,
+            () if ratio.high < least || ratio.low > most => Self::Affected,
+            () => Self::Undecided,
+        }
+    }
+}
+
 impl ConsumerRecording {
     /// What its ratio shows; `None` without one.
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {
-        let QuantileRatio { low, high, .. } = self.ratio?;
-        let (least, most) = (1.0 - UNAFFECTED_MARGIN, 1.0 + UNAFFECTED_MARGIN);
-        Some(match () {
-            () if low >= least && high <= most => Claim::Unaffected,
-            () if high < least || low > most => Claim::Affected,
-            () => Claim::Undecided,
-        })
+        self.ratio.map(Claim::of)
+    }
+
+    /// Enters how many redeliveries there had been at some moments, in order: (seconds since the start of the load, count).
+    /// What came between two looks is entered where the later one was; what was before the load, in the first interval.
+    pub fn enter_redeliveries(&mut self, looks: &[(f64, u64)]) {
+        let Some((_, total)) = looks.last() else { return };
+        self.redeliveries = Some(*total);
+        self.series.iter_mut().for_each(|interval| interval.redeliveries = Some(0));
+        let mut before = 0;
+        for (at, so_far) in looks {
+            let after = self.series.partition_point(|interval| interval.start_s <= *at);
+            if let Some(interval) = self.series.get_mut(after.saturating_sub(1)) {
+                let seen = so_far.saturating_sub(before);
+                interval.redeliveries = interval.redeliveries.map(|many| many + seen);
+            }
+            before = *so_far;
+        }
     }
 }
 
@@ -209,6 +252,11 @@ impl DeliveryRecording {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.consumers.iter().map(|consumer| consumer.books.lost).sum()
+    }
+
+    /// Every promise that was judged.
+    pub fn all_promises(&self) -> impl Iterator<Item = &PromiseRecording> {
+        self.response_promises.iter().chain(&self.promises)
     }
 
     /// True when nothing is hidden.
@@ -239,6 +287,18 @@ impl DeliveryRecording {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redeliveries_are_entered_where_they_were_seen_and_sum_up() {
+        let interval = |start_s: f64| DeliveryInterval { start_s, length_s: 1.0, ..DeliveryInterval::default() };
+        let series = vec![interval(0.0), interval(1.0), interval(2.0)];
+        let mut consumer = ConsumerRecording { series, ..ConsumerRecording::default() };
+        consumer.enter_redeliveries(&[]);
+        assert_eq!((consumer.redeliveries, consumer.series[0].redeliveries), (None, None), "nobody told");
+        consumer.enter_redeliveries(&[(-1.0, 1), (0.9, 3), (1.0, 4), (1.9, 9), (7.0, 10)]);
+        let told: Vec<Option<u64>> = consumer.series.iter().map(|interval| interval.redeliveries).collect();
+        assert_eq!((told, consumer.redeliveries), (vec![Some(3), Some(6), Some(1)], Some(10)));
+    }
 
     #[test]
     fn a_claim_takes_the_whole_interval() {

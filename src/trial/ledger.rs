@@ -3,10 +3,12 @@
 //! vectors and nothing is looked up.
 
 mod conclude;
+mod fate;
 #[cfg(test)]
 mod tests;
 
 pub use conclude::Terms;
+pub use fate::Fate;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -32,7 +32,7 @@ pub use delivery::{
 };
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};
-pub use ledger::{Arrived, Ledger, Terms};
+pub use ledger::{Arrived, Fate, Ledger, Terms};
 pub use live::{Live, LiveStep};
 pub use merge::{MergeError, Part, merge};
 pub use phase_times::PhaseTimes;

@@ -1,6 +1,7 @@
 //! Recordings on disk: one JSON file each, in a published and versioned form.
 
 use super::Recording;
+use crate::scenario::schema_of;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -86,15 +87,7 @@ impl Recording {
 /// holds it for those who read recordings with other tools.
 #[must_use]
 pub fn recording_schema() -> Value {
-    let mut generated = schemars::schema_for!(Recording).to_value();
-    // What the file is comes first, for those who read it.
-    let head = ["$schema", "title", "description"];
-    let mut ordered = serde_json::Map::new();
-    if let Value::Object(members) = &mut generated {
-        ordered.extend(head.into_iter().filter_map(|key| members.shift_remove_entry(key)));
-        ordered.append(members);
-    }
-    Value::Object(ordered)
+    schema_of::<Recording>()
 }
 
 #[cfg(test)]

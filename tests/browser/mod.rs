@@ -32,8 +32,10 @@ struct Layout {
     headline: String,
     /// Left, top, right, bottom.
     headline_box: [f64; 4],
-    /// The bottoms of the first screen's reason, figures and command line, as far as there are any.
+    /// The bottoms of the first screen's reason, figures, command line, and picture with the table above it, as far as there are any.
     bottoms: Vec<f64>,
+    /// Texts of the first screen's picture that lie over each other.
+    overlaps: Vec<String>,
     page_width: f64,
     /// Width, height, and texts with an extent, of every plot.
     plots: Vec<(f64, f64, usize)>,
@@ -54,7 +56,13 @@ const layout = {
   window_height: innerHeight,
   headline: document.querySelector('h1').textContent,
   headline_box: box(document.querySelector('h1')),
-  bottoms: all(document, 'header .reason, header .figures, header .command').map(element => box(element)[3]),
+  bottoms: all(document,
+    'header .reason, header .figures, header .command, header:has(figure) .table, header figure svg',
+  ).map(element => box(element)[3]),
+  overlaps: all(document, 'header svg text').flatMap((one, place, texts) => texts.slice(place + 1)
+    .filter(other => { const [a, b] = [box(one), box(other)];
+      return Math.min(a[2], b[2]) - Math.max(a[0], b[0]) > 1 && Math.min(a[3], b[3]) - Math.max(a[1], b[1]) > 3; })
+    .map(other => one.textContent + ' / ' + other.textContent)),
   page_width: document.documentElement.scrollWidth,
   plots: all(document, 'svg').map(svg => [
     svg.getBoundingClientRect().width, svg.getBoundingClientRect().height,
@@ -72,14 +80,15 @@ console.log('measured');
 </script>";
 
 /// Opens the page and holds it against what a report promises: the headline on the first screen, every plot drawn,
-/// nothing fetched, no error, a picture of it that shows something.
-pub(crate) fn check_report(chromium: &Path, page: &Path, headline: &str) {
+/// nothing fetched, no error, a picture of it that shows something. It has this many plots.
+pub(crate) fn check_report(chromium: &Path, page: &Path, headline: &str, plots: usize) {
     let dir = tempfile::tempdir().unwrap();
     let html = fs::read_to_string(page).unwrap();
     let (layout, console) = measure(chromium, dir.path(), &html);
     // The one line that the measurement itself writes: lines are seen, and there is no other.
     assert!(console.len() == 1 && console[0].contains("measured"), "on the console: {console:#?}");
-    check_layout(&layout, html.matches("<svg").count(), headline);
+    assert_eq!(html.matches("<svg").count(), plots);
+    check_layout(&layout, plots, headline);
 
     let picture = dir.path().join("page.png");
     let (_, console) = open(chromium, dir.path(), &format!("--screenshot={}", picture.display()), page);
@@ -104,7 +113,8 @@ fn check_layout(layout: &Layout, plots: usize, headline: &str) {
     assert!(left >= 0.0 && top >= 0.0 && right > left + 100.0 && bottom > top + 10.0, "{layout:?}");
     assert!(bottom < first_screen && layout.page_width <= f64::from(WINDOW.0), "{layout:?}");
     assert!(layout.bottoms.iter().all(|bottom| *bottom > 0.0 && *bottom < first_screen), "below the fold: {layout:?}");
-    assert!(plots >= 3 && layout.plots.len() == plots, "{plots} plots are written: {layout:?}");
+    assert!(layout.overlaps.is_empty(), "one text hides another: {layout:?}");
+    assert!(layout.plots.len() == plots, "{plots} plots are written: {layout:?}");
     for (width, height, texts) in &layout.plots {
         assert!(*width > 300.0 && *height > 150.0 && *texts > 5, "a plot is not laid out: {layout:?}");
     }
@@ -171,10 +181,11 @@ fn what_goes_wrong_on_a_page_is_seen() {
     let _turn = super::alone();
     let Some(chromium) = require_real("chromium") else { return };
     let dir = tempfile::tempdir().unwrap();
-    let broken = "<!DOCTYPE html><html><head></head><body><h1>Alone</h1><img src=missing.png>\
-                  <script>throw new Error('mine')</script></body></html>";
+    let broken = "<!DOCTYPE html><html><head></head><body><header><h1>Alone</h1><svg><text y=20>mine</text>\
+                  <text y=22>yours</text></svg></header><img src=missing.png><script>throw new Error('mine')</script></body></html>";
     let (layout, console) = measure(&chromium, dir.path(), broken);
     assert!(console.iter().any(|line| line.contains("mine")), "{console:#?}");
+    assert_eq!(layout.overlaps, ["mine / yours"]);
     for said in ["mine", "missing.png"] {
         assert!(layout.errors.iter().any(|error| error.contains(said)), "{said}: {layout:?}");
     }

@@ -2,9 +2,12 @@
 
 use super::super::bundled;
 use super::super::local::{LocalOptions, LocalPlatform};
-use super::broker::{Figures, LocalBroker};
+use super::access::{self, Issuer};
+use super::afterwards::{self, Asked, Wait};
+use super::broker::{self, Figures, LocalBroker};
 use super::faults::{self, Happened};
-use super::{CommandError, Observer, Progress, RunOptions};
+use super::looks::Looks;
+use super::{CommandError, Observer, PROJECT, Progress, RunOptions};
 use crate::cloud::{Cloud, Endpoint, PubSub, RevisionActivity, SteadyClock};
 use crate::driver;
 use crate::scenario::{Member, Scenario, System};
@@ -14,25 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The project that everything local belongs to: platform and broker take any.
-const PROJECT: &str = "local";
-/// The account whose token pushes carry.
-const INVOKER: &str = "pubsub-cloud-run-invoker@local.iam.gserviceaccount.com";
 /// Where programs look for a Pub/Sub that is not Google's.
 const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 /// How long deliveries of a system that is not described are waited for: Pub/Sub's defaults.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(130);
-/// Longer sampling periods are not waited for.
-const WAITED_MAX: Duration = Duration::from_secs(15);
-
-/// What was told of the services beside the measurement.
-#[derive(Debug, Default)]
-pub(super) struct Activity {
-    /// By service, what Monitoring tells of its revisions.
-    pub(super) services: BTreeMap<String, RevisionActivity>,
-    /// By service, what the broker tells of the subscriptions that push to it.
-    pub(super) subscriptions: BTreeMap<String, Figures>,
-}
 
 /// The system under a run.
 #[derive(Debug)]
@@ -49,6 +37,8 @@ pub(super) struct Arena {
 #[derive(Debug)]
 struct Local {
     system: System,
+    /// Whose tokens the platform takes; without one every service is open.
+    issuer: Option<Issuer>,
     platform: LocalPlatform,
     broker: Option<LocalBroker>,
     pubsub: Option<PubSub>,
@@ -120,19 +110,28 @@ impl Arena {
             let host = broker.host.clone();
             (Some(broker), host)
         };
+        let issuer = Issuer::find(&host).await;
+        let keys = issuer.as_ref().map(Issuer::keys);
         let logs = dir.join("logs");
         let platform = LocalOptions {
             limits: options.delivery.limits,
             time_factor: system.time_factor,
             host_cores_per_vcpu: system.host_cores_per_vcpu,
             scaling: super::super::ScalingOptions::default(),
+            identity_keys: keys.as_deref(),
             logs: &logs,
         };
         let platform = LocalPlatform::start(&tidegate, &platform).await?;
         let whose = if broker.is_some() { "broker" } else { "Pub/Sub of yours" };
         progress.say(&format!("{}; {whose} at {host}", platform.ready.describe()));
+        if issuer.is_none()
+            && let Some(opened) = access::opened(system)
+        {
+            progress.say(&format!("{opened}: everybody may call in this run, for the Pub/Sub at {host} sends no tokens that could be checked"));
+        }
         let mut local = Local {
             system: system.clone(),
+            issuer,
             platform,
             broker,
             pubsub: None,
@@ -159,7 +158,8 @@ impl Arena {
         let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
         let observer = |(place, name): (usize, &String)| {
             let (_, address) = self.observers.iter().find(|(consumer, _)| consumer == name)?;
-            Some(Observer::new((place, name), address.clone(), client.clone(), ids))
+            let pass = self.local.as_ref().and_then(|local| local.issuer.as_ref()).map(|issuer| issuer.pass(address));
+            Some(Observer::new((place, name), (address.clone(), pass), client.clone(), ids))
         };
         delivery.consumers.iter().enumerate().filter_map(observer).collect()
     }
@@ -192,27 +192,37 @@ impl Arena {
         Ok(happened)
     }
 
-    /// What Monitoring tells of the services' revisions; nothing where it does not. Waits for a sample that holds the end
-    /// where samples come often.
-    pub(super) async fn activity(&self) -> Activity {
-        let Some(local) = &self.local else { return Activity::default() };
+    /// Looks at redeliveries from now on; nothing where no local broker counts them.
+    pub(super) fn looks(&self) -> Option<Looks> {
+        let local = self.local.as_ref()?;
+        let host = local.broker.as_ref()?.host.clone();
+        let subscriptions = local.system.subscriptions.iter();
+        Some(Looks::begin(host, subscriptions.map(|(name, it)| (full_name(name), it.push_to.clone())).collect()))
+    }
+
+    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
+    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
+        match &self.local {
+            Some(local) => local.figures().await,
+            None => BTreeMap::new(),
+        }
+    }
+
+    /// What Monitoring tells of the services' revisions until `until`; nothing where it does not.
+    pub(super) async fn activity(
+        &self,
+        until: jiff::Timestamp,
+        stop: watch::Receiver<bool>,
+        progress: &Progress,
+    ) -> BTreeMap<String, RevisionActivity> {
+        let Some(local) = &self.local else { return BTreeMap::new() };
         let revisions = local.revisions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut told = Activity { subscriptions: local.figures().await, ..Activity::default() };
-        if let Some(cloud) = local.clouds.values().next()
-            && let Ok(sampling) = cloud.sampling().await
-        {
-            let wait = sampling.period + sampling.ingest_delay;
-            if wait <= WAITED_MAX {
-                tokio::time::sleep(wait).await;
-            }
-        }
-        for (service, revisions) in revisions {
-            let Some(cloud) = local.clouds.get(&service) else { continue };
-            if let Ok(activity) = Box::pin(cloud.activity(&revisions, local.started)).await {
-                told.services.insert(service, activity);
-            }
-        }
-        told
+        let asked = revisions.iter().filter_map(|(name, revisions)| {
+            let cloud = local.clouds.get(name)?;
+            Some(Asked { name, cloud, revisions })
+        });
+        let asked: Vec<Asked<'_>> = asked.collect();
+        afterwards::read(&asked, Wait { from: local.started, until, stop, progress }).await
     }
 
     /// Deletes what was made and ends what was started.
@@ -229,10 +239,9 @@ impl Local {
     async fn figures(&self) -> BTreeMap<String, Figures> {
         let mut told: BTreeMap<String, Figures> = BTreeMap::new();
         let Some(broker) = &self.broker else { return told };
-        let of_each = broker.figures().await;
+        let of_each = broker::figures(&broker.host).await;
         for (name, subscription) in &self.system.subscriptions {
-            let full = format!("projects/{PROJECT}/subscriptions/{name}");
-            if let Some(figures) = of_each.get(&full) {
+            if let Some(figures) = of_each.get(&full_name(name)) {
                 let sum = told.entry(subscription.push_to.clone()).or_default();
                 sum.redelivered += figures.redelivered;
                 sum.dead_lettered += figures.dead_lettered;
@@ -269,6 +278,8 @@ impl Local {
             let command = bundled::command_of(&member.service.source, tidegate);
             let env = environment(name, member, host, state);
             let served = Box::pin(cloud.serve(&member.service, &command, &env, member.max_concurrency)).await?;
+            let callers = self.issuer.as_ref().and_then(|_| access::callers(member));
+            cloud.admit(callers.as_deref()).await?;
             if let Some(path) = &member.observer {
                 observers.push((name.clone(), format!("{}{path}", served.url.trim_end_matches('/'))));
             }
@@ -279,7 +290,8 @@ impl Local {
         }
         for (name, subscription) in &self.system.subscriptions {
             let url = addresses.get(&subscription.push_to).map(String::as_str).unwrap_or_default();
-            pubsub.create_subscription(name, subscription, url, Some(INVOKER)).await?;
+            let account = subscription.push_as.as_deref().map(access::account);
+            pubsub.create_subscription(name, subscription, url, account.as_deref()).await?;
         }
         let front = addresses.get(&self.system.front).cloned().unwrap_or_default();
         Ok((front, observers))
@@ -308,6 +320,11 @@ async fn connect(endpoint: &str, name: &str, member: &Member) -> Result<Cloud, C
         service: name.to_owned(),
     };
     Ok(Cloud::connect(endpoint, Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()))).await?)
+}
+
+/// A subscription's name as Pub/Sub knows it.
+fn full_name(subscription: &str) -> String {
+    format!("projects/{PROJECT}/subscriptions/{subscription}")
 }
 
 /// What a service finds in its environment beside what the scenario says.

@@ -1,25 +1,45 @@
 //! From what was measured to the verdict: the record, the report, the exit status.
 
-use super::arena::Activity;
-use super::{CommandError, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
+use super::broker::Figures;
+use super::looks::{self, Seen};
+use super::{CommandError, DELIVERIES, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
+use crate::cloud::RevisionActivity;
 use crate::driver::Posts;
 use crate::scenario::{Plan, Scenario, ServiceSource};
 use crate::trial::{DeliveryRecording, InstanceLevel, Recording, Terms, judge_promises};
 use crate::{report, study, tuner};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Tells, saves and judges.
+/// What the local broker counted.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// By service.
+    pub(super) figures: BTreeMap<String, Figures>,
+    pub(super) looks: Seen,
+}
+
+/// A run that was judged.
+#[derive(Debug)]
+pub(super) struct Concluded {
+    recording: Recording,
+    pub(super) status: ExitStatus,
+}
+
+/// Judges, saves and tells.
 pub(super) fn conclude(
     options: &RunOptions,
     plan: &Plan,
     posts: &Posts,
-    (measured, activity): (Measured, Activity),
+    (measured, counts): (Measured, Counts),
     (dir, progress): (&Path, &Progress),
-) -> Result<ExitStatus, CommandError> {
+) -> Result<Concluded, CommandError> {
     let Measured { mut recording, faults, unobserved, looked_until } = measured;
     let scenario = plan.scenario();
-    let Some(delivery) = &scenario.delivery else { return Ok(ExitStatus::Failure) };
+    let Some(delivery) = &scenario.delivery else {
+        return Ok(Concluded { recording, status: ExitStatus::Failure });
+    };
     let factor = super::arena::time_factor(options, scenario);
     let terms = Terms {
         step: delivery.step.clone(),
@@ -31,100 +51,133 @@ pub(super) fn conclude(
         seed: options.seed,
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
-    enter_activity(&mut told, &activity, &recording);
+    enter_counts(&mut told, counts, &recording);
     told.services = services(scenario);
     told.assumptions = assumptions(options, factor);
     told.promises = judge_promises(delivery, &told);
-    if let Some(cause) = &unobserved {
-        recording.warnings.push(cause.clone());
-    }
+    told.response_promises = report::judge_responses(&recording, scenario);
+    recording.warnings.extend(unobserved.clone());
+    told.unobserved = unobserved;
+    told.distrust = distrust(plan, &recording, &told);
     recording.delivery = Some(told);
-    save(options, scenario, &recording, (dir, progress))?;
-    Ok(status_of(plan, &recording, unobserved.as_deref(), progress))
+    let status = status_of(plan, &recording);
+    let concluded = Concluded { recording, status };
+    if let Some(ids) = scenario.report_ids() {
+        let table = posts.with(|ledger| report::deliveries_csv(&delivery.consumers, ids, ledger.fates()))?;
+        Sink::from(dir.join(DELIVERIES)).write(&table)?;
+    }
+    concluded.tell(options, plan, (dir, progress))?;
+    Ok(concluded)
 }
 
-/// Saves the record, then tells it.
-fn save(
-    options: &RunOptions,
-    scenario: &Scenario,
-    recording: &Recording,
-    (dir, progress): (&Path, &Progress),
-) -> Result<(), CommandError> {
-    Sink::from(dir.join(RECORD)).write_json(recording)?;
-    let sink = options.json.clone().map(Sink::from);
-    sink.iter().filter(|sink| **sink != Sink::StandardOutput).try_for_each(|sink| sink.write_json(recording))?;
-    let page = report::render_delivery(recording, dir)?;
-    let text = format!(
-        "{}{}report: {}\n",
-        report::run_summary(recording, scenario),
-        report::ledger(recording),
-        page.display()
-    );
-    if sink == Some(Sink::StandardOutput) {
-        progress.say(text.trim_end());
-        Sink::StandardOutput.write_json(recording)?;
-    } else {
-        super::super::print(&text)?;
+impl Concluded {
+    /// Saves the record and its report, and tells it.
+    fn tell(&self, options: &RunOptions, plan: &Plan, (dir, progress): (&Path, &Progress)) -> Result<(), CommandError> {
+        let recording = &self.recording;
+        Sink::from(dir.join(RECORD)).write_json(recording)?;
+        let page = report::render_delivery(recording, dir)?;
+        let text = format!(
+            "{}{}report: {}\n",
+            report::run_summary(recording, plan.scenario()),
+            report::ledger(recording),
+            page.display()
+        );
+        match options.json.clone().map(Sink::from) {
+            Some(Sink::StandardOutput) => progress.say(text.trim_end()),
+            _ => super::super::print(&text)?,
+        }
+        recording.warnings.iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
+        for caution in study::cautions(recording) {
+            progress.say(&format!("caution: {caution}"));
+        }
+        let Some(delivery) = &recording.delivery else { return Ok(()) };
+        for reason in delivery.distrust.iter().chain(&delivery.unobserved) {
+            progress.insist(&format!("INVALID: {reason}"));
+        }
+        if self.status == ExitStatus::Lost {
+            progress.insist(&format!("LOST: {} reports were acknowledged and never delivered", delivery.lost()));
+        }
+        Ok(())
     }
-    if recording.delivery.as_ref().is_some_and(|delivery| delivery.lost() == 0) {
-        // What was published and delivered is evidence only as long as something is missing.
-        let _ = std::fs::remove_dir_all(dir.join("state"));
+
+    /// Adds the instances of a load that started then.
+    pub(super) fn add_instances(&mut self, activity: &BTreeMap<String, RevisionActivity>, started: Timestamp) {
+        let Some(delivery) = &mut self.recording.delivery else { return };
+        for (service, activity) in activity {
+            let levels = levels(activity, started);
+            match delivery.consumers.iter_mut().find(|consumer| consumer.name == *service) {
+                Some(consumer) => consumer.instances = levels,
+                None if levels.is_empty() => {}
+                None => _ = delivery.other_instances.insert(service.clone(), levels),
+            }
+        }
     }
-    recording.warnings.iter().for_each(|warning| progress.say(&format!("warning: {warning}")));
-    Ok(())
+
+    /// Saves record and report with what was added, also where the user wants the record.
+    pub(super) fn save(&self, options: &RunOptions, dir: &Path) -> Result<(), CommandError> {
+        Sink::from(dir.join(RECORD)).write_json(&self.recording)?;
+        report::render_delivery(&self.recording, dir)?;
+        options.json.clone().map(Sink::from).map_or(Ok(()), |sink| sink.write_json(&self.recording))
+    }
+
+    /// What was published and delivered is evidence only as long as something is missing.
+    pub(super) fn clear(&self, dir: &Path) {
+        if self.recording.delivery.as_ref().is_some_and(|delivery| delivery.lost() == 0) {
+            let _ = std::fs::remove_dir_all(dir.join("state"));
+        }
+    }
 }
 
-/// What was lost comes first, then whether the rest can be trusted, then the promises.
-fn status_of(plan: &Plan, recording: &Recording, unobserved: Option<&str>, progress: &Progress) -> ExitStatus {
-    for caution in study::cautions(recording) {
-        progress.say(&format!("caution: {caution}"));
-    }
+/// Why the measurement cannot be trusted.
+fn distrust(plan: &Plan, recording: &Recording, delivery: &DeliveryRecording) -> Vec<String> {
     let mut reasons: Vec<String> = study::distrust(plan, recording).iter().map(ToString::to_string).collect();
-    reasons.extend(unobserved.map(str::to_owned));
-    let Some(delivery) = &recording.delivery else { return ExitStatus::Failure };
     if !delivery.balances() {
         reasons.push(
             "the books of the deliveries do not balance; this is a fault of tidegate, please report it".to_owned(),
         );
     }
-    for reason in &reasons {
-        progress.insist(&format!("INVALID: {reason}"));
-    }
+    reasons
+}
+
+/// What was lost comes first, then whether the rest can be trusted, then the promises.
+fn status_of(plan: &Plan, recording: &Recording) -> ExitStatus {
+    let Some(delivery) = &recording.delivery else { return ExitStatus::Failure };
     // What an interrupted run or a silent observer did not tell of is unknown, not lost.
-    if delivery.lost() > 0 && unobserved.is_none() && !recording.interrupted {
-        progress.insist(&format!("LOST: {} reports were acknowledged and never delivered", delivery.lost()));
+    if delivery.lost() > 0 && delivery.unobserved.is_none() && !recording.interrupted {
         return ExitStatus::Lost;
     }
     let broken = recording.aborted.is_some()
         || !tuner::broken_slos(&plan.scenario().slos, recording).is_empty()
-        || delivery.promises.iter().any(|promise| !promise.kept);
-    match (reasons.is_empty(), broken) {
+        || delivery.all_promises().any(|promise| !promise.kept);
+    match (delivery.distrust.is_empty() && delivery.unobserved.is_none(), broken) {
         (false, _) => ExitStatus::Untrusted,
         (true, true) => ExitStatus::Unmet,
         (true, false) => ExitStatus::Success,
     }
 }
 
-/// What Monitoring and the broker told.
-fn enter_activity(told: &mut DeliveryRecording, activity: &Activity, recording: &Recording) {
-    let Ok(started) = recording.started_at.parse::<jiff::Timestamp>() else { return };
+/// What the broker counted, over the load's own time.
+fn enter_counts(told: &mut DeliveryRecording, counts: Counts, recording: &Recording) {
+    let Ok(started) = recording.started_at.parse::<Timestamp>() else { return };
+    let Counts { figures, mut looks } = counts;
     for consumer in &mut told.consumers {
-        let figures = activity.subscriptions.get(&consumer.name);
-        (consumer.redeliveries, consumer.dead_lettered) =
-            (figures.map(|figures| figures.redelivered), figures.map(|figures| figures.dead_lettered));
-        let Some(activity) = activity.services.get(&consumer.name) else { continue };
-        consumer.instances = activity
-            .instances
-            .iter()
-            .map(|(end, (length_s, active, idle))| InstanceLevel {
-                end_s: end.duration_since(started).as_secs_f64(),
-                length_s: *length_s,
-                active: *active,
-                idle: *idle,
-            })
-            .filter(|level| level.end_s > 0.0)
-            .collect();
+        let Some(figures) = figures.get(&consumer.name) else { continue };
+        consumer.dead_lettered = Some(figures.dead_lettered);
+        looks::enter(&mut looks, &consumer.name, (Timestamp::now(), figures.redelivered));
+        let since = |(at, count): &(Timestamp, u64)| (at.duration_since(started).as_secs_f64(), *count);
+        consumer.enter_redeliveries(&looks[&consumer.name].iter().map(since).collect::<Vec<_>>());
     }
+}
+
+/// What Monitoring told, over the load's own time.
+fn levels(activity: &RevisionActivity, started: Timestamp) -> Vec<InstanceLevel> {
+    let level = |(end, (length_s, active, idle)): (&Timestamp, &(f64, u64, u64))| InstanceLevel {
+        end_s: end.duration_since(started).as_secs_f64(),
+        length_s: *length_s,
+        active: *active,
+        idle: *idle,
+    };
+    activity.instances.iter().map(level).filter(|level| level.end_s > 0.0).collect()
 }
 
 /// The services in words.
@@ -172,8 +225,7 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::Display;
-    use crate::trial::{Books, ConsumerRecording, DeliveryBooks, PostBooks};
+    use crate::trial::{Books, ConsumerRecording, DeliveryBooks, DeliveryInterval, PostBooks};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -195,7 +247,11 @@ slos: [p95 < 50ms]";
             ..DeliveryRecording::default()
         });
         more(&mut recording);
-        status_of(&plan, &recording, unobserved, &Progress::of_run(Display::Quiet, "", ""))
+        let mut delivery = recording.delivery.take().unwrap();
+        delivery.unobserved = unobserved.map(str::to_owned);
+        delivery.distrust = distrust(&plan, &recording, &delivery);
+        recording.delivery = Some(delivery);
+        status_of(&plan, &recording)
     }
 
     #[test]
@@ -214,5 +270,43 @@ slos: [p95 < 50ms]";
             status(0, None, |recording| recording.delivery.as_mut().unwrap().posts.posted = 21),
             ExitStatus::Untrusted
         );
+    }
+
+    #[test]
+    fn what_was_told_of_a_service_is_entered_over_the_time_of_the_load() {
+        let at = |second: i64| Timestamp::from_second(1_795_348_800 + second).unwrap();
+        let consumer = |name: &str| ConsumerRecording {
+            name: name.to_owned(),
+            series: vec![DeliveryInterval { length_s: 10.0, ..DeliveryInterval::default() }],
+            ..ConsumerRecording::default()
+        };
+        let mut recording = Recording { started_at: at(0).to_string(), ..Recording::default() };
+        let consumers = vec![consumer("email"), consumer("fax")];
+        let mut told = DeliveryRecording { consumers, ..DeliveryRecording::default() };
+        let figures = BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2 })]);
+        let looks = Seen::from([("email".to_owned(), vec![(at(-1), 0), (at(3), 5)])]);
+        enter_counts(&mut told, Counts { figures, looks }, &recording);
+        let [email, fax] = told.consumers.as_slice() else { panic!("{told:?}") };
+        assert_eq!(
+            (email.redeliveries, email.dead_lettered, email.series[0].redeliveries),
+            (Some(7), Some(2), Some(7))
+        );
+        assert_eq!(
+            (fax.redeliveries, fax.dead_lettered, fax.series[0].redeliveries),
+            (None, None, None),
+            "nobody told"
+        );
+        recording.delivery = Some(told);
+        let mut concluded = Concluded { recording, status: ExitStatus::Success };
+        let activity = |active: u64| RevisionActivity {
+            instances: BTreeMap::from([(at(-5), (60.0, 9, 9)), (at(55), (60.0, active, 1))]),
+            ..RevisionActivity::default()
+        };
+        let told = BTreeMap::from([("email".to_owned(), activity(2)), ("lab".to_owned(), activity(3))]);
+        concluded.add_instances(&told, at(0));
+        let delivery = concluded.recording.delivery.unwrap();
+        let level = |active: u64| [InstanceLevel { end_s: 55.0, length_s: 60.0, active, idle: 1 }];
+        assert_eq!(delivery.consumers[0].instances, level(2), "what was before the load is left out");
+        assert_eq!(delivery.other_instances["lab"], level(3));
     }
 }

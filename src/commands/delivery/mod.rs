@@ -1,10 +1,13 @@
 //! A run whose reports must be delivered beyond the answer: `tidegate run scenarios/lab-report.yaml`. Starts the system
 //! where no target is named, breaks it as the scenario says, drives the posts, waits for the deliveries, and judges.
 
+mod access;
+mod afterwards;
 mod arena;
 mod broker;
 mod conclude;
 mod faults;
+mod looks;
 mod observer;
 
 use super::connection;
@@ -20,6 +23,9 @@ use crate::driver::{self, DriveError, Options, Posts};
 use crate::scenario::{Plan, Scenario};
 use crate::trial::{FaultRecording, Recording};
 use arena::Arena;
+use conclude::Concluded;
+use jiff::SignedDuration;
+use looks::Looks;
 use observer::Observer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +43,9 @@ pub struct DeliveryOptions {
     /// How instances of the local platform are limited.
     pub limits: super::LimitOptions,
 }
+
+/// The project that everything local belongs to: platform and broker take any.
+const PROJECT: &str = "local";
 
 /// Whether this is a run of that kind: the system is to be started here, or its consumers are observed elsewhere.
 pub(super) fn concerns(options: &RunOptions, scenario: &Scenario) -> bool {
@@ -95,30 +104,28 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     let posts = Posts::of(&plan).ok_or_else(|| CommandError::Usage("the scenario expects no deliveries".to_owned()))?;
     let mut arena = Arena::start(&options, &scenario, &dir, &progress).await?;
-    let measured = {
-        let run = Run {
-            options: &options,
-            plan: &plan,
-            arena: &arena,
-            progress: &progress,
-            interrupt: &interrupt,
-            posts: &posts,
-        };
-        Box::pin(run.measure()).await
+    let looks = arena.looks();
+    let run = Run {
+        options: &options,
+        plan: &plan,
+        arena: &arena,
+        progress: &progress,
+        interrupt: &interrupt,
+        posts: &posts,
     };
-    let activity = match &measured {
-        Ok(_) => arena.activity().await,
-        Err(_) => arena::Activity::default(),
+    let concluded = match Box::pin(run.measure()).await {
+        Ok(measured) => Box::pin(run.conclude((measured, looks), &dir)).await,
+        Err(error) => Err(error),
     };
     progress.clear();
     let stopped = arena.stop().await;
     // A platform that died is why it could not be reached: that is told first.
-    let measured = match (measured, stopped) {
+    let concluded = match (concluded, stopped) {
         (Err(_), Err(died)) => return Err(died),
-        (measured, stopped) => measured.and_then(|measured| stopped.map(|()| measured))?,
+        (concluded, stopped) => concluded.and_then(|concluded| stopped.map(|()| concluded))?,
     };
-    let status = conclude::conclude(&options, &plan, &posts, (measured, activity), (&dir, &progress))?;
-    Ok(interrupt.status().unwrap_or(status))
+    concluded.clear(&dir);
+    Ok(interrupt.status().unwrap_or(concluded.status))
 }
 
 impl Run<'_> {
@@ -150,6 +157,28 @@ impl Run<'_> {
         let (unobserved, looked_until) = self.drain(started, recording.interrupted).await;
         exports.finish(&recording, |text| self.progress.say(text)).await?;
         Ok(Measured { recording, faults, unobserved, looked_until })
+    }
+
+    /// Judges, saves and tells what was measured, then adds what is told later.
+    async fn conclude(
+        &self,
+        (measured, looks): (Measured, Option<Looks>),
+        dir: &Path,
+    ) -> Result<Concluded, CommandError> {
+        let figures = self.arena.figures().await;
+        let counts = conclude::Counts { figures, looks: looks.map(Looks::end).unwrap_or_default() };
+        let started = started_at(&measured.recording);
+        let looked_until = measured.looked_until;
+        let mut concluded =
+            conclude::conclude(self.options, self.plan, self.posts, (measured, counts), (dir, self.progress))?;
+        if let Ok(started) = started {
+            let until = SignedDuration::try_from(looked_until).unwrap_or_default();
+            let until = started.checked_add(until).unwrap_or(started);
+            let activity = self.arena.activity(until, self.interrupt.stop(), self.progress).await;
+            concluded.add_instances(&activity, started);
+        }
+        concluded.save(self.options, dir)?;
+        Ok(concluded)
     }
 
     /// The drive, with its progress shown.
@@ -234,6 +263,8 @@ fn started_at(recording: &Recording) -> Result<jiff::Timestamp, CommandError> {
         .map_err(|_| CommandError::Usage("the load did not start: nothing was posted".to_owned()))
 }
 
+/// What became of each report, one by one, in a run's folder.
+pub(super) const DELIVERIES: &str = "deliveries.csv";
 /// Name of a run's record in its folder.
 pub(super) const RECORD: &str = "recording.json";
 

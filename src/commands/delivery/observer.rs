@@ -1,5 +1,6 @@
 //! Reads what a consumer says was delivered to it, page by page, into the ledger.
 
+use super::access::Pass;
 use crate::driver::Posts;
 use crate::scenario::Ids;
 use crate::trial::Arrived;
@@ -23,6 +24,8 @@ pub(super) struct Observer {
     consumer: usize,
     name: String,
     address: String,
+    /// How a private consumer is asked.
+    pass: Option<Pass>,
     client: reqwest::Client,
     ids: Ids,
     next: i64,
@@ -43,8 +46,13 @@ struct Told {
 }
 
 impl Observer {
-    pub(super) fn new((consumer, name): (usize, &str), address: String, client: reqwest::Client, ids: Ids) -> Self {
-        Self { consumer, name: name.to_owned(), address, client, ids, next: 0 }
+    pub(super) fn new(
+        (consumer, name): (usize, &str),
+        (address, pass): (String, Option<Pass>),
+        client: reqwest::Client,
+        ids: Ids,
+    ) -> Self {
+        Self { consumer, name: name.to_owned(), address, pass, client, ids, next: 0 }
     }
 
     /// Reads what is new, and tells `posts`, whose load started at `started`.
@@ -76,9 +84,13 @@ impl Observer {
         Err(format!("{} has more than {PAGES_MAX} pages", self.address))
     }
 
-    async fn page(&self) -> Result<Page, String> {
+    async fn page(&mut self) -> Result<Page, String> {
         let joint = if self.address.contains('?') { '&' } else { '?' };
         let request = self.client.get(format!("{}{joint}after={}", self.address, self.next)).timeout(PATIENCE);
+        let request = match &mut self.pass {
+            Some(pass) => request.bearer_auth(pass.token().await?),
+            None => request,
+        };
         let answer = request.send().await.map_err(|error| told(&error))?;
         if !answer.status().is_success() {
             return Err(format!("it answers {}", answer.status()));

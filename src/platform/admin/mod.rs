@@ -4,10 +4,12 @@
 mod condition;
 mod enumeration;
 mod field;
+mod iam;
 mod knative;
 mod mask;
 mod operation;
 mod operations;
+mod policy;
 mod probe;
 mod quantity;
 mod reconcile;
@@ -107,7 +109,7 @@ impl<O: Operate> Admin<O> {
             .route(&path("/services"), get(services::list::<O>).post(services::create::<O>))
             .route(
                 &path("/services/{service}"),
-                get(services::get::<O>).patch(services::patch::<O>).delete(services::delete::<O>),
+                get(services::get::<O>).patch(services::patch::<O>).delete(services::delete::<O>).post(iam::post::<O>),
             )
             .route(&path("/services/{service}/revisions"), get(revisions::list::<O>))
             .route(

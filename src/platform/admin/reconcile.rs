@@ -96,6 +96,9 @@ fn event(change: &Change, failure: Option<&Status>) -> Event {
 }
 
 async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), Status> {
+    if let Some(service) = admin.books().services.get(&change.service) {
+        admin.operate.admit(&change.service, service.access(admin.operate.knows_callers()));
+    }
     if let Some(spec) = &change.spec {
         let failure = admin.operate.create_revision(spec.clone()).await.err().map(|error| status_of(&error));
         let now = admin.clock.now();

@@ -2,6 +2,7 @@
 
 use super::condition::{Condition, State};
 use super::field::{Message, array, object, significant};
+use super::policy::Policy;
 use super::revision::Revision;
 use super::traffic::{self, Target, is_label};
 use super::{enumeration, mask, scaling, template};
@@ -24,6 +25,8 @@ pub(super) struct Service {
     uid: String,
     /// The fields its user sets, defaults filled, unknown ones kept.
     pub(super) wanted: Message,
+    /// Who may do what with it, if somebody has said so.
+    pub(super) policy: Option<Policy>,
     generation: u64,
     observed_generation: u64,
     created: Timestamp,
@@ -71,6 +74,7 @@ impl Service {
             name,
             uid,
             wanted: Message::new(),
+            policy: None,
             generation: 0,
             observed_generation: 0,
             created: now,

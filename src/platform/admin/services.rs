@@ -1,6 +1,7 @@
 //! The calls on services.
 
 use super::field::text;
+use super::iam;
 use super::mask::Mask;
 use super::operation;
 use super::reconcile;
@@ -75,14 +76,17 @@ pub(super) async fn patch<O: Operate>(
     Ok(Json(accept(&admin, &mut books, draft, validate_only)))
 }
 
-/// `GET …/services/S`
+/// `GET …/services/S`, and `…/services/S:getIamPolicy`
 pub(super) async fn get<O: Operate>(
     State(admin): State<Arc<Admin<O>>>,
     Params((project, location, name)): Params<(String, String, String)>,
     queries: Queries,
 ) -> Answer {
-    queries.only(&[])?;
     let place = Place { project, location };
+    if let Some(call) = name.split_once(':') {
+        return iam::get(&admin, &place, call, &queries);
+    }
+    queries.only(&[])?;
     Ok(Json(admin.books().service(&place, &name)?.to_json()))
 }
 

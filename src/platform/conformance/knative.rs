@@ -153,17 +153,6 @@ async fn the_host_of_a_call_names_its_region() {
 }
 
 #[tokio::test]
-async fn everyone_may_call_and_no_policy_takes_that_away() {
-    let stand = Stand::with_shop(1.0).await;
-    let path = "/v1/projects/demo/locations/europe-west1/services/shop";
-    let policy = stand.get(&format!("{path}:getIamPolicy")).await;
-    assert_eq!(policy["bindings"][0]["members"], json!(["allUsers"]));
-    let set = format!("{path}:setIamPolicy");
-    assert_eq!(stand.call("POST", &set, &json!({"policy": policy})).await.0, 200);
-    assert_eq!(stand.call("POST", &set, &json!({"policy": {"bindings": []}})).await.0, 501);
-}
-
-#[tokio::test]
 async fn a_deleted_service_is_gone() {
     let stand = Stand::with_shop(1.0).await;
     let path = format!("{SERVICES}/shop");

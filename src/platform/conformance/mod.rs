@@ -3,6 +3,7 @@
 
 mod deploying;
 mod failing;
+mod iam;
 mod knative;
 mod metering;
 mod refusing;
@@ -16,10 +17,11 @@ use super::monitoring::Monitoring;
 use super::place::Place;
 use super::sample::RevisionSample;
 use super::server::router;
-use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
+use super::spec::{Access, Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
 use google_cloud_auth::credentials::{Credentials, anonymous};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
@@ -33,6 +35,8 @@ struct Fake {
     routes: Mutex<Vec<Vec<Route>>>,
     scalings: Mutex<Vec<ServiceScaling>>,
     deleted: Mutex<Vec<String>>,
+    admitted: Mutex<Vec<Access>>,
+    knows_callers: AtomicBool,
     /// Why the next revisions do not become ready.
     failure: Mutex<Option<String>>,
     /// A revision starts when there is a permit.
@@ -46,6 +50,8 @@ impl Default for Fake {
             routes: Mutex::default(),
             scalings: Mutex::default(),
             deleted: Mutex::default(),
+            admitted: Mutex::default(),
+            knows_callers: AtomicBool::new(false),
             failure: Mutex::default(),
             starts: Semaphore::new(1000),
         }
@@ -72,6 +78,15 @@ impl Operate for Fake {
 
     async fn scale(&self, _: &str, scaling: ServiceScaling) {
         self.scalings.lock().unwrap().push(scaling);
+    }
+
+    fn knows_callers(&self) -> bool {
+        self.knows_callers.load(Ordering::Relaxed)
+    }
+
+    fn admit(&self, service: &str, access: Access) {
+        assert_eq!(service, "shop");
+        self.admitted.lock().unwrap().push(access);
     }
 
     async fn delete_service(&self, service: &str) {

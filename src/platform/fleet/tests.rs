@@ -2,6 +2,7 @@
 
 mod actors;
 mod bursting;
+mod cpu;
 mod killed;
 mod law;
 mod leaks;

@@ -4,29 +4,21 @@ use super::super::content::close_up_times;
 use super::super::document::{Block, Cell, Row, Table, Tone};
 use super::super::number::{count, seconds};
 use super::headline::time;
-use super::laws;
+use super::{laws, spectrum};
 use crate::stats::Histogram;
 use crate::trial::{DeliveryRecording, Recording};
 
 pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> Vec<Block> {
     let mut blocks = vec![Block::section("The ledger"), Block::Table(ledger(delivery))];
     blocks.push(Block::List(laws(delivery).into_iter().map(|law| vec![law.into()]).collect()));
-    if !delivery.promises.is_empty() {
+    if delivery.all_promises().next().is_some() {
         blocks.push(Block::part("Promises"));
         blocks.push(Block::Table(promises(delivery)));
     }
-    blocks.push(Block::section("Over time"));
-    blocks.push(Block::Figure {
-        stem: super::picture::TIMELINE.to_owned(),
-        alt: "Over time: deliveries, delivery time p95, backlog and (where Monitoring told in time) instances of each consumer.".to_owned(),
-        caption: "What was delivered and what was not yet. The red ground is the fault: from when the broken revision served \
-                  to when the good one did. Delivery times are those of the reports due at that moment."
-            .to_owned(),
-    });
     blocks.push(Block::section("Delivery times"));
     blocks.push(Block::Figure {
-        stem: super::picture::SPECTRUM.to_owned(),
-        alt: "The share of reports delivered within a time, for each consumer.".to_owned(),
+        stem: spectrum::STEM.to_owned(),
+        alt: spectrum::ALT.to_owned(),
         caption:
             "The share of reports that were delivered within a time, from the due time of the post; thin lines are the \
                   reports due while the fault lasted."
@@ -44,10 +36,9 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new(
         "What became of each report that was posted. Lost: acknowledged and not delivered when the drain ended. Late: \
          delivered after the promised time. Healed: from the end of its last fault to the last delivery of a report that \
-         was due before that end.",
+         was due before that end. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
         &[
             "consumer",
-            "#posted",
             "#acknowledged",
             "#delivered",
             "#lost",
@@ -56,7 +47,7 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
             "#redeliveries",
             "#dead letters",
             "#out of order",
-            "#unacknowledged, delivered",
+            "#unacknowledged",
             "#foreign",
             "#healed",
         ],
@@ -66,7 +57,6 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
         let books = consumer.books;
         table.rows.push(Row::of([
             consumer.name.as_str().into(),
-            count(delivery.posts.posted).into(),
             count(delivery.posts.acknowledged).into(),
             count(books.delivered).into(),
             bad_if(books.lost),
@@ -84,8 +74,8 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
 }
 
 fn promises(delivery: &DeliveryRecording) -> Table {
-    let mut table = Table::new("What was promised of deliveries.", &["promise", "verdict", "measured"]);
-    for promise in &delivery.promises {
+    let mut table = Table::new("What was promised.", &["promise", "verdict", "measured"]);
+    for promise in delivery.all_promises() {
         let verdict = Cell::verdict(promise.kept, if promise.kept { "kept" } else { "broken" });
         table.rows.push(Row::of([promise.text.as_str().into(), verdict, promise.measured.as_str().into()]));
     }

@@ -1,18 +1,26 @@
 //! The report of a run whose reports were to be delivered: what became of each, told on one screen, and what shows it.
 
 mod content;
+#[cfg(test)]
+mod fixture;
 mod headline;
-mod picture;
+mod spectrum;
+mod table;
+mod timeline;
 
-use super::html;
+pub use table::deliveries as deliveries_csv;
+
+use super::document::Block;
 use super::number::count;
-use super::render::{PAGE, ReportError, write};
+use super::render::{MARKDOWN, PAGE, ReportError, paint, write};
+use super::{html, markdown};
 use crate::trial::{DeliveryRecording, Recording};
 use headline::Headline;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Writes `index.html` and the plots of a run into `dir`, and gives the page. The same record always gives the same bytes.
+/// Writes `index.html`, `report.md`, `ledger.csv` and the plots of a run into `dir`, and gives the page. The same record always gives
+/// the same bytes.
 ///
 /// # Errors
 /// When a file cannot be written, or the recording holds no deliveries.
@@ -20,17 +28,43 @@ pub fn render_delivery(recording: &Recording, dir: &Path) -> Result<PathBuf, Rep
     let Some(delivery) = &recording.delivery else {
         return Err(ReportError::Plot("this recording holds no deliveries".to_owned()));
     };
-    let painted = |error: super::plot::PlotError| ReportError::Plot(error.to_string());
-    let plots = picture::all(recording, delivery).map_err(painted)?;
-    for (stem, svg) in &plots {
+    let mut svgs = Vec::new();
+    let pictures =
+        [(timeline::picture(recording, delivery), timeline::ALT), (spectrum::picture(delivery), spectrum::ALT)];
+    for (picture, alt) in pictures {
+        let Some((stem, picture)) = picture else { continue };
+        let svg = picture.svg(alt).map_err(|error| ReportError::Plot(error.to_string()))?;
         write(dir, &format!("{stem}.svg"), svg.as_bytes())?;
+        paint(dir, stem, |path| picture.save_png(path))?;
+        svgs.push((stem, svg));
     }
-    let svgs: Vec<(&str, &str)> = plots.iter().map(|(stem, svg)| (*stem, svg.as_str())).collect();
+    let svgs: Vec<(&str, &str)> = svgs.iter().map(|(stem, svg)| (*stem, svg.as_str())).collect();
+    write(dir, "ledger.csv", &table::ledger(delivery)?)?;
     let headline = Headline::of(recording, delivery);
-    let name = recording.scenario.as_deref().unwrap_or("run");
+    let sections = content::sections(recording, delivery);
+    write(dir, MARKDOWN, text(recording, &headline, &sections).as_bytes())?;
+    write(dir, PAGE, page(recording, &headline, &sections, &svgs).as_bytes())
+}
+
+fn name(recording: &Recording) -> &str {
+    recording.scenario.as_deref().unwrap_or("run")
+}
+
+/// What was run, how long and when: `lab-report · 100 s of load, started 2026-11-30T18:17:03Z`.
+fn subject(recording: &Recording) -> String {
+    // Nobody needs to know it to the microsecond.
+    let started = recording.started_at.split('.').next().unwrap_or_default();
+    let zone = if started.len() < recording.started_at.len() { "Z" } else { "" };
+    format!("{} · {:.0} s of load, started {started}{zone}", name(recording), recording.duration_s)
+}
+
+fn page(recording: &Recording, headline: &Headline, sections: &[Block], svgs: &[(&str, &str)]) -> String {
+    let name = name(recording);
     let mut page = html::begin(&format!("{} · {name}", headline.title));
-    headline.push(&mut page, name);
-    html::push_sections(&mut page, &content::sections(recording, delivery), &svgs);
+    html::begin_header(&mut page, headline.class, [&subject(recording), &headline.title, &headline.reason]);
+    html::push_blocks(&mut page, &headline.blocks, svgs);
+    page.push_str("</header>\n");
+    html::push_sections(&mut page, sections, svgs);
     let _ = writeln!(
         page,
         "<footer>tidegate {} · {} · started {}</footer>\n</body>\n</html>",
@@ -38,7 +72,14 @@ pub fn render_delivery(recording: &Recording, dir: &Path) -> Result<PathBuf, Rep
         html::escape(name),
         html::escape(&recording.started_at)
     );
-    write(dir, PAGE, page.as_bytes())
+    page
+}
+
+fn text(recording: &Recording, headline: &Headline, sections: &[Block]) -> String {
+    let mut text = markdown::begin([&headline.title, &subject(recording), "What happened:", &headline.reason]);
+    markdown::push_blocks(&mut text, &headline.blocks);
+    markdown::push_blocks(&mut text, sections);
+    text
 }
 
 /// The ledger for a terminal: the laws, a line for each consumer, the promises, the verdict. Empty without deliveries.
@@ -63,9 +104,9 @@ pub fn ledger(recording: &Recording) -> String {
             count(consumer.books.out_of_order),
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
-        if let Some(sentence) = headline::noticed(delivery, consumer) {
-            let _ = writeln!(text, "  {sentence}");
-        }
+    }
+    for (name, what, ratio) in headline::others(delivery) {
+        let _ = writeln!(text, "{}", headline::noticed(name, what, ratio));
     }
     for fault in &delivery.faults {
         let _ = writeln!(text, "fault {}: served from {:.1} s to {:.1} s", fault.text, fault.from_s, fault.until_s);
@@ -113,4 +154,124 @@ fn laws(delivery: &DeliveryRecording) -> Vec<String> {
         ));
     }
     laws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_same_record_gives_the_same_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        for dir in [&first, &second] {
+            std::fs::create_dir(dir).unwrap();
+            render_delivery(&fixture::recording(), dir).unwrap();
+        }
+        let files = files(&first);
+        assert_eq!(files, self::files(&second));
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "deliveries-over-time.png",
+                "deliveries-over-time.svg",
+                "delivery-times.png",
+                "delivery-times.svg",
+                "index.html",
+                "ledger.csv",
+                "report.md"
+            ]
+        );
+        let page = String::from_utf8(files["index.html"].clone()).unwrap();
+        html::assert_balanced(&page);
+        assert_eq!((page.matches("<svg").count(), page.matches("<script").count()), (2, 0));
+        insta::assert_snapshot!(String::from_utf8(files["report.md"].clone()).unwrap());
+    }
+
+    #[test]
+    fn what_the_terminal_says_of_a_run_is_this() {
+        insta::assert_snapshot!(ledger(&fixture::recording()));
+    }
+
+    fn first_screen(change: impl Fn(&mut Recording, &mut DeliveryRecording)) -> (&'static str, String, String) {
+        let mut recording = fixture::recording();
+        let mut delivery = recording.delivery.take().unwrap();
+        change(&mut recording, &mut delivery);
+        let Headline { class, title, reason, .. } = Headline::of(&recording, &delivery);
+        (class, title, reason)
+    }
+
+    #[test]
+    fn the_first_screen_says_the_worst_first() {
+        let (class, title, reason) = first_screen(|_, _| {});
+        assert_eq!((class, title.as_str()), ("chosen", "0 of 59 reports lost"));
+        assert_eq!(reason, "email down from 20s for 30s, healed in 12.0 s. Unaffected by it: the post, sms.");
+        let (class, title, _) = first_screen(|_, delivery| {
+            delivery.promises[0].kept = false;
+            delivery.distrust = vec!["the driver was late".to_owned()];
+            delivery.consumers.iter_mut().for_each(|consumer| consumer.books.lost = 59);
+        });
+        assert_eq!((class, title.as_str()), ("infeasible", "118 of 118 deliveries lost"), "both lack every report");
+        let (class, title, reason) = first_screen(|_, delivery| {
+            delivery.distrust = vec!["the driver was late".to_owned()];
+        });
+        assert_eq!((class, title.as_str()), ("untrusted", "0 of 59 reports lost, but times cannot be trusted"));
+        assert!(reason.ends_with("INVALID: the driver was late."), "{reason}");
+        let (class, title, reason) = first_screen(|_, delivery| {
+            delivery.unobserved = Some("email does not tell".to_owned());
+            delivery.consumers[0].books.lost = 59;
+        });
+        assert_eq!((class, title.as_str()), ("untrusted", "What was delivered is not known"));
+        assert!(reason.starts_with("INVALID: email does not tell."), "{reason}");
+        let (class, title, reason) = first_screen(|_, delivery| {
+            delivery.promises[0].kept = false;
+            delivery.consumers[0].healed_s = None;
+            delivery.consumers[1].ratio = None;
+            delivery.post_ratio = delivery.consumers[0].ratio;
+        });
+        assert_eq!((class, title.as_str()), ("infeasible", "0 of 59 reports lost, but a promise broken"));
+        assert!(reason.starts_with("email down from 20s for 30s, not healed. AFFECTED by it: the post."), "{reason}");
+        assert!(reason.ends_with("Too little was measured to tell whether affected: sms."), "{reason}");
+        assert_eq!(first_screen(|recording, _| recording.interrupted = true).0, "unfinished");
+        let (_, title, _) = first_screen(|_, delivery| delivery.response_promises[0].kept = false);
+        assert_eq!(title, "0 of 59 reports lost, but a promise broken");
+    }
+
+    #[test]
+    fn a_run_without_a_fault_has_nothing_to_notice() {
+        let (class, _, reason) = first_screen(|_, delivery| delivery.faults.clear());
+        assert_eq!((class, reason.as_str()), ("chosen", ""));
+    }
+
+    /// What was recorded before redeliveries and instances were told over time.
+    #[test]
+    fn what_nobody_told_is_a_dash_and_the_rest_is_shown() {
+        let mut recording = fixture::recording();
+        let delivery = recording.delivery.as_mut().unwrap();
+        delivery.other_instances.clear();
+        (delivery.post_ratio, delivery.response_promises) = (None, Vec::new());
+        for consumer in &mut delivery.consumers {
+            (consumer.redeliveries, consumer.instances) = (None, Vec::new());
+            consumer.series.iter_mut().for_each(|interval| interval.redeliveries = None);
+        }
+        let json = recording.to_json();
+        let delivery = json.split("\"delivery\": {").nth(1).unwrap();
+        for key in ["post_ratio", "other_instances", "redeliveries", "response_promises", "distrust", "unobserved"] {
+            assert!(!delivery.contains(&format!("\"{key}\"")), "a record of before has no {key}");
+        }
+        let recording: Recording = serde_json::from_str(&json).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        render_delivery(&recording, folder.path()).unwrap();
+        let svg = std::fs::read_to_string(folder.path().join("deliveries-over-time.svg")).unwrap();
+        assert!(svg.contains("– (nobody told)") && svg.contains("– (Monitoring told nothing)"), "{svg}");
+    }
 }

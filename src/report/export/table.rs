@@ -2,6 +2,7 @@
 //! each journey and each class of the answers that journeys ended with. Times are milliseconds, warm-up left out; books hold the warm-up too.
 
 use super::super::number::in_milliseconds;
+use super::super::spreadsheet::{Spreadsheet, number};
 use crate::stats::Histogram;
 use crate::trial::{Books, JourneyTimes, Recording, Times};
 
@@ -41,8 +42,7 @@ const COLUMNS: [&str; 27] = [
 /// # Errors
 /// None that memory can give.
 pub fn csv(recording: &Recording) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(COLUMNS)?;
+    let mut table = Spreadsheet::new(COLUMNS)?;
     let mut row =
         |what: [&str; 3], books: Option<Books>, times: Option<&Times>, [response, service]: [Option<&Histogram>; 2]| {
             let count = |of: fn(&Books) -> u64| books.as_ref().map_or_else(String::new, |books| of(books).to_string());
@@ -56,7 +56,7 @@ pub fn csv(recording: &Recording) -> Result<Vec<u8>, csv::Error> {
             ));
             fields.extend(figures(response));
             fields.extend(figures(service));
-            writer.write_record(fields)
+            table.row(fields)
         };
     row(["all", "", ""], None, Some(&recording.overall), of(&recording.overall))?;
     for step in &recording.steps {
@@ -80,7 +80,7 @@ pub fn csv(recording: &Recording) -> Result<Vec<u8>, csv::Error> {
             row(what, None, Some(&times), [Some(&times.response_time), None])?;
         }
     }
-    writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))
+    table.finish()
 }
 
 fn of(times: &Times) -> [Option<&Histogram>; 2] {
@@ -100,12 +100,6 @@ fn figures(times: Option<&Histogram>) -> [String; 8] {
         quantile(0.999),
         number(in_milliseconds(times.max())),
     ]
-}
-
-/// A number to nine places, so that a spreadsheet gets what was measured and no binary noise.
-fn number(value: f64) -> String {
-    let text = format!("{value:.9}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

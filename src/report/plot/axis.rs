@@ -7,6 +7,8 @@ use super::picture::{Anchor, Face, Ink, Picture, width_of};
 pub(in crate::report) const FACTORS_OF_TIME: f64 = 8.0;
 /// The same for costs. They crowd at the cheap end, where the choice is made: factors give them room there.
 pub(in crate::report) const FACTORS_OF_COST: f64 = 2.5;
+/// Numbers beside an axis are at least this far apart: they are 12 high.
+const LABELS_APART: f64 = 13.0;
 /// About how many ticks an axis wants.
 const TICKS: f64 = 6.0;
 
@@ -18,6 +20,8 @@ pub(in crate::report) struct Axis {
     start: f64,
     end: f64,
     logarithmic: bool,
+    /// Ticks are no closer than this.
+    step_min: f64,
 }
 
 /// A rectangle in which curves are drawn.
@@ -33,13 +37,18 @@ impl Axis {
     /// An axis that spans exactly these values.
     pub(in crate::report) fn spanning(from: f64, to: f64, start: f64, end: f64) -> Self {
         let to = if to > from { to } else { from + 1.0 };
-        Self { from, to, start, end, logarithmic: false }
+        Self { from, to, start, end, logarithmic: false, step_min: 0.0 }
     }
 
     /// An axis from zero to a little above the largest value.
     pub(in crate::report) fn from_zero(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
         let top = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
         Self::spanning(0.0, if top > 0.0 { top * 1.12 } else { 1.0 }, start, end)
+    }
+
+    /// The same for counts: no tick lies between two whole numbers.
+    pub(in crate::report) fn counting(values: impl IntoIterator<Item = f64>, start: f64, end: f64) -> Self {
+        Self { step_min: 1.0, ..Self::from_zero(values, start, end) }
     }
 
     /// An axis around positive values with some room on both sides; it counts in factors when largest and smallest differ
@@ -56,7 +65,7 @@ impl Axis {
         }
         if high / low > factors {
             let room = (high / low).powf(0.08);
-            return Self { from: low / room, to: high * room, start, end, logarithmic: true };
+            return Self { from: low / room, to: high * room, start, end, logarithmic: true, step_min: 0.0 };
         }
         let room = if high > low { (high - low) * 0.12 } else { high * 0.1 };
         Self::spanning((low - room).max(0.0), high + room, start, end)
@@ -87,7 +96,7 @@ impl Axis {
                 .filter(|v| self.spans(*v))
                 .collect();
         }
-        let step = round_step((self.to - self.from) / TICKS);
+        let step = round_step((self.to - self.from) / TICKS).max(self.step_min);
         let first = (self.from / step).ceil();
         (0..=20).map(|index| (first + f64::from(index)) * step).take_while(|value| *value <= self.to).collect()
     }
@@ -128,9 +137,14 @@ pub(in crate::report) fn tick_label(value: f64, ticks: &[f64]) -> String {
 /// Draws the grid of the vertical axis with its numbers, and its title above the panel.
 pub(in crate::report) fn draw_vertical(picture: &mut Picture, panel: &Panel, axis: &Axis, title: &str) {
     let ticks = axis.ticks();
+    let mut told_at = f64::INFINITY;
     for tick in &ticks {
         let y = axis.at(*tick);
         picture.line(vec![(panel.left, y), (panel.right, y)], Ink::Grid, 1.0, 1.0);
+        if (told_at - y).abs() < LABELS_APART {
+            continue;
+        }
+        told_at = y;
         picture.words((panel.left - 8.0, y), tick_label(*tick, &ticks), Face::plain(12.0, Ink::Muted, Anchor::End));
     }
     let remark = if axis.logarithmic { ", logarithmic" } else { "" };
@@ -194,6 +208,32 @@ mod tests {
         let ticks = axis.ticks();
         let labels: Vec<_> = ticks.iter().map(|tick| tick_label(*tick, &ticks)).collect();
         assert_eq!(labels, ["1.0", "1.2", "1.4", "1.6", "1.8"]);
+    }
+
+    #[test]
+    fn counts_have_whole_ticks_however_few_they_are() {
+        let labels = |axis: Axis| {
+            let ticks = axis.ticks();
+            ticks.iter().map(|tick| tick_label(*tick, &ticks)).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(Axis::counting([1.0, 2.0], 90.0, 0.0)), ["0", "1", "2"]);
+        assert_eq!(labels(Axis::counting([], 90.0, 0.0)), ["0", "1"]);
+        assert_eq!(labels(Axis::from_zero([1.0], 90.0, 0.0))[1], "0.2");
+    }
+
+    #[test]
+    fn numbers_beside_a_low_axis_do_not_touch() {
+        let panel = Panel { left: 50.0, top: 0.0, right: 100.0, bottom: 60.0 };
+        let axis = Axis::around([0.2, 40.0], FACTORS_OF_TIME, (panel.bottom, panel.top));
+        let mut picture = Picture::new(100.0, 60.0);
+        draw_vertical(&mut picture, &panel, &axis, "");
+        let numbers = picture.shapes.iter().filter_map(|shape| match shape {
+            super::super::picture::Shape::Words { at, text, .. } if !text.starts_with(',') => Some(at.1),
+            _ => None,
+        });
+        let heights: Vec<f64> = numbers.collect();
+        assert!(heights.len() >= 3 && heights.len() < axis.ticks().len(), "{heights:?}");
+        assert!(heights.windows(2).all(|pair| (pair[0] - pair[1]).abs() >= 13.0), "{heights:?}");
     }
 
     #[test]

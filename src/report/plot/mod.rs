@@ -12,7 +12,7 @@ pub(super) use picture::PlotError;
 /// What plots of other reports are made of.
 pub(super) mod shapes {
     pub(in crate::report) use super::axis::{Axis, Panel, draw_horizontal, draw_vertical};
-    pub(in crate::report) use super::picture::{Anchor, Face, Ink, Picture, Shape, width_of};
+    pub(in crate::report) use super::picture::{Anchor, Face, Ink, Picture, Point, Shape, width_of};
 }
 
 use super::document::Block;

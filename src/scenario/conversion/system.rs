@@ -22,6 +22,7 @@ const BACKOFF_MIN_DEFAULT: Duration = Duration::from_secs(10);
 const ATTEMPTS: (u32, u32) = (5, 100);
 const ATTEMPTS_DEFAULT: u32 = 5;
 const RESOURCE_NAME: (usize, usize) = (3, 255);
+const ACCOUNT_NAME: (usize, usize) = (6, 30);
 
 pub(super) fn system(file: &ScenarioFile, scenario: &Scenario, problems: &mut Problems) -> Option<System> {
     let Some((_, first)) = file.services.first_key_value() else {
@@ -55,6 +56,11 @@ pub(super) fn system(file: &ScenarioFile, scenario: &Scenario, problems: &mut Pr
         return None;
     };
     known("service", front, &names, problems);
+    let closed = file.services.get(&front.value).and_then(|written| written.value.invokers.as_ref());
+    if closed.is_some() {
+        let message = format!("the journeys are sent to `{}` without a token", front.value);
+        problems.add(front.at, message, "leave out its `invokers`: everybody may call it then");
+    }
     let front = front.value.clone();
     let topics = topics.into_iter().map(str::to_owned).collect();
     Some(System { services, front, topics, subscriptions, faults, host_cores_per_vcpu, time_factor })
@@ -110,6 +116,23 @@ fn check_resource_name(name: &Located<String>, noun: &str, problems: &mut Proble
     }
 }
 
+/// Google's rule of service accounts' names (docs.cloud.google.com/iam/docs/service-accounts-create, read 2026-11-30); an email
+/// is taken as it is.
+fn check_account(account: &Located<String>, problems: &mut Problems) {
+    let (least, most) = ACCOUNT_NAME;
+    let text = account.value.as_str();
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(legal)
+        && !text.ends_with('-')
+        && (least..=most).contains(&text.len());
+    let is_email = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    if !is_name && !(is_email && text.chars().all(|c| c.is_ascii_graphic())) {
+        let hint = format!("use {least} to {most} lower-case letters, digits and hyphens, or the account's email");
+        problems.add(account.at, format!("`{text}` cannot be the name of a service account"), hint);
+    }
+}
+
 fn member(name: &str, written: &Located<MemberFile>, topics: &[&str], problems: &mut Problems) -> Option<Member> {
     let file = &written.value;
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -147,11 +170,16 @@ fn member(name: &str, written: &Located<MemberFile>, topics: &[&str], problems: 
     {
         problems.add(path.at, format!("`{}` is not a path", path.value), "begin it with `/`, such as `/deliveries`");
     }
+    for account in file.invokers.iter().flatten() {
+        check_account(account, problems);
+    }
+    let invokers = file.invokers.as_ref().map(|all| all.iter().map(|account| account.value.clone()).collect());
     let text = |written: &Option<Located<String>>| written.as_ref().map(|written| written.value.clone());
     let service = service::service_among(&written.at.with(as_service(file)), &BUNDLED, problems)?;
     Some(Member {
         service,
         max_concurrency: file.max_concurrency.as_ref().map(|most| most.value),
+        invokers,
         publishes: text(&file.publishes),
         observer: text(&file.observer),
     })
@@ -179,11 +207,14 @@ fn subscription(
     (topics, services): (&[&str], &[&str]),
     problems: &mut Problems,
 ) -> Subscription {
-    let SubscriptionFile { topic, push_to, ack_deadline, retry: again, dead_letter: dead, ordered, unwrapped } =
+    let SubscriptionFile { topic, push_to, push_as, ack_deadline, retry: again, dead_letter: dead, .. } =
         &written.value;
     check_resource_name(&written.at.with(name.to_owned()), "subscription", problems);
     known("topic", topic, topics, problems);
     known("service", push_to, services, problems);
+    if let Some(account) = push_as {
+        check_account(account, problems);
+    }
     let (least, most) = ACK_DEADLINE;
     let deadline = ack_deadline.as_ref().map_or(least, |deadline| {
         let told = parsed(notation::duration(&deadline.value), deadline.at, problems);
@@ -196,11 +227,12 @@ fn subscription(
     Subscription {
         topic: topic.value.clone(),
         push_to: push_to.value.clone(),
+        push_as: push_as.as_ref().map(|account| account.value.clone()),
         ack_deadline: deadline,
         retry: again.as_ref().map(|file| retry(file, problems)),
         dead_letter: dead.as_ref().map(|file| dead_letter(file, topic, topics, problems)),
-        ordered: *ordered,
-        unwrapped: *unwrapped,
+        ordered: written.value.ordered,
+        unwrapped: written.value.unwrapped,
     }
 }
 

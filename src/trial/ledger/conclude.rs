@@ -13,7 +13,7 @@ const INTERVALS_MAX: u64 = 600;
 const COMPARED: f64 = 0.95;
 const SECOND: u64 = 1_000_000;
 
-/// Delivery times by the second that their reports were due in.
+/// Times by the second that their reports were due in.
 type Seconds = Vec<(u64, Vec<u64>)>;
 
 /// By what a ledger is concluded.
@@ -61,6 +61,8 @@ impl Ledger {
             };
             times.record(Duration::from_micros(post.done.saturating_sub(post.due)));
         }
+        let answered = self.posts.iter().filter(|post| post.done != NEVER).map(|post| (post, post.done));
+        told.post_ratio = ratio(answered, &terms, &calendar);
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
     }
 
@@ -99,38 +101,13 @@ impl Ledger {
             self.posts.get(super::place(**number)).is_some_and(|post| post.state == State::Acknowledged)
         };
         books.out_of_order = book.out_of_order.iter().filter(is_acknowledged).count() as u64;
-        told.ratio = self.ratio(book, terms, calendar);
+        let delivered = self.posts.iter().zip(&book.first).map(|(post, first)| (post, *first));
+        let delivered = delivered.filter(|(post, first)| post.state == State::Acknowledged && *first != NEVER);
+        told.ratio = ratio(delivered, terms, calendar);
         told.healed_s = self.healed(book, terms);
         told.series = self.series(book, terms);
         told.books = books;
         told
-    }
-
-    /// p95 inside over p95 outside of the faults.
-    fn ratio(&self, book: &Book, terms: &Terms, calendar: &Calendar) -> Option<QuantileRatio> {
-        if terms.faults.is_empty() {
-            return None;
-        }
-        let (mut inside, mut outside): (Seconds, Seconds) = (Vec::new(), Vec::new());
-        // Numbers follow due times, so that the seconds come in order.
-        for (post, first) in self.posts.iter().zip(&book.first) {
-            if !post.measured || post.state != State::Acknowledged || *first == NEVER {
-                continue;
-            }
-            let side = match calendar.phase(post) {
-                Phase::Inside => &mut inside,
-                Phase::Outside => &mut outside,
-                // What comes all at once when a service is back is a load of its own.
-                Phase::Healing => continue,
-            };
-            let (second, time) = (post.due / SECOND, first.saturating_sub(post.due));
-            match side.last_mut() {
-                Some((last, times)) if *last == second => times.push(time),
-                _ => side.push((second, vec![time])),
-            }
-        }
-        let times = |side: Seconds| side.into_iter().map(|(_, times)| times).collect::<Vec<_>>();
-        quantile_ratio(&times(inside), &times(outside), COMPARED, terms.seed)
     }
 
     /// A fault heals until the consumer that had it has all that was due before its end; one that never does to the end of
@@ -200,6 +177,30 @@ impl Ledger {
         }
         intervals
     }
+}
+
+/// p95 inside over p95 outside of the faults, of the times from the due time of measured posts to what they are paired with. They
+/// come in the order of their due times, as posts have their numbers.
+fn ratio<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, terms: &Terms, calendar: &Calendar) -> Option<QuantileRatio> {
+    if terms.faults.is_empty() {
+        return None;
+    }
+    let (mut inside, mut outside): (Seconds, Seconds) = (Vec::new(), Vec::new());
+    for (post, end) in ends.filter(|(post, _)| post.measured) {
+        let side = match calendar.phase(post) {
+            Phase::Inside => &mut inside,
+            Phase::Outside => &mut outside,
+            // What comes all at once when a service is back is a load of its own.
+            Phase::Healing => continue,
+        };
+        let (second, time) = (post.due / SECOND, end.saturating_sub(post.due));
+        match side.last_mut() {
+            Some((last, times)) if *last == second => times.push(time),
+            _ => side.push((second, vec![time])),
+        }
+    }
+    let times = |side: Seconds| side.into_iter().map(|(_, times)| times).collect::<Vec<_>>();
+    quantile_ratio(&times(inside), &times(outside), COMPARED, terms.seed)
 }
 
 /// When faults lasted and when they healed, in seconds.

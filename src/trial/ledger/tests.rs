@@ -155,6 +155,48 @@ fn an_outage_has_its_backlog_its_late_reports_and_its_healing() {
     // Due at 50 to 61: while the 30 reports that had waited were delivered.
     assert_eq!((email.inside.count(), email.healing.count(), email.outside.count()), (30, 10, 20));
     assert_eq!(told.post_time_healing.count(), 10);
+    // Every post took a millisecond.
+    let ratio = told.post_ratio.unwrap();
+    assert_eq!((ratio.low, ratio.ratio, ratio.high), (1.0, 1.0, 1.0));
+}
+
+#[test]
+fn a_post_that_is_slower_during_a_fault_has_a_ratio_above_one_and_without_a_fault_none() {
+    let mut ledger = ledger(&["email"], 60);
+    for number in 0..60 {
+        ledger.post(number, s(number), true);
+        let slow = if (20..50).contains(&number) { 3 } else { 1 };
+        ledger.settle(number, s(number) + slow * MS, number % 2 == 0);
+        ledger.deliver(0, &arrived(number, s(number) + 5 * MS));
+    }
+    let fault = FaultRecording { service: "fax".to_owned(), from_s: 20.0, until_s: 50.0, ..FaultRecording::default() };
+    let ratio = ledger.conclude(terms(vec![fault])).post_ratio.unwrap();
+    assert_eq!((ratio.low, ratio.ratio, ratio.high), (3.0, 3.0, 3.0));
+    assert_eq!(ledger.conclude(terms(Vec::new())).post_ratio, None);
+}
+
+#[test]
+fn every_report_that_was_posted_has_its_fate() {
+    let mut ledger = ledger(&["email", "sms"], 4);
+    for number in 0..3 {
+        ledger.post(number, s(number), true);
+    }
+    ledger.settle(0, 100 * MS, true);
+    ledger.settle(1, 2 * S, false);
+    ledger.deliver(1, &arrived(0, 3 * S));
+    ledger.deliver(0, &arrived(1, 4 * S));
+    let fates: Vec<Fate> = ledger.fates().collect();
+    let told =
+        |number, answered, acknowledged, delivered| Fate { number, due: s(number), answered, acknowledged, delivered };
+    assert_eq!(
+        fates,
+        [
+            told(0, Some(100 * MS), true, vec![None, Some(3 * S)]),
+            told(1, Some(2 * S), false, vec![Some(4 * S), None]),
+            // The fourth was never sent.
+            told(2, None, false, vec![None, None]),
+        ]
+    );
 }
 
 #[test]

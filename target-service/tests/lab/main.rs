@@ -5,6 +5,8 @@ mod deploy;
 mod emulator;
 mod faults;
 mod observer;
+#[path = "../process/mod.rs"]
+mod process;
 mod pubsub;
 mod report;
 mod service;

@@ -1,21 +1,18 @@
 //! A running service of the laboratory: the real binary on a port of its own, and what it logs.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::{Command, ExitStatus};
 
 use base64::Engine as _;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-/// Nothing a test waits for takes this long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) use crate::process::PATIENCE;
+use crate::process::{self, Process};
 
 pub(crate) struct Service {
-    child: Child,
-    lines: Receiver<String>,
+    process: Process,
     pub(crate) port: u16,
 }
 
@@ -37,27 +34,16 @@ impl Answer {
 impl Service {
     /// Starts `target-service NAME` with an environment that holds nothing but these settings, and waits until it is ready.
     pub(crate) fn start(name: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child =
-            command(name, settings).stdout(Stdio::piped()).spawn().expect("the binary is built with the tests");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut service = Self { child, lines, port: 0 };
-        let line = service.line();
+        let process = Process::spawn(command(name, settings));
+        let line = process.line();
         let port = line.strip_prefix("Listening on port ").unwrap_or_else(|| panic!("the first line is {line:?}"));
-        service.port = port.parse().expect("a port");
-        service
+        let port = port.parse().expect("a port");
+        Self { process, port }
     }
 
     /// The next line of its log.
     pub(crate) fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("another line")
+        self.process.line()
     }
 
     /// A connection that has sent these bytes.
@@ -89,28 +75,19 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
-        kill_process(pid, signal).expect("the child is not reaped yet");
+        self.process.signal(signal);
     }
 
     /// Waits for the end.
-    pub(crate) fn wait(mut self) -> ExitStatus {
-        self.child.wait().expect("the child can be waited for")
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) fn wait(self) -> ExitStatus {
+        self.process.wait()
     }
 }
 
 /// The binary with an environment that holds nothing but what a test sets.
 pub(crate) fn command(name: &str, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_target-service"));
-    command.arg(name).env_clear().env("HOST", "127.0.0.1").env("PORT", "0").envs(settings.iter().copied());
+    let mut command = process::command(name);
+    command.envs(settings.iter().copied());
     command
 }
 

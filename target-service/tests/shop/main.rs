@@ -9,6 +9,8 @@ mod knobs;
 mod lifecycle;
 mod page;
 mod place;
+#[path = "../process/mod.rs"]
+mod process;
 mod secrets;
 mod service;
 mod stock;

@@ -1,22 +1,15 @@
 //! A running shop for tests: the real binary on a port of its own, and what it logs.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-/// Nothing a test waits for takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::process::{self, Process};
 
 pub(crate) struct Service {
-    child: Child,
-    /// In a lock so that several buyers can share the service.
-    lines: Mutex<Receiver<String>>,
+    process: Process,
     pub(crate) address: String,
 }
 
@@ -29,18 +22,8 @@ impl Service {
     }
 
     /// Starts a command that becomes a shop, and waits until it is ready.
-    pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary is built with the tests");
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut service = Self { child, lines: Mutex::new(lines), address: String::new() };
+    pub(crate) fn spawn(command: Command) -> Self {
+        let mut service = Self { process: Process::spawn(command), address: String::new() };
         let ready = service.log_line(|line| line["message"] == "ready");
         ready["process"]["address"].as_str().expect("an address").clone_into(&mut service.address);
         service
@@ -53,8 +36,7 @@ impl Service {
     /// The next log line for which `wanted` holds; those before it are passed over.
     pub(crate) fn log_line(&self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
-            let line = self.lines.lock().unwrap().recv_timeout(PATIENCE).expect("the wanted line is logged");
-            let line: Value = serde_json::from_str(&line).expect("each line is JSON");
+            let line: Value = serde_json::from_str(&self.process.line()).expect("each line is JSON");
             if wanted(&line) {
                 return line;
             }
@@ -70,7 +52,7 @@ impl Service {
 
     /// A file of the process's folder under `/proc`.
     pub(crate) fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the process runs")
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).expect("the process runs")
     }
 
     /// A line of the process's status.
@@ -86,33 +68,24 @@ impl Service {
     }
 
     pub(crate) fn terminate(&self) {
-        terminate(&self.child);
+        self.process.signal(Signal::TERM);
     }
 
     /// Waits for the end.
-    pub(crate) fn wait(mut self) -> ExitStatus {
-        self.child.wait().expect("the child can be waited for")
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) fn wait(self) -> ExitStatus {
+        self.process.wait()
     }
 }
 
 /// Sends SIGTERM.
 pub(crate) fn terminate(child: &Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
-    kill_process(pid, Signal::TERM).expect("the child is not reaped yet");
+    process::send(child, Signal::TERM);
 }
 
 /// The binary with an environment that holds nothing but what a test sets.
 pub(crate) fn command(subcommand: &str, folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_target-service"));
-    command.arg(subcommand).current_dir(folder).env_clear().env("HOST", "127.0.0.1").env("PORT", "0");
+    let mut command = process::command(subcommand);
+    command.current_dir(folder);
     command
 }
 

@@ -2,7 +2,6 @@
 //! written in the other version's form (run.googleapis.com v1, discovery document, read 2026-11-22).
 
 mod annotation;
-mod iam;
 mod listing;
 mod locations;
 mod place;
@@ -12,7 +11,7 @@ mod services;
 mod views;
 mod write;
 
-use super::Admin;
+use super::{Admin, iam};
 use crate::platform::spec::Operate;
 use axum::Router;
 use axum::routing::get;
@@ -38,6 +37,6 @@ pub(super) fn router<O: Operate>(admin: Arc<Admin<O>>) -> Router {
         .route(&named("/configurations/{name}"), get(views::get_configuration::<O>))
         .route("/v1/projects/{project}/locations", get(locations::list::<O>))
         .route(&located("/services"), get(services::list_located::<O>))
-        .route(&located("/services/{call}"), get(iam::get::<O>).post(iam::post::<O>))
+        .route(&located("/services/{call}"), get(services::get_located::<O>).post(iam::post::<O>))
         .with_state(admin)
 }

@@ -1,5 +1,6 @@
 //! The calls on services in v1's form. A change is accepted at once; the service's conditions tell how far it has come.
 
+use super::super::iam;
 use super::super::reconcile;
 use super::super::service::Draft;
 use super::super::{Admin, Books};
@@ -101,6 +102,20 @@ pub(super) async fn list_located<O: Operate>(
     queries: Queries,
 ) -> Answer {
     list_at(&admin, &Place { project, location }, &queries)
+}
+
+/// `GET /v1/projects/P/locations/L/services/S`, and `…/services/S:getIamPolicy`
+pub(super) async fn get_located<O: Operate>(
+    State(admin): State<Arc<Admin<O>>>,
+    Params((project, location, name)): Params<(String, String, String)>,
+    queries: Queries,
+) -> Answer {
+    let place = Place { project, location };
+    if let Some(call) = name.split_once(':') {
+        return iam::get(&admin, &place, call, &queries);
+    }
+    queries.only(&[])?;
+    Ok(Json(write::service(&admin.books().service(&place, &name)?.to_json())))
 }
 
 fn list_at<O: Operate>(admin: &Admin<O>, asked: &Place, queries: &Queries) -> Answer {

@@ -18,11 +18,11 @@ deliver: {step: post, id: report, to: [email, sms], within: 180s}
 front: lab-report
 services:
   lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
-  email: {bundled: email, observer: /deliveries, max_concurrency: 80}
+  email: {bundled: email, observer: /deliveries, max_concurrency: 80, invokers: [pubsub-invoker]}
   sms: {command: [./sms], observer: /deliveries}
 topics: [reports, dead-reports]
 subscriptions:
-  email-sub: {topic: reports, push_to: email, ack_deadline: 20s, retry: {min_backoff: 1s, max_backoff: 60s}}
+  email-sub: {topic: reports, push_to: email, ack_deadline: 20s, retry: {min_backoff: 1s, max_backoff: 60s}, push_as: pubsub-invoker}
   sms-sub: {topic: reports, push_to: sms, dead_letter: {topic: dead-reports, max_attempts: 7}}
 faults: [email down from 20s for 30s]
 local: {host_cores_per_vcpu: 0.5, time_factor: 2}
@@ -47,6 +47,13 @@ fn the_lab_s_scenario_is_the_lab_s() {
         (system.front.as_str(), system.topics.as_slice()),
         ("lab-report-service", &["new-lab-report".to_owned()][..])
     );
+    let account = || Some("pubsub-cloud-run-invoker".to_owned());
+    assert_eq!(system.services["lab-report-service"].invokers, None);
+    for service in ["email-service", "sms-service"] {
+        assert_eq!(system.services[service].invokers, account().map(|account| vec![account]));
+        let mut accounts = system.subscriptions_of(service).map(|(_, subscription)| subscription.push_as.clone());
+        assert_eq!((accounts.next(), accounts.next()), (Some(account()), None));
+    }
     let delivery = scenario.delivery.as_ref().unwrap();
     assert_eq!(delivery.consumers, ["email-service", "sms-service"]);
     assert_eq!(delivery.within, Duration::from_mins(3));
@@ -68,6 +75,9 @@ fn every_key_arrives_in_the_model() {
     assert_eq!((system.host_cores_per_vcpu, system.time_factor), (0.5, 2.0));
     assert_eq!(system.services["email"].max_concurrency, Some(80));
     assert_eq!(system.services["sms"].max_concurrency, None);
+    assert_eq!(system.services["email"].invokers.as_deref(), Some(&["pubsub-invoker".to_owned()][..]));
+    assert_eq!(system.services["sms"].invokers, None, "everybody may call it");
+    assert_eq!(system.subscriptions["email-sub"].push_as.as_deref(), Some("pubsub-invoker"));
     assert_eq!(system.services["lab-report"].publishes.as_deref(), Some("reports"));
     assert_eq!(system.subscriptions["email-sub"].ack_deadline, Duration::from_secs(20));
     assert_eq!(system.subscriptions["email-sub"].retry.unwrap().min_backoff, Duration::from_secs(1));
@@ -125,6 +135,9 @@ fn what_cannot_be_is_told_with_line_and_column() {
             "virtual users have none",
         ),
         ("bundled: email,", "bundled: email, env: {FAULT: down},", "lab.yaml:13:40:", "the run itself sets `FAULT`"),
+        ("[pubsub-invoker]", "[Nobody]", "lab.yaml:13:82:", "cannot be the name of a service account"),
+        ("push_as: pubsub-invoker", "push_as: x@y", "lab.yaml:17:119:", "cannot be the name of a service account"),
+        ("max_instances: 1", "invokers: []", "lab.yaml:10:8:", "without a token"),
         ("front: lab-report", "service: {bundled: shop}\nfront: lab-report", "lab.yaml:10:10:", "stand together"),
     ] {
         let told = told(from, to);
