@@ -36,6 +36,12 @@ pub struct DeliveryRecording {
     pub faults: Vec<FaultRecording>,
     /// By consumer, in the order of the scenario.
     pub consumers: Vec<ConsumerRecording>,
+    /// Reports that were acknowledged and delivered to every consumer. Records of before this was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_to_all: Option<u64>,
+    /// Why what was delivered is not known, if it is not: then what counts as lost may not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved: Option<String>,
     /// What was promised, and what came of it.
     #[serde(default)]
     pub promises: Vec<PromiseRecording>,

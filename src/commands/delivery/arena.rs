@@ -1,15 +1,15 @@
 //! The system under a run: started here, or somewhere else by a target.
 
-use super::super::bundled;
 use super::super::local::{LocalOptions, LocalPlatform};
-use super::broker::{Figures, LocalBroker};
+use super::super::{LimitOptions, ScalingOptions, bundled};
+use super::broker::{self, Figures, LocalBroker};
 use super::faults::{self, Happened};
-use super::{CommandError, Observer, Progress, RunOptions};
-use crate::cloud::{Cloud, Endpoint, PubSub, RevisionActivity, SteadyClock};
+use super::{CommandError, Observer, Progress, RunOptions, observer};
+use crate::cloud::{Cloud, CloudError, Endpoint, PubSub, RevisionActivity, Served, SteadyClock};
 use crate::driver;
 use crate::scenario::{Member, Scenario, System};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -45,17 +45,53 @@ pub(super) struct Arena {
     local: Option<Local>,
 }
 
+/// What a local system is started with.
+#[derive(Clone, Debug)]
+pub(super) struct Ground {
+    pub(super) limits: LimitOptions,
+    pub(super) scaling: ScalingOptions,
+    /// `HOST:PORT` of a Pub/Sub instead of the local broker.
+    pub(super) pubsub: Option<String>,
+    /// Where broker and consumers keep what they have.
+    pub(super) state: PathBuf,
+    /// Where instances write what they log.
+    pub(super) logs: PathBuf,
+}
+
+/// Services that serve and are joined.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Made {
+    /// Where the journeys are sent.
+    pub(super) front: String,
+    /// (consumer, address of its observer).
+    pub(super) observers: Vec<(String, String)>,
+    /// By service, its revision.
+    pub(super) revisions: BTreeMap<String, String>,
+}
+
+/// What it takes to build with what was started. Clones build on the same ground.
+#[derive(Clone, Debug)]
+pub(super) struct Works {
+    tidegate: PathBuf,
+    /// `HOST:PORT` of the Pub/Sub.
+    host: String,
+    /// Whether that is the local broker.
+    is_broker: bool,
+    /// By service.
+    pub(super) clouds: BTreeMap<String, Arc<Cloud>>,
+}
+
 /// What was started.
 #[derive(Debug)]
-struct Local {
+pub(super) struct Local {
     system: System,
-    platform: LocalPlatform,
+    pub(super) platform: LocalPlatform,
     broker: Option<LocalBroker>,
+    pub(super) works: Works,
     pubsub: Option<PubSub>,
-    /// By service.
-    clouds: BTreeMap<String, Cloud>,
     revisions: Mutex<BTreeMap<String, Vec<String>>>,
     started: jiff::Timestamp,
+    made: Made,
 }
 
 /// What stage lengths and times of faults are divided by.
@@ -84,7 +120,22 @@ impl Arena {
         progress: &Progress,
     ) -> Result<Self, CommandError> {
         match (&options.target, &scenario.system) {
-            (None, Some(system)) => Box::pin(Self::local(options, system, dir, progress)).await,
+            (None, Some(system)) => {
+                let ground = Ground {
+                    limits: options.delivery.limits,
+                    scaling: ScalingOptions::default(),
+                    pubsub: pubsub(options),
+                    state: dir.join("state"),
+                    logs: dir.join("logs"),
+                };
+                let local = Box::pin(Local::start(&ground, system, progress)).await?;
+                Ok(Self {
+                    front: local.made.front.clone(),
+                    drain_limit: system.drain_limit(system.time_factor),
+                    observers: local.made.observers.clone(),
+                    local: Some(local),
+                })
+            }
             (target, system) => {
                 for fault in system.iter().flat_map(|system| &system.faults) {
                     progress.say(&format!("{}: not done: what a target names is left as it is", fault.text));
@@ -99,69 +150,9 @@ impl Arena {
         }
     }
 
-    async fn local(
-        options: &RunOptions,
-        system: &System,
-        dir: &Path,
-        progress: &Progress,
-    ) -> Result<Self, CommandError> {
-        let tidegate = std::env::current_exe()
-            .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
-        let state = dir.join("state");
-        std::fs::create_dir_all(&state).map_err(|cause| CommandError::File {
-            action: "create the folder",
-            path: state.clone(),
-            cause,
-        })?;
-        let (broker, host) = if let Some(host) = pubsub(options) {
-            (None, host)
-        } else {
-            let broker = LocalBroker::start(&tidegate, &state.join("broker"), system.time_factor).await?;
-            let host = broker.host.clone();
-            (Some(broker), host)
-        };
-        let logs = dir.join("logs");
-        let platform = LocalOptions {
-            limits: options.delivery.limits,
-            time_factor: system.time_factor,
-            host_cores_per_vcpu: system.host_cores_per_vcpu,
-            scaling: super::super::ScalingOptions::default(),
-            logs: &logs,
-        };
-        let platform = LocalPlatform::start(&tidegate, &platform).await?;
-        let whose = if broker.is_some() { "broker" } else { "Pub/Sub of yours" };
-        progress.say(&format!("{}; {whose} at {host}", platform.ready.describe()));
-        let mut local = Local {
-            system: system.clone(),
-            platform,
-            broker,
-            pubsub: None,
-            clouds: BTreeMap::new(),
-            revisions: Mutex::default(),
-            started: jiff::Timestamp::now(),
-        };
-        match Box::pin(local.build(&tidegate, &state, &host)).await {
-            Ok((front, observers)) => {
-                Ok(Self { front, drain_limit: system.drain_limit(system.time_factor), observers, local: Some(local) })
-            }
-            Err(error) => {
-                // Its own end has nothing to add to why it never began.
-                let _ = local.stop().await;
-                Err(error)
-            }
-        }
-    }
-
     /// Those of the scenario's consumers that can be observed.
     pub(super) fn observers(&self, scenario: &Scenario) -> Vec<Observer> {
-        let (Some(delivery), Some(ids)) = (&scenario.delivery, scenario.report_ids()) else { return Vec::new() };
-        // Nothing between a host and itself.
-        let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-        let observer = |(place, name): (usize, &String)| {
-            let (_, address) = self.observers.iter().find(|(consumer, _)| consumer == name)?;
-            Some(Observer::new((place, name), address.clone(), client.clone(), ids))
-        };
-        delivery.consumers.iter().enumerate().filter_map(observer).collect()
+        observer::all(scenario, &self.observers)
     }
 
     /// Lets every fault of the scenario happen while the load goes on.
@@ -175,7 +166,7 @@ impl Arena {
         let factor = local.system.time_factor;
         let mut under_way = Vec::new();
         for fault in &local.system.faults {
-            let Some(cloud) = local.clouds.get(&fault.service) else { continue };
+            let Some(cloud) = local.works.clouds.get(&fault.service) else { continue };
             under_way.push(Box::pin(faults::happen(fault, cloud, (factor, progress), load.clone(), stop.clone())));
         }
         drop(load);
@@ -197,8 +188,8 @@ impl Arena {
     pub(super) async fn activity(&self) -> Activity {
         let Some(local) = &self.local else { return Activity::default() };
         let revisions = local.revisions.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut told = Activity { subscriptions: local.figures().await, ..Activity::default() };
-        if let Some(cloud) = local.clouds.values().next()
+        let mut told = Activity { subscriptions: local.works.figures(&local.system).await, ..Activity::default() };
+        if let Some(cloud) = local.works.clouds.values().next()
             && let Ok(sampling) = cloud.sampling().await
         {
             let wait = sampling.period + sampling.ingest_delay;
@@ -207,7 +198,7 @@ impl Arena {
             }
         }
         for (service, revisions) in revisions {
-            let Some(cloud) = local.clouds.get(&service) else { continue };
+            let Some(cloud) = local.works.clouds.get(&service) else { continue };
             if let Ok(activity) = Box::pin(cloud.activity(&revisions, local.started)).await {
                 told.services.insert(service, activity);
             }
@@ -225,67 +216,79 @@ impl Arena {
 }
 
 impl Local {
-    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
-    async fn figures(&self) -> BTreeMap<String, Figures> {
-        let mut told: BTreeMap<String, Figures> = BTreeMap::new();
-        let Some(broker) = &self.broker else { return told };
-        let of_each = broker.figures().await;
-        for (name, subscription) in &self.system.subscriptions {
-            let full = format!("projects/{PROJECT}/subscriptions/{name}");
-            if let Some(figures) = of_each.get(&full) {
-                let sum = told.entry(subscription.push_to.clone()).or_default();
-                sum.redelivered += figures.redelivered;
-                sum.dead_lettered += figures.dead_lettered;
+    /// Starts broker, platform and services, and joins them.
+    pub(super) async fn start(ground: &Ground, system: &System, progress: &Progress) -> Result<Self, CommandError> {
+        let tidegate = std::env::current_exe()
+            .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
+        std::fs::create_dir_all(&ground.state).map_err(|cause| CommandError::File {
+            action: "create the folder",
+            path: ground.state.clone(),
+            cause,
+        })?;
+        let (broker, host) = if let Some(host) = &ground.pubsub {
+            (None, host.clone())
+        } else {
+            let broker = LocalBroker::start(&tidegate, &ground.state.join("broker"), system.time_factor).await?;
+            let host = broker.host.clone();
+            (Some(broker), host)
+        };
+        let platform = LocalOptions {
+            limits: ground.limits,
+            time_factor: system.time_factor,
+            host_cores_per_vcpu: system.host_cores_per_vcpu,
+            scaling: ground.scaling,
+            logs: &ground.logs,
+        };
+        let platform = LocalPlatform::start(&tidegate, &platform).await?;
+        let whose = if broker.is_some() { "broker" } else { "Pub/Sub of yours" };
+        progress.say(&format!("{}; {whose} at {host}", platform.ready.describe()));
+        let mut local = Self {
+            system: system.clone(),
+            platform,
+            works: Works { tidegate, host, is_broker: broker.is_some(), clouds: BTreeMap::new() },
+            broker,
+            pubsub: None,
+            revisions: Mutex::default(),
+            started: jiff::Timestamp::now(),
+            made: Made::default(),
+        };
+        match Box::pin(local.build(&ground.state)).await {
+            Ok(made) => {
+                local.made = made;
+                Ok(local)
+            }
+            Err(error) => {
+                // Its own end has nothing to add to why it never began.
+                let _ = local.stop().await;
+                Err(error)
             }
         }
-        told
     }
 
-    /// Makes topics, services and subscriptions. Gives the front's address and those of the observers.
-    async fn build(
-        &mut self,
-        tidegate: &Path,
-        state: &Path,
-        host: &str,
-    ) -> Result<(String, Vec<(String, String)>), CommandError> {
-        let mut pubsub = PubSub::connect(PROJECT, Some(host)).await?;
-        let made = Box::pin(self.make(&mut pubsub, (tidegate, state), host)).await;
+    /// Makes topics, services and subscriptions.
+    async fn build(&mut self, state: &Path) -> Result<Made, CommandError> {
+        let mut pubsub = PubSub::connect(PROJECT, Some(&self.works.host)).await?;
+        let made = Box::pin(self.make(&mut pubsub, state)).await;
         self.pubsub = Some(pubsub);
         made
     }
 
-    async fn make(
-        &mut self,
-        pubsub: &mut PubSub,
-        (tidegate, state): (&Path, &Path),
-        host: &str,
-    ) -> Result<(String, Vec<(String, String)>), CommandError> {
-        for topic in &self.system.topics {
-            pubsub.create_topic(topic).await?;
-        }
-        let (mut addresses, mut observers) = (BTreeMap::new(), Vec::new());
+    async fn make(&mut self, pubsub: &mut PubSub, state: &Path) -> Result<Made, CommandError> {
+        let mut served = BTreeMap::new();
         for (name, member) in &self.system.services {
             let cloud = connect(&self.platform.ready.endpoint, name, member).await?;
-            let command = bundled::command_of(&member.service.source, tidegate);
-            let env = environment(name, member, host, state);
-            let served = Box::pin(cloud.serve(&member.service, &command, &env, member.max_concurrency)).await?;
-            if let Some(path) = &member.observer {
-                observers.push((name.clone(), format!("{}{path}", served.url.trim_end_matches('/'))));
-            }
+            let command = bundled::command_of(&member.service.source, &self.works.tidegate);
+            let env = environment(name, member, &self.works.host, state);
+            let one = Box::pin(cloud.serve(&member.service, &command, &env, member.max_concurrency)).await?;
             let revisions = self.revisions.get_mut().unwrap_or_else(PoisonError::into_inner);
-            revisions.insert(name.clone(), vec![served.revision]);
-            addresses.insert(name.clone(), served.url);
-            self.clouds.insert(name.clone(), cloud);
+            revisions.insert(name.clone(), vec![one.revision.clone()]);
+            served.insert(name.clone(), one);
+            self.works.clouds.insert(name.clone(), Arc::new(cloud));
         }
-        for (name, subscription) in &self.system.subscriptions {
-            let url = addresses.get(&subscription.push_to).map(String::as_str).unwrap_or_default();
-            pubsub.create_subscription(name, subscription, url, Some(INVOKER)).await?;
-        }
-        let front = addresses.get(&self.system.front).cloned().unwrap_or_default();
-        Ok((front, observers))
+        Ok(join(&self.system, served, pubsub).await?)
     }
 
-    async fn stop(self) -> Result<(), CommandError> {
+    pub(super) async fn stop(self) -> Result<(), CommandError> {
         // Services first: who pushes to nobody only fills logs, and what is not delivered has been counted.
         let deleted = match self.pubsub {
             Some(mut pubsub) => pubsub.put_back().await.map_err(CommandError::from),
@@ -298,6 +301,72 @@ impl Local {
         };
         platform.and(broker).and(deleted)
     }
+}
+
+impl Works {
+    /// What the local broker tells of the subscriptions of `system`, by the service that they push to; nothing of another
+    /// Pub/Sub.
+    pub(super) async fn figures(&self, system: &System) -> BTreeMap<String, Figures> {
+        let mut told: BTreeMap<String, Figures> = BTreeMap::new();
+        if !self.is_broker {
+            return told;
+        }
+        let of_each = broker::figures(&self.host).await;
+        for (name, subscription) in &system.subscriptions {
+            let full = format!("projects/{PROJECT}/subscriptions/{name}");
+            if let Some(figures) = of_each.get(&full) {
+                let sum = told.entry(subscription.push_to.clone()).or_default();
+                sum.redelivered += figures.redelivered;
+                sum.dead_lettered += figures.dead_lettered;
+            }
+        }
+        told
+    }
+
+    /// Gives every service a further revision, as `system` says, and joins them by its topics and subscriptions, which are
+    /// not those of any other.
+    pub(super) async fn make_anew(
+        &self,
+        system: &System,
+        pubsub: &mut PubSub,
+        state: &Path,
+    ) -> Result<Made, CloudError> {
+        let deploying = system.services.iter().filter_map(|(name, member)| {
+            let cloud = self.clouds.get(name)?;
+            let command = bundled::command_of(&member.service.source, &self.tidegate);
+            let env = environment(name, member, &self.host, state);
+            Some(Box::pin(async move {
+                let one = cloud.serve_anew(&member.service, &command, &env, member.max_concurrency).await;
+                one.map(|served| (name.clone(), served))
+            }))
+        });
+        let served = join_all(deploying.collect()).await.into_iter().collect::<Result<_, _>>()?;
+        join(system, served, pubsub).await
+    }
+
+    /// A client of its Pub/Sub that has made nothing yet.
+    pub(super) async fn pubsub(&self) -> Result<PubSub, CloudError> {
+        PubSub::connect(PROJECT, Some(&self.host)).await
+    }
+}
+
+/// Makes the topics and subscriptions of `system` between services that serve.
+async fn join(system: &System, served: BTreeMap<String, Served>, pubsub: &mut PubSub) -> Result<Made, CloudError> {
+    for topic in &system.topics {
+        pubsub.create_topic(topic).await?;
+    }
+    for (name, subscription) in &system.subscriptions {
+        let url = served.get(&subscription.push_to).map(|served| served.url.as_str()).unwrap_or_default();
+        pubsub.create_subscription(name, subscription, url, Some(INVOKER)).await?;
+    }
+    let front = served.get(&system.front).map(|served| served.url.clone()).unwrap_or_default();
+    let observers = system.services.iter().filter_map(|(name, member)| {
+        let url = served.get(name)?.url.trim_end_matches('/');
+        member.observer.as_ref().map(|path| (name.clone(), format!("{url}{path}")))
+    });
+    let observers = observers.collect();
+    let revisions = served.into_iter().map(|(name, served)| (name, served.revision)).collect();
+    Ok(Made { front, observers, revisions })
 }
 
 async fn connect(endpoint: &str, name: &str, member: &Member) -> Result<Cloud, CommandError> {

@@ -67,13 +67,6 @@ impl LocalBroker {
         }
     }
 
-    /// What it tells of its subscriptions, by full name; nothing when it does not tell.
-    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
-        let client = reqwest::Client::builder().no_proxy().timeout(FIGURES_MAX).build().unwrap_or_default();
-        let Ok(answer) = client.get(format!("http://{}/stats", self.host)).send().await else { return BTreeMap::new() };
-        answer.json::<Stats>().await.map(|stats| stats.subscriptions).unwrap_or_default()
-    }
-
     /// Ends it in order.
     pub(super) async fn stop(mut self) -> Result<(), CommandError> {
         drop(self.child.stdin.take());
@@ -86,6 +79,13 @@ impl LocalBroker {
             }
         }
     }
+}
+
+/// What the local broker at `HOST:PORT` tells of its subscriptions, by full name; nothing when it does not tell.
+pub(super) async fn figures(host: &str) -> BTreeMap<String, Figures> {
+    let client = reqwest::Client::builder().no_proxy().timeout(FIGURES_MAX).build().unwrap_or_default();
+    let Ok(answer) = client.get(format!("http://{host}/stats")).send().await else { return BTreeMap::new() };
+    answer.json::<Stats>().await.map(|stats| stats.subscriptions).unwrap_or_default()
 }
 
 async fn announcement(child: &mut Child) -> Option<Ready> {

@@ -3,7 +3,7 @@
 use super::arena::Activity;
 use super::{CommandError, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
 use crate::driver::Posts;
-use crate::scenario::{Plan, Scenario, ServiceSource};
+use crate::scenario::{Plan, Scenario, ServiceSource, System};
 use crate::trial::{DeliveryRecording, InstanceLevel, Recording, Terms, judge_promises};
 use crate::{report, study, tuner};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub(super) fn conclude(
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
     enter_activity(&mut told, &activity, &recording);
-    told.services = services(scenario);
+    told.services = scenario.system.as_ref().map(services).unwrap_or_default();
     told.assumptions = assumptions(options, factor);
     told.promises = judge_promises(delivery, &told);
     if let Some(cause) = &unobserved {
@@ -128,8 +128,7 @@ fn enter_activity(told: &mut DeliveryRecording, activity: &Activity, recording: 
 }
 
 /// The services in words.
-fn services(scenario: &Scenario) -> BTreeMap<String, String> {
-    let Some(system) = &scenario.system else { return BTreeMap::new() };
+pub(super) fn services(system: &System) -> BTreeMap<String, String> {
     let words = |member: &crate::scenario::Member| {
         let what = match &member.service.source {
             ServiceSource::Bundled(name) => format!("bundled {name}"),
