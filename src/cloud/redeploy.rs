@@ -6,7 +6,7 @@ use super::admin::{failed_operation, template_of};
 use super::error::{CloudError, message_of};
 use super::traffic::{count, short};
 use crate::scenario::Service;
-use google_cloud_run_v2::model::{EnvVar, Service as ApiService};
+use google_cloud_run_v2::model::{EnvVar, RevisionTemplate, Service as ApiService};
 use std::collections::BTreeMap;
 
 /// A service that serves.
@@ -42,6 +42,23 @@ impl Cloud {
         Ok(Served::of(&created))
     }
 
+    /// Gives a service that [`Cloud::serve`] created a further revision of the same kind, which takes all traffic, and comes
+    /// back when it serves.
+    pub async fn serve_anew(
+        &self,
+        service: &Service,
+        command: &[String],
+        env: &BTreeMap<String, String>,
+        max_concurrency: Option<u32>,
+    ) -> Result<Served, CloudError> {
+        let mut template = template_of(service, command, env);
+        if let Some(most) = max_concurrency {
+            template.max_instance_request_concurrency = count(most);
+        }
+        let now = self.read().await?;
+        self.deploy_over(template, &now, || format!("deploy a revision of {}", self.endpoint.place())).await
+    }
+
     /// Deploys a revision that differs from the newest in one variable of its environment, which is set or (`None`) taken
     /// out, and comes back when it serves.
     pub async fn set_variable(&self, name: &str, value: Option<&str>) -> Result<Served, CloudError> {
@@ -53,9 +70,19 @@ impl Cloud {
             container.env.retain(|variable| variable.name != name);
             container.env.extend(value.map(|value| EnvVar::new().set_name(name).set_value(value)));
         }
+        self.deploy_over(template, &now, what).await
+    }
+
+    /// Deploys a revision made from `template`.
+    async fn deploy_over(
+        &self,
+        template: RevisionTemplate,
+        now: &ApiService,
+        what: impl Fn() -> String,
+    ) -> Result<Served, CloudError> {
         let change = ApiService::new().set_template(template);
         // Naming the revision's field empties it even where a server merges a template instead of replacing it.
-        match Box::pin(self.patch(change, &now, &["template", "template.revision"])).await {
+        match Box::pin(self.patch(change, now, &["template", "template.revision"])).await {
             Ok(service) => Ok(Served::of(&service)),
             Err(error) if failed_operation(&error) => {
                 Err(CloudError::NoReadyRevision { service: self.endpoint.service.clone(), message: message_of(&error) })

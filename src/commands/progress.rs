@@ -2,7 +2,7 @@
 
 use super::view::View;
 use crate::driver::Progress as Load;
-use crate::scenario::Scenario;
+use crate::scenario::{Objective, Scenario};
 use crate::study::{TrialProgress, Watch};
 use crate::trial::{Invalid, Place, Recording, Study, TrialResult, Validity};
 use crate::tuner::Proposal;
@@ -44,13 +44,17 @@ struct Now {
     trial_took: Option<Duration>,
     /// How long after the last load its usage can be read, about, and since when that is waited for.
     tail: Duration,
+    /// What costs are told per.
+    objective: Objective,
+    /// What a trial takes besides its load, about.
+    overhead: Duration,
     tail_began: Option<tokio::time::Instant>,
 }
 
 impl Now {
     /// Until the study ends, when `left` of the current trial's load is to come and a trial's load is so long.
     fn to_go(&self, left: Duration, load: Duration) -> Duration {
-        left + self.trial_took.unwrap_or(load + OVERHEAD).mul_f64(self.later as f64) + self.tail
+        left + self.trial_took.unwrap_or(load + self.overhead).mul_f64(self.later as f64) + self.tail
     }
 
     /// What is shown while the usage of the last trials is awaited.
@@ -124,11 +128,17 @@ impl Progress {
         let levels: Vec<String> =
             study.candidates.iter().map(|candidate| candidate.max_concurrency.to_string()).collect();
         let trials = study.candidates.len() * study.blocks as usize;
+        let services = study.scenario.tune.as_ref().map_or(&[][..], |tune| &tune.services);
+        let tuned = if services.is_empty() { String::new() } else { format!(" of {}:", services.join(", ")) };
         let load = load_length(&study.scenario, study.stage_divisor());
-        self.lock().tail = usage_tail(factor);
-        let all = load.mul_f64(trials as f64) + OVERHEAD.mul_f64(trials as f64) + usage_tail(factor);
+        let overhead = if study.scenario.system.is_some() { OVERHEAD_OF_A_SYSTEM } else { OVERHEAD };
+        {
+            let mut now = self.lock();
+            (now.tail, now.overhead, now.objective) = (usage_tail(factor), overhead, study.scenario.objective());
+        }
+        let all = (load + overhead).mul_f64(trials as f64) + usage_tail(factor);
         self.say(&format!(
-            "study {}: max concurrency {} in {} block{} = {trials} trials of {:.0} s load, about {} in all\nrecord: {}",
+            "study {}: max concurrency{tuned} {} in {} block{} = {trials} trials of {:.0} s load, about {} in all\nrecord: {}",
             study.name,
             levels.join(", "),
             study.blocks,
@@ -182,6 +192,8 @@ impl Progress {
 
 /// What a trial takes besides its load: deployment, set-up, drain.
 const OVERHEAD: Duration = Duration::from_millis(2_200);
+/// The same of a system: every service is deployed, deliveries are waited for, and some time after the last.
+const OVERHEAD_OF_A_SYSTEM: Duration = Duration::from_millis(4_500);
 
 /// The length of the load of one trial.
 fn load_length(scenario: &Scenario, factor: f64) -> Duration {
@@ -247,13 +259,16 @@ impl Watch for Progress {
     }
 
     fn trial_concluded(&self, trial: &TrialResult) {
-        let billed = match (&trial.usage, trial.cost_per_million_requests()) {
-            (Some(usage), Some(cost)) => {
-                format!("billed {:.1} instance-seconds, {cost} per million requests", usage.billable_instance_time_s)
-            }
+        let objective = self.lock().objective;
+        let billed = match (trial.billable_instance_time_s(), trial.cost_per_unit(objective)) {
+            (Some(seconds), Some(cost)) => format!("billed {seconds:.1} instance-seconds, {cost} {}", objective.unit()),
             _ => "not priced".to_owned(),
         };
         self.say(&format!("trial {} ({}): {billed}", trial.number, trial.candidate));
+        if trial.lost() > 0 {
+            let lost = trial.lost();
+            self.insist(&format!("trial {} LOST {lost} reports that were acknowledged", trial.number));
+        }
         if let Validity::Invalid(reasons) = &trial.validity {
             let reasons: Vec<String> = reasons.iter().map(Invalid::to_string).collect();
             self.say(&format!("trial {} is INVALID: {}", trial.number, reasons.join("; ")));
@@ -277,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_to_go_holds_the_wait_for_the_last_usage() {
         let second = Duration::from_secs(1);
-        let mut now = Now { later: 2, tail: 25 * second, ..Now::default() };
+        let mut now = Now { later: 2, tail: 25 * second, overhead: OVERHEAD, ..Now::default() };
         assert_eq!(minutes(now.to_go(4 * second, 20 * second)), "73 s", "4 s, twice 22.2 s, and 25 s");
         now.trial_took = Some(30 * second);
         assert_eq!(minutes(now.to_go(4 * second, 20 * second)), "89 s");

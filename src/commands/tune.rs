@@ -14,8 +14,8 @@ use super::tuning::Tuning;
 use crate::cost::{InstanceShape, PriceBook};
 use crate::driver::TargetOptions;
 use crate::report;
-use crate::scenario::{Candidate, Scenario, Service, Tune};
-use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Study};
+use crate::scenario::{Candidate, Scenario, Service, System, Tune};
+use crate::trial::{Limiter, Outcome, Place, SCHEMA_VERSION, Scale, Study, TrialResult};
 use std::path::{Path, PathBuf};
 
 /// What `tune` is asked.
@@ -75,7 +75,7 @@ const QUICK_STAGE_SHARE: f64 = 0.75;
 /// until then is in the study's folder, and what was changed on a service is put back.
 pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Scenario::load(&options.scenario)?;
-    let service = scenario.service.clone().ok_or_else(|| missing(&options.scenario, "service"))?;
+    let service = service_of(&options, &scenario)?;
     let target = connection_of(&options)?;
     match &options.cloud {
         Some(_) => options.scaling.refuse_in_cloud()?,
@@ -97,7 +97,13 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let mut tuning =
         Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
     let ran = match &options.cloud {
-        None => tuning.locally(options.limits, options.scaling).await,
+        None => match tuning.study.scenario.clone() {
+            Scenario { system: Some(system), delivery: Some(delivery), tune: Some(tune), .. } => {
+                let system = tuned_system(system, &tune);
+                Box::pin(tuning.of_system((&system, &delivery), options.limits, options.scaling)).await
+            }
+            _ => tuning.locally(options.limits, options.scaling).await,
+        },
         Some(target) => tuning.in_cloud(target).await,
     };
     progress.clear();
@@ -107,13 +113,65 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     if !study.trials.is_empty() {
         report::render(&study, &dir)?;
     }
-    ran?;
+    let lost = lost(&study, &progress);
+    if let Err(error) = ran {
+        let Some(lost) = lost else { return Err(error) };
+        progress.insist(&format!("error: {error}"));
+        return Ok(lost);
+    }
     if let Some(status) = interrupt.status() {
         progress.say(&format!("interrupted; go on with: {}", resume_line(&options, &dir)));
-        return Ok(status);
+        return Ok(lost.unwrap_or(status));
     }
     super::print(&report::summary(&study, &page(&dir)))?;
-    Ok(status_of(&study))
+    Ok(lost.unwrap_or_else(|| status_of(&study)))
+}
+
+/// The service that the journeys are sent to, with the time factor of a tuning.
+fn service_of(options: &TuneOptions, scenario: &Scenario) -> Result<Service, CommandError> {
+    let mut service = match &scenario.system {
+        None => scenario.service.clone().ok_or_else(|| missing(&options.scenario, "service"))?,
+        Some(_) if options.cloud.is_some() => {
+            return Err(CommandError::Usage(format!(
+                "{}: a system of several services is tuned on the local platform only\n\nhint: leave --project, --region and \
+                 --service out",
+                options.scenario.display()
+            )));
+        }
+        Some(_) if scenario.delivery.is_none() => return Err(missing(&options.scenario, "deliver")),
+        Some(system) => {
+            let front = system.services.get(&system.front).ok_or_else(|| missing(&options.scenario, "services"))?;
+            front.service.clone()
+        }
+    };
+    if let (Some(tune), None) = (&scenario.tune, &options.cloud) {
+        service.time_factor = tune.time_factor.unwrap_or(service.time_factor);
+        service.host_cores_per_vcpu = tune.host_cores_per_vcpu.unwrap_or(service.host_cores_per_vcpu);
+    }
+    Ok(service)
+}
+
+/// The system as a tuning starts it.
+fn tuned_system(mut system: System, tune: &Tune) -> System {
+    system.time_factor = tune.time_factor.unwrap_or(system.time_factor);
+    system.host_cores_per_vcpu = tune.host_cores_per_vcpu.unwrap_or(system.host_cores_per_vcpu);
+    for (_, member) in system.services.iter_mut().filter(|(name, _)| tune.services.contains(name)) {
+        member.service.max_instances = tune.max_instances.unwrap_or(member.service.max_instances);
+    }
+    system
+}
+
+/// Says what was lost, and how that ends the command whatever else happened.
+fn lost(study: &Study, progress: &Progress) -> Option<ExitStatus> {
+    let losing: Vec<&TrialResult> = study.trials.iter().filter(|trial| trial.lost() > 0).collect();
+    let trials: Vec<String> =
+        losing.iter().map(|trial| format!("trial {} ({})", trial.number, trial.candidate)).collect();
+    let lost: u64 = losing.iter().map(|trial| trial.lost()).sum();
+    (lost > 0).then(|| {
+        let text = format!("LOST: {lost} reports were acknowledged and never delivered, in {}", trials.join(", "));
+        progress.insist(&text);
+        ExitStatus::Lost
+    })
 }
 
 /// The command line that goes on with the study.
@@ -169,7 +227,7 @@ fn new_study(
 ) -> Result<Study, CommandError> {
     let tune = scenario.tune.clone().ok_or_else(|| missing(&options.scenario, "tune"))?;
     let book = options.prices.as_deref().map_or_else(|| Ok(PriceBook::embedded()), PriceBook::load)?;
-    if options.cloud.is_none() {
+    if options.cloud.is_none() && scenario.system.is_none() {
         super::service::check(&options.scenario, service, &book)?;
     }
     let region = options.cloud.as_ref().map_or(&service.region, |target| &target.region);

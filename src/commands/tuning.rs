@@ -88,7 +88,7 @@ impl Tuning<'_> {
     }
 
     /// A resumed study goes on under the limiter it began with, or not at all.
-    fn note_platform(&mut self, Ready { limiter, assumed, .. }: &Ready) -> Result<(), CommandError> {
+    pub(super) fn note_platform(&mut self, Ready { limiter, assumed, .. }: &Ready) -> Result<(), CommandError> {
         let Place::Local(scale) = &mut self.study.place else { return Ok(()) };
         if !self.study.trials.is_empty() && scale.limiter.kind != limiter.kind {
             return Err(CommandError::Usage(format!(

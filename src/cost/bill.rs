@@ -94,6 +94,18 @@ impl Cost {
         self.cpu + self.memory + self.idle + self.requests
     }
 
+    /// This and another, item by item.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            memory: self.memory + other.memory,
+            idle: self.idle + other.idle,
+            requests: self.requests + other.requests,
+            request_count: self.request_count + other.request_count,
+        }
+    }
+
     /// Total for a million requests like these; `None` when there was none.
     #[must_use]
     pub fn per_million_requests(&self) -> Option<Usd> {

@@ -28,6 +28,23 @@ pub(super) fn mean_cost_per_thousand_checkouts(study: &Study, candidate: Candida
     mean(costs?).map(Usd)
 }
 
+/// What the candidate costs in the unit of what the study makes least.
+pub(super) fn cost(study: &Study, standing: &Standing) -> Option<Usd> {
+    standing.cost(study.scenario.objective())
+}
+
+/// What is tuned, in words: empty for a single service.
+pub(super) fn tuned(study: &Study) -> String {
+    let services = study.scenario.tune.as_ref().map_or(&[][..], |tune| &tune.services);
+    let all = study.scenario.system.as_ref().map_or(0, |system| system.services.len());
+    match services {
+        [] => String::new(),
+        [one] => format!(" of {one}"),
+        several if several.len() == all => format!(" of all {all} services"),
+        several => format!(" of {}", several.join(" and ")),
+    }
+}
+
 /// The chosen candidate with its reason.
 pub(super) fn choice(study: &Study) -> Option<&Choice> {
     match &study.decision.as_ref()?.outcome {
@@ -67,7 +84,7 @@ pub(super) fn reference(study: &Study) -> Option<&Standing> {
     let chosen = choice(study)?.candidate;
     let others =
         || standings(study).iter().filter(|standing| standing.candidate != chosen && standing.trials_valid > 0);
-    let cost = |standing: &Standing| standing.cost_per_million_requests.map_or(f64::INFINITY, |usd| usd.0);
+    let cost = |standing: &Standing| cost(study, standing).map_or(f64::INFINITY, |usd| usd.0);
     others()
         .find(|standing| standing.candidate == GOOGLES_DEFAULT)
         .or_else(|| others().filter(|s| s.feasible()).min_by(|a, b| cost(a).total_cmp(&cost(b))))
@@ -106,13 +123,13 @@ pub(super) fn measured(slo: &Slo, recording: &Recording) -> Option<f64> {
     })
 }
 
-/// The limits on response time that hold for all requests, as (promise as written, quantile, milliseconds).
+/// The limits on response time that hold for all requests (those on the only step do), as (promise as written, quantile, milliseconds).
 pub(super) fn overall_limits(study: &Study) -> Vec<(String, f64, f64)> {
     study
         .scenario
         .slos
         .iter()
-        .filter(|slo| slo.step.is_none())
+        .filter(|slo| slo.step.is_none() || study.scenario.step_names().len() == 1)
         .filter_map(|slo| match slo.metric {
             SloMetric::ResponseTime { quantile, limit } => Some((slo.text.clone(), quantile, in_milliseconds(limit))),
             SloMetric::MeanResponseTime { .. } | SloMetric::ErrorRate { .. } => None,
@@ -153,8 +170,19 @@ pub(super) fn gcloud_line(study: &Study, candidate: Candidate) -> String {
             )
         }
         Place::Local(_) => {
-            let region = study.scenario.service.as_ref().map_or("REGION", |service| &service.region);
-            format!("gcloud run services update SERVICE --region {region} --concurrency {concurrency}")
+            let line = |name: &str, region: &str| {
+                format!("gcloud run services update {name} --region {region} --concurrency {concurrency}")
+            };
+            let tuned = study.scenario.tune.iter().flat_map(|tune| &tune.services);
+            let member = |name: &String| {
+                let member = study.scenario.system.as_ref()?.services.get(name)?;
+                Some(line(name, &member.service.region))
+            };
+            let lines: Vec<String> = tuned.filter_map(member).collect();
+            if !lines.is_empty() {
+                return lines.join(" && ");
+            }
+            line("SERVICE", study.scenario.service.as_ref().map_or("REGION", |service| &service.region))
         }
     }
 }

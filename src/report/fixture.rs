@@ -279,6 +279,10 @@ fn scenario(candidates: &[Candidate]) -> Scenario {
             blocks: 2,
             quick: Vec::new(),
             objective: Objective::CostPerMillionRequests,
+            services: Vec::new(),
+            max_instances: None,
+            host_cores_per_vcpu: None,
+            time_factor: None,
         }),
     }
 }
@@ -337,6 +341,9 @@ fn standing(study: &Study, candidate: Candidate, slo: &Slo) -> Standing {
         trials_valid: number,
         trials: number,
         cost_per_million_requests: Some(Usd(mean(&|trial| trial.cost_per_million_requests().unwrap().0))),
+        cost_per_thousand_delivered: None,
+        broken_deliveries: Vec::new(),
+        lost: 0,
         response_time_p50_ms: quantile(0.5),
         response_time_p95_ms: p95,
         response_time_p99_ms: quantile(0.99),

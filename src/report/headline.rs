@@ -2,7 +2,7 @@
 //! that applies it.
 
 use crate::cost::MonthBasis;
-use crate::scenario::Candidate;
+use crate::scenario::{Candidate, Objective};
 use crate::trial::{Outcome, Place, Standing, Study};
 
 use super::document::{Cell, Row, Table, Tone};
@@ -59,7 +59,8 @@ impl Headline {
     pub(super) fn of(study: &Study) -> Self {
         let (news, title, reason) = match study.decision.as_ref().map(|decision| &decision.outcome) {
             Some(Outcome::Chosen(choice)) => {
-                (News::Chosen, format!("Set max concurrency to {}", choice.candidate.max_concurrency), &choice.reason)
+                let (to, of) = (choice.candidate.max_concurrency, facts::tuned(study));
+                (News::Chosen, format!("Set max concurrency{of} to {to}"), &choice.reason)
             }
             Some(Outcome::Infeasible { reason }) => {
                 (News::Infeasible, "No candidate keeps every promise".to_owned(), reason)
@@ -124,6 +125,11 @@ fn place(study: &Study) -> String {
 fn advice(study: &Study, news: News) -> String {
     let local = matches!(study.place, Place::Local(_));
     match news {
+        News::Chosen if local && study.scenario.system.is_some() => {
+            "This was a scale model on one machine, without the scenario’s faults: before you rely on it, watch the services \
+             themselves under the new setting."
+                .to_owned()
+        }
         News::Chosen if local => "SERVICE stands for your service’s name. This was a scale model on one machine: before you rely on it, \
              tune your Cloud Run service itself with the same scenario."
             .to_owned(),
@@ -149,13 +155,16 @@ fn figures(study: &Study, standing: &Standing) -> Vec<Figure> {
         text.zip(name).map_or_else(String::new, |(text, name)| format!("{text} against {name}"))
     };
     let mut figures = Vec::new();
-    let per_million = standing.cost_per_million_requests;
+    let objective = study.scenario.objective();
+    let cost = facts::cost(study, standing);
+    let of_cost: Of = match objective {
+        Objective::CostPerMillionRequests => |s| s.cost_per_million_requests.map_or(0.0, |usd| usd.0),
+        Objective::CostPerThousandDelivered => |s| s.cost_per_thousand_delivered.map_or(0.0, |usd| usd.0),
+    };
     figures.push(Figure {
-        label: "per million requests".to_owned(),
-        value: money(per_million),
-        note: against(per_million.map_or(f64::NAN, |usd| usd.0), |s| {
-            s.cost_per_million_requests.map_or(0.0, |usd| usd.0)
-        }),
+        label: objective.unit().to_owned(),
+        value: money(cost),
+        note: against(cost.map_or(f64::NAN, |usd| usd.0), of_cost),
     });
     if let (Some(month), Some(traffic)) = (study.month_mean(standing.candidate), &study.scenario.traffic) {
         figures.push(Figure {
@@ -201,8 +210,10 @@ fn month_basis(study: &Study, candidate: Candidate) -> &'static str {
 
 fn alternatives(study: &Study) -> Table {
     let chosen = facts::choice(study).map(|choice| choice.candidate);
-    let base = chosen.and_then(|candidate| facts::standing(study, candidate)?.cost_per_million_requests);
-    let mut titles = vec!["#max concurrency", "#$ per million"];
+    let cost = |standing: &Standing| facts::cost(study, standing);
+    let base = chosen.and_then(|candidate| cost(facts::standing(study, candidate)?));
+    let unit = format!("#$ {}", study.scenario.objective().unit_short());
+    let mut titles = vec!["#max concurrency", unit.as_str()];
     titles.extend(chosen.map(|_| "#against the choice"));
     titles.extend(["#p50", "#p95", "#p99", "#errors", "promises"]);
     let mut table = Table::new("Means over valid trials; response time counts from when a request was due.", &titles);
@@ -210,13 +221,12 @@ fn alternatives(study: &Study) -> Table {
         let is_choice = Some(standing.candidate) == chosen;
         let trusted = standing.trials_valid > 0;
         let shown = |text: String| Cell::from(if trusted { text } else { "–".to_owned() });
-        let relative = match (base, standing.cost_per_million_requests) {
+        let relative = match (base, cost(standing)) {
             _ if is_choice => "choice".to_owned(),
             (Some(base), Some(cost)) => difference(cost.0, base.0).unwrap_or_else(|| "–".to_owned()),
             _ => "–".to_owned(),
         };
-        let mut cells: Vec<Cell> =
-            vec![facts::with_remark(standing.candidate).into(), money(standing.cost_per_million_requests).into()];
+        let mut cells: Vec<Cell> = vec![facts::with_remark(standing.candidate).into(), money(cost(standing)).into()];
         cells.extend(chosen.map(|_| relative.into()));
         cells.extend([
             shown(milliseconds(standing.response_time_p50_ms)),
@@ -231,12 +241,16 @@ fn alternatives(study: &Study) -> Table {
 }
 
 fn promises(standing: &Standing) -> Cell {
-    if standing.trials_valid == 0 {
+    if standing.trials_valid == 0 && standing.lost == 0 {
         return Cell::toned("no valid trial", Tone::Bad);
     }
-    match standing.broken.as_slice() {
+    if standing.lost > 0 {
+        return Cell::verdict(false, &format!("lost {} reports", standing.lost));
+    }
+    let broken: Vec<&str> = standing.broken_promises().map(|(text, _)| text).collect();
+    match broken.as_slice() {
         [] => Cell::verdict(true, "kept"),
-        [(slo, _)] => Cell::verdict(false, &format!("breaks {}", slo.text)),
+        [text] => Cell::verdict(false, &format!("breaks {text}")),
         several => Cell::verdict(false, &format!("breaks {}", several.len())),
     }
 }

@@ -3,9 +3,10 @@
 use super::facts;
 use super::number::in_milliseconds;
 use super::spreadsheet::{Spreadsheet, number, optional};
+use crate::scenario::Objective;
 use crate::trial::{Study, TrialResult, Validity};
 
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 37] = [
     "trial",
     "max_concurrency",
     "block",
@@ -37,6 +38,12 @@ const COLUMNS: [&str; 31] = [
     "host_cpu_share",
     "driver_cpu_s",
     "lock_wait_ms_per_request",
+    "billable_instance_time_all_s",
+    "reports_acknowledged",
+    "reports_delivered_to_all",
+    "reports_lost",
+    "duplicates",
+    "cost_per_thousand_delivered_usd",
 ];
 
 /// The table.
@@ -52,7 +59,7 @@ fn record(trial: &TrialResult) -> [String; COLUMNS.len()] {
     let recording = &trial.recording;
     let response = |q: f64| number(in_milliseconds(recording.overall.response_time.quantile(q)));
     let service = |q: f64| number(in_milliseconds(recording.overall.service_time.quantile(q)));
-    let usage = trial.usage.as_ref();
+    let (usage, delivery) = (trial.usage.as_ref(), recording.delivery.as_ref());
     let reasons = match &trial.validity {
         Validity::Valid => String::new(),
         Validity::Invalid(reasons) => reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
@@ -89,7 +96,17 @@ fn record(trial: &TrialResult) -> [String; COLUMNS.len()] {
         optional(recording.host_cpu_share),
         number(recording.driver_cpu_s),
         optional(facts::lock_wait_ms_per_request(trial)),
+        optional(trial.billable_instance_time_s()),
+        whole(delivery.map(|delivery| delivery.posts.acknowledged)),
+        whole(delivery.and_then(|delivery| delivery.delivered_to_all)),
+        whole(delivery.map(|_| trial.lost())),
+        whole(delivery.map(|delivery| delivery.consumers.iter().map(|consumer| consumer.books.duplicates).sum())),
+        optional(trial.cost_per_unit(Objective::CostPerThousandDelivered).map(|usd| usd.0)),
     ]
+}
+
+fn whole(value: Option<u64>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }
 
 #[cfg(test)]

@@ -214,15 +214,25 @@ pub(super) struct TuneFile {
     /// The candidates of `--quick`, in one block; all if left out.
     pub(super) quick: Option<Located<Vec<Located<u32>>>>,
     /// What is made least among the candidates that keep every promise.
-    pub(super) objective: Option<ObjectiveFile>,
+    pub(super) objective: Option<Located<ObjectiveFile>>,
+    /// Beside `services`: those that get the candidate's max concurrency; the one named by `front` if left out. The others
+    /// keep their own.
+    pub(super) services: Option<Located<Vec<Located<String>>>>,
+    /// Beside `services`: how many instances those that are tuned may have meanwhile, instead of their own `max_instances`.
+    pub(super) max_instances: Option<Located<u32>>,
+    /// The scale model of a tuning on the local platform; what it leaves out is as elsewhere.
+    pub(super) local: Option<LocalFile>,
 }
 
 /// What is made least.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ObjectiveFile {
-    /// Cost per million requests.
+    /// Cost per million requests; what is made least if nothing else is said.
     CostPerMillionRequests,
+    /// Cost of all `services` per thousand reports that reached everybody in `deliver`; what is made least beside `services`
+    /// and `deliver` if nothing else is said.
+    CostPerThousandDelivered,
 }
 
 pub(super) fn text_or_integer(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -170,6 +170,18 @@ pub struct Tune {
     pub quick: Vec<Candidate>,
     /// What is made least among the candidates that keep every promise.
     pub objective: Objective,
+    /// Of a [`Scenario::system`], the services that get the candidate's max concurrency, at least one; empty without one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// Instances at most of those services in a tuning, if it is not their own number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_instances: Option<u32>,
+    /// [`Service::host_cores_per_vcpu`] of a tuning, if it has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_cores_per_vcpu: Option<f64>,
+    /// [`Service::time_factor`] of a tuning, if it has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_factor: Option<f64>,
 }
 
 /// One point of the search space.
@@ -193,9 +205,37 @@ pub enum Objective {
     /// Cost per million requests.
     #[default]
     CostPerMillionRequests,
+    /// Cost per thousand reports that were acknowledged and delivered to every consumer.
+    CostPerThousandDelivered,
+}
+
+impl Objective {
+    /// What a cost is told per.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::CostPerMillionRequests => "per million requests",
+            Self::CostPerThousandDelivered => "per thousand delivered reports",
+        }
+    }
+
+    /// The same for the head of a column.
+    #[must_use]
+    pub fn unit_short(self) -> &'static str {
+        match self {
+            Self::CostPerMillionRequests => "per million",
+            Self::CostPerThousandDelivered => "per thousand delivered",
+        }
+    }
 }
 
 impl Scenario {
+    /// What a tuning makes least.
+    #[must_use]
+    pub fn objective(&self) -> Objective {
+        self.tune.as_ref().map(|tune| tune.objective).unwrap_or_default()
+    }
+
     /// The names of all steps, each once, in the order they first appear in the journeys.
     #[must_use]
     pub fn step_names(&self) -> Vec<&str> {

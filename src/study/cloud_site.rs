@@ -1,11 +1,12 @@
 //! A place where trials really run: Cloud Run, or the local platform through the same client.
 
-use super::site::{Driven, Site, StudyError, Tenure, TrialProgress};
+use super::site::{Driven, Site, StudyError, Tenure, TrialProgress, Usages};
 use crate::cloud::{Cloud, CloudError, Original, UsageWindow, candidate_name};
 use crate::driver::{self, DriveError, Options, Progress, TargetOptions};
 use crate::scenario::{Billing, Plan, Scenario};
-use crate::trial::{Recording, Usage};
+use crate::trial::Recording;
 use crate::tuner::Proposal;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -49,31 +50,42 @@ impl CloudSite {
     }
 }
 
-impl CloudSite {
-    /// Drives, and tells meanwhile how many instances Monitoring shows.
-    async fn watched_drive(
-        &self,
-        plan: &Plan,
-        options: &Options,
-        revision: &str,
-        (progress, stop): (watch::Sender<TrialProgress>, watch::Receiver<bool>),
-    ) -> Result<Recording, DriveError> {
-        let (sender, mut receiver) = watch::channel(Progress::default());
-        let driving = driver::drive(plan, options, sender, stop);
-        tokio::pin!(driving);
-        let mut samples = tokio::time::interval(self.options.sample_period);
-        loop {
-            tokio::select! {
-                driven = &mut driving => return driven,
-                Ok(()) = receiver.changed() => {
-                    let load = receiver.borrow_and_update().clone();
-                    progress.send_modify(|told| told.load = load);
-                }
-                _ = samples.tick() => {
-                    // A live figure only: when it cannot be read now, the next sample comes soon.
-                    if let Ok(Some(instances)) = self.cloud.instances(revision).await {
-                        progress.send_modify(|told| told.instances = Some(instances));
-                    }
+/// The revision that a drive is about, and where its instances can be seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'a> {
+    /// Its service.
+    pub cloud: &'a Cloud,
+    /// Its short name.
+    pub revision: &'a str,
+    /// Between two samples of Monitoring.
+    pub sample_period: Duration,
+}
+
+/// Drives, and tells meanwhile how many instances Monitoring shows.
+///
+/// # Errors
+/// Those of the drive.
+pub async fn watched_drive(
+    watched: Watched<'_>,
+    plan: &Plan,
+    options: &Options,
+    (progress, stop): (watch::Sender<TrialProgress>, watch::Receiver<bool>),
+) -> Result<Recording, DriveError> {
+    let (sender, mut receiver) = watch::channel(Progress::default());
+    let driving = driver::drive(plan, options, sender, stop);
+    tokio::pin!(driving);
+    let mut samples = tokio::time::interval(watched.sample_period);
+    loop {
+        tokio::select! {
+            driven = &mut driving => return driven,
+            Ok(()) = receiver.changed() => {
+                let load = receiver.borrow_and_update().clone();
+                progress.send_modify(|told| told.load = load);
+            }
+            _ = samples.tick() => {
+                // A live figure only: when it cannot be read now, the next sample comes soon.
+                if let Ok(Some(instances)) = watched.cloud.instances(watched.revision).await {
+                    progress.send_modify(|told| told.instances = Some(instances));
                 }
             }
         }
@@ -105,18 +117,21 @@ impl Site for CloudSite {
             drain: self.options.drain,
             ..Options::default()
         };
-        let driving = self.watched_drive(&plan, &options, &deployed.revision, (progress, stop)).await;
+        let watched =
+            Watched { cloud: &self.cloud, revision: &deployed.revision, sample_period: self.options.sample_period };
+        let driving = watched_drive(watched, &plan, &options, (progress, stop)).await;
         let ended_at = jiff::Timestamp::now();
         // The revision is retired even when the load could not be sent: no tag stays behind. When it cannot be, the next
         // deployment or the undo fails with the same cause, and what was measured is saved before.
         let _ = self.cloud.retire(&self.original).await;
         let recording = driving?;
         let started_at = recording.started_at.parse().unwrap_or(deployed_at);
-        let tenure = Tenure { revision: deployed.revision, deployed_at, started_at, ended_at };
+        let others = BTreeMap::new();
+        let tenure = Tenure { revision: deployed.revision, others, deployed_at, started_at, ended_at };
         Ok(Driven { number, proposal, tenure, recording })
     }
 
-    async fn usage(&self, tenure: &Tenure) -> Result<Usage, CloudError> {
+    async fn usage(&self, tenure: &Tenure) -> Result<Usages, CloudError> {
         let window = UsageWindow {
             revision: tenure.revision.clone(),
             since: tenure.deployed_at,
@@ -124,7 +139,7 @@ impl Site for CloudSite {
             load_end: tenure.ended_at,
             billing: self.options.billing,
         };
-        self.cloud.usage(&window).await
+        self.cloud.usage(&window).await.map(Usages::from)
     }
 
     fn keeps_usage(&self) -> bool {

@@ -1,11 +1,11 @@
 //! From what was driven and what was billed to the result of a trial: priced and judged.
 
-use super::site::Driven;
-use super::validity::{distrust, judge_usage};
+use super::site::{Driven, Usages};
+use super::validity::{distrust, distrust_deliveries, judge_other, judge_usage};
 use crate::cloud::CloudError;
-use crate::cost::{InstanceShape, Prices};
-use crate::scenario::Plan;
-use crate::trial::{Invalid, Observed, Recording, StockCheck, TrialResult, Usage, Validity};
+use crate::cost::{Cost, InstanceShape, Prices};
+use crate::scenario::{Member, Plan};
+use crate::trial::{Invalid, MemberUsage, Observed, Recording, StockCheck, TrialResult, Usage, Validity};
 
 /// The cause that stands in a saved trial between the end of its load and the reading of its usage.
 const NOT_READ_YET: &str = "tidegate ended before it was read";
@@ -13,6 +13,7 @@ const NOT_READ_YET: &str = "tidegate ended before it was read";
 /// A trial whose load has ended: saved at once, so that a crash loses nothing, and no evidence until its usage is read.
 pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
     let mut reasons = distrust(plan, &driven.recording);
+    reasons.extend(distrust_deliveries(&driven.recording));
     reasons.push(Invalid::UsageMissing { cause: NOT_READ_YET.to_owned() });
     TrialResult {
         number: driven.number,
@@ -21,6 +22,12 @@ pub(super) fn driven(plan: &Plan, driven: Driven) -> TrialResult {
         seed: driven.proposal.seed,
         attempt: driven.proposal.attempt,
         revision: driven.tenure.revision,
+        others: driven
+            .tenure
+            .others
+            .into_iter()
+            .map(|(name, revision)| (name, MemberUsage { revision, ..MemberUsage::default() }))
+            .collect(),
         deployed_at: driven.tenure.deployed_at.to_string(),
         started_at: driven.tenure.started_at.to_string(),
         ended_at: driven.tenure.ended_at.to_string(),
@@ -41,9 +48,11 @@ fn stock(plan: &Plan, recording: &Recording) -> Option<StockCheck> {
     Some(StockCheck { sold, fall: before - after })
 }
 
-/// Instances that are kept warm, and charged at the idle rate while they serve nothing.
+/// Instances that are kept warm, and charged at the idle rate while they serve nothing: of the front.
 fn min_instances(plan: &Plan) -> u32 {
-    plan.scenario().service.as_ref().map_or(0, |service| service.min_instances)
+    let scenario = plan.scenario();
+    let front = scenario.system.as_ref().and_then(|system| system.services.get(&system.front));
+    front.map(|member| &member.service).or(scenario.service.as_ref()).map_or(0, |service| service.min_instances)
 }
 
 /// True when nothing but the reading of its usage is left to do: the session that drove it ended before.
@@ -64,18 +73,34 @@ pub(super) fn spoiled(trial: &TrialResult) -> bool {
 pub(super) fn billed(
     trial: &mut TrialResult,
     plan: &Plan,
-    usage: Result<Usage, CloudError>,
+    usage: Result<Usages, CloudError>,
     shape: &InstanceShape,
     prices: &Prices,
 ) {
     let mut reasons = distrust(plan, &trial.recording);
+    reasons.extend(distrust_deliveries(&trial.recording));
     match usage {
-        Ok(usage) => {
-            reasons.extend(judge_usage(&trial.recording, &usage));
-            trial.cost = Some(prices.cost(shape, &usage.consumption(min_instances(plan))));
-            trial.usage = Some(usage);
+        Ok(Usages { front, others }) => {
+            reasons.extend(judge_usage(&trial.recording, &front));
+            let mut cost = prices.cost(shape, &front.consumption(min_instances(plan)));
+            for (name, usage) in others {
+                reasons.extend(judge_other(&trial.recording, &name, &usage));
+                let own = cost_of(plan, &name, &usage, prices);
+                cost = cost.and(own.unwrap_or_default());
+                let other = trial.others.entry(name).or_default();
+                (other.usage, other.cost) = (Some(usage), own);
+            }
+            trial.cost = Some(cost);
+            trial.usage = Some(front);
         }
         Err(error) => reasons.push(Invalid::UsageMissing { cause: error.to_string() }),
     }
     trial.validity = if reasons.is_empty() { Validity::Valid } else { Validity::Invalid(reasons) };
+}
+
+/// What a service behind the front was billed, priced by its own shape.
+fn cost_of(plan: &Plan, name: &str, usage: &Usage, prices: &Prices) -> Option<Cost> {
+    let Member { service, .. } = plan.scenario().system.as_ref()?.services.get(name)?;
+    let shape = InstanceShape { vcpu: service.vcpu, memory: service.memory, billing: service.billing };
+    Some(prices.cost(&shape, &usage.consumption(service.min_instances)))
 }

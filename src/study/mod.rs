@@ -8,7 +8,7 @@ mod site;
 mod study_loop;
 mod validity;
 
-pub use cloud_site::{CloudSite, SiteOptions};
-pub use site::{Driven, Site, StudyError, TrialProgress, Watch};
+pub use cloud_site::{CloudSite, SiteOptions, Watched, watched_drive};
+pub use site::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watch};
 pub use study_loop::{Context, run};
 pub use validity::{cautions, distrust, lateness_bound};

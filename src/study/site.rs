@@ -5,6 +5,7 @@ use crate::cloud::CloudError;
 use crate::driver::{DriveError, Progress};
 use crate::trial::{Recording, StoreError, TrialResult, Usage};
 use crate::tuner::Proposal;
+use std::collections::BTreeMap;
 use std::future::Future;
 use tokio::sync::watch;
 
@@ -19,9 +20,9 @@ pub trait Site: Send + Sync + 'static {
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = Result<Driven, StudyError>> + Send;
 
-    /// Reads all that the revision of a trial was billed. May take several sampling periods; other trials may run
+    /// Reads all that the revisions of a trial were billed. May take several sampling periods; other trials may run
     /// meanwhile.
-    fn usage(&self, tenure: &Tenure) -> impl Future<Output = Result<Usage, CloudError>> + Send;
+    fn usage(&self, tenure: &Tenure) -> impl Future<Output = Result<Usages, CloudError>> + Send;
 
     /// Whether the usage of trials that an earlier session drove can still be read.
     fn keeps_usage(&self) -> bool;
@@ -40,11 +41,28 @@ pub struct Driven {
     pub recording: Recording,
 }
 
-/// A revision and the times between which it was a trial's own: what reading its usage takes.
+/// What the revisions of one trial were billed.
+#[derive(Clone, Debug, Default)]
+pub struct Usages {
+    /// That of the service that the journeys were sent to.
+    pub front: Usage,
+    /// Those of the services behind it, by name.
+    pub others: BTreeMap<String, Usage>,
+}
+
+impl From<Usage> for Usages {
+    fn from(front: Usage) -> Self {
+        Self { front, others: BTreeMap::new() }
+    }
+}
+
+/// Revisions and the times between which they were a trial's own: what reading their usage takes.
 #[derive(Clone, Debug)]
 pub struct Tenure {
-    /// The revision's name.
+    /// Name of the revision that the journeys are sent to.
     pub revision: String,
+    /// By name, the services behind it, each with its revision.
+    pub others: BTreeMap<String, String>,
     /// When it was asked for: nothing was billed to it before.
     pub deployed_at: jiff::Timestamp,
     /// When the load started.
@@ -58,6 +76,7 @@ impl Tenure {
     pub(super) fn of(trial: &TrialResult) -> Option<Self> {
         Some(Self {
             revision: trial.revision.clone(),
+            others: trial.others.iter().map(|(name, other)| (name.clone(), other.revision.clone())).collect(),
             deployed_at: trial.deployed_at.parse().ok()?,
             started_at: trial.started_at.parse().ok()?,
             ended_at: trial.ended_at.parse().ok()?,
@@ -114,6 +133,9 @@ pub enum StudyError {
     /// What was measured could not be saved.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Something beside the platform that a trial needs was not to be had.
+    #[error("{0}")]
+    Place(String),
     /// The user stopped it before the load began.
     #[error("stopped")]
     Stopped,

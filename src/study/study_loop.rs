@@ -1,11 +1,11 @@
 //! The loop of a study: propose → drive → save → read the usage while the next trial runs → conclude → save.
 
 use super::conclude;
-use super::site::{Driven, Site, StudyError, Tenure, TrialProgress, Watch};
+use super::site::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watch};
 use crate::cloud::CloudError;
 use crate::scenario::Plan;
-use crate::trial::{Study, TrialResult, Usage};
-use crate::tuner::{Proposal, Search, decide};
+use crate::trial::{Study, TrialResult};
+use crate::tuner::{Aims, Proposal, Search, decide};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ pub struct Context<'a> {
 }
 
 /// Usages being read, each with the trial it belongs to.
-type Readings = JoinSet<(Proposal, u32, Result<Usage, CloudError>)>;
+type Readings = JoinSet<(Proposal, u32, Result<Usages, CloudError>)>;
 
 /// Runs every trial that `study` still lacks, then decides. Returns early, with everything saved, when stopped.
 ///
@@ -89,18 +89,21 @@ pub async fn run<S: Site>(site: Arc<S>, study: &mut Study, context: &Context<'_>
         }
         return Err(error);
     }
-    study.decision = Some(decide(&study.candidates, &study.scenario.slos, &study.trials));
+    study.decision = Some(decide(&study.candidates, Aims::of(&study.scenario), &study.trials));
     study.save(context.dir)?;
     Ok(())
 }
 
 /// The search as it was after the trials that `study` already holds. A trial that was driven and never read counts as
-/// long as its usage can still be read; where it cannot, the trial is driven anew.
+/// long as its usage can still be read; where it cannot, the trial is driven anew. One that lost a report stays whatever
+/// else: that is never forgotten.
 fn resume(study: &mut Study, keeps_usage: bool) -> Search {
-    let readable = |trial: &TrialResult| keeps_usage && conclude::unread(trial) && Tenure::of(trial).is_some();
-    study.trials.retain(|trial| trial.usage.is_some() || readable(trial));
+    let readable = |trial: &TrialResult| {
+        trial.usage.is_some() || keeps_usage && conclude::unread(trial) && Tenure::of(trial).is_some()
+    };
+    study.trials.retain(|trial| trial.lost() > 0 || readable(trial));
     study.decision = None;
-    let recorded = study.trials.iter().map(|trial| (trial, !conclude::spoiled(trial)));
+    let recorded = study.trials.iter().map(|trial| (trial, readable(trial) && !conclude::spoiled(trial)));
     Search::resume(&study.candidates, study.blocks, study.seed, recorded)
 }
 
@@ -144,7 +147,7 @@ fn conclude_read(
     study: &mut Study,
     search: &mut Search,
     context: &Context<'_>,
-    read: Result<(Proposal, u32, Result<Usage, CloudError>), tokio::task::JoinError>,
+    read: Result<(Proposal, u32, Result<Usages, CloudError>), tokio::task::JoinError>,
 ) -> Result<(), StudyError> {
     let (proposal, number, usage) = read.map_err(|_| StudyError::ReaderDied)?;
     let plan = plan_of(study, proposal);
@@ -184,6 +187,10 @@ mod tests {
         keeps_usage: bool,
         /// The trial whose usage takes for ever to be read.
         slow_to_read: Option<u32>,
+        /// Whether it is a system whose reports are delivered.
+        delivers: bool,
+        /// The max concurrency under which one report of each trial is lost.
+        losing: Option<u32>,
     }
 
     impl Site for Fake {
@@ -205,6 +212,10 @@ mod tests {
             recording.arrivals.planned = 100;
             recording.arrivals.completed = 100;
             recording.answers = BTreeMap::from([("200".to_owned(), 100)]);
+            if self.delivers {
+                let lost = u64::from(self.losing == Some(proposal.candidate.max_concurrency));
+                recording.delivery = Some(fixtures::deliveries(100, lost));
+            }
             if let Some((at, sender)) = &self.stops_at
                 && *at == number
             {
@@ -213,11 +224,13 @@ mod tests {
             }
             let now = jiff::Timestamp::UNIX_EPOCH;
             let revision = format!("revision-{number}-{}", proposal.candidate.max_concurrency);
-            let tenure = Tenure { revision, deployed_at: now, started_at: now, ended_at: now };
+            let others = ["email", "sms"].into_iter().filter(|_| self.delivers);
+            let others = others.map(|name| (name.to_owned(), format!("{name}-{number}"))).collect();
+            let tenure = Tenure { revision, others, deployed_at: now, started_at: now, ended_at: now };
             Ok(Driven { number, proposal, tenure, recording })
         }
 
-        async fn usage(&self, tenure: &Tenure) -> Result<Usage, CloudError> {
+        async fn usage(&self, tenure: &Tenure) -> Result<Usages, CloudError> {
             let mut parts = tenure.revision.split('-').skip(1).map(|part| part.parse::<u32>().unwrap());
             let (number, max_concurrency) = (parts.next().unwrap(), parts.next().unwrap());
             if self.slow_to_read == Some(number) {
@@ -229,7 +242,8 @@ mod tests {
                     waited: std::time::Duration::ZERO,
                 });
             }
-            Ok(fixtures::usage(&[(100, 100.0 / f64::from(max_concurrency))]))
+            let others = tenure.others.keys().map(|name| (name.clone(), fixtures::usage(&[(100, 10.0)]))).collect();
+            Ok(Usages { front: fixtures::usage(&[(100, 100.0 / f64::from(max_concurrency))]), others })
         }
 
         fn keeps_usage(&self) -> bool {
@@ -243,6 +257,87 @@ mod tests {
             max_concurrencies.iter().map(|max_concurrency| Candidate { max_concurrency: *max_concurrency }).collect();
         study.blocks = blocks;
         study
+    }
+
+    const LAB: &str = include_str!("../../scenarios/lab-report.yaml");
+
+    /// A study of the laboratory.
+    fn study_of_the_lab(max_concurrencies: &[u32]) -> Study {
+        let mut study = study_of(max_concurrencies, 1);
+        let text = LAB
+            .replace("to: [email-service, sms-service]", "to: [email, sms]")
+            .replace("email-service", "email")
+            .replace("sms-service", "sms");
+        study.scenario = crate::scenario::Scenario::from_yaml(Path::new("lab.yaml"), &text).unwrap();
+        // Its step is not in these recordings.
+        study.scenario.slos.clear();
+        study
+    }
+
+    #[tokio::test]
+    async fn every_service_of_a_system_is_priced_and_paid_for_by_what_it_delivered() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of_the_lab(&[1, 4]);
+        run_on(Arc::new(Fake { delivers: true, ..Fake::default() }), &mut study, dir.path()).await.unwrap();
+        let trial = study.trials.iter().find(|trial| trial.candidate.max_concurrency == 4).unwrap();
+        assert!(trial.is_valid(), "{}", trial.invalid_reasons());
+        assert_eq!(trial.billable_instance_time_s(), Some(25.0 + 10.0 + 10.0));
+        let cost = trial.cost.unwrap();
+        assert_eq!(cost.request_count, 300);
+        let behind: f64 = trial.others.values().map(|other| other.cost.unwrap().total().0).sum();
+        let rates = 45.0 * (0.000_024 + 0.5 * 0.000_002_5) + 300.0 * 0.4e-6;
+        assert!((cost.total().0 - rates).abs() < 1e-9 && behind > 0.0, "{cost:?}");
+        let standing = &study.decision.as_ref().unwrap().standings[1];
+        assert!((standing.cost_per_thousand_delivered.unwrap().0 - rates * 10.0).abs() < 1e-9);
+        assert!(Study::load(dir.path()).unwrap().trials == study.trials, "what is saved is what is loaded");
+    }
+
+    #[tokio::test]
+    async fn a_candidate_that_loses_is_never_chosen_and_its_loss_is_never_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut study = study_of_the_lab(&[1, 4]);
+        let losing = Fake { delivers: true, losing: Some(4), slow_to_read: Some(2), ..Fake::default() };
+        let (sender, stop) = watch::channel(false);
+        let context = Context { dir: dir.path(), watch: &Silent, stop };
+        // The study is stopped while what the second trial was billed is still awaited.
+        let stopping = async {
+            while !matches!(Study::load(dir.path()), Ok(saved) if saved.trials.len() == 2) {
+                tokio::task::yield_now().await;
+            }
+            sender.send(true).unwrap();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ran = run(Arc::new(losing), &mut study, &context) => ran.unwrap(),
+            () = stopping => unreachable!("it waits for ever"),
+        }
+        let mut saved = Study::load(dir.path()).unwrap();
+        let lost = saved.trials.iter().find(|trial| trial.lost() > 0).map(|trial| trial.number);
+        assert!(lost.is_some());
+        // It goes on where nothing is lost any more: the trial whose usage is gone is tried again, and stays known.
+        run_on(Arc::new(Fake { delivers: true, ..Fake::default() }), &mut saved, dir.path()).await.unwrap();
+        assert!(saved.trials.iter().any(|trial| Some(trial.number) == lost && trial.lost() == 1));
+        let Outcome::Chosen(choice) = &saved.decision.as_ref().unwrap().outcome else { panic!("{:?}", saved.decision) };
+        assert_eq!(choice.candidate.max_concurrency, 1, "4 costs less, and lost a report");
+        let standing = &saved.decision.as_ref().unwrap().standings[1];
+        assert!(standing.lost == 1 && !standing.feasible());
+    }
+
+    #[tokio::test]
+    async fn deliveries_that_nobody_told_of_or_that_do_not_add_up_are_no_evidence() {
+        let mut recording = Recording { delivery: Some(fixtures::deliveries(100, 0)), ..Recording::default() };
+        let reasons = |recording: &Recording| super::super::validity::distrust_deliveries(recording);
+        assert_eq!(reasons(&recording), []);
+        let delivery = recording.delivery.as_mut().unwrap();
+        delivery.unobserved = Some("sms answers 500".to_owned());
+        delivery.posts.posted = 101;
+        delivery.consumers[0].books.foreign = 1;
+        let told = reasons(&recording);
+        assert!(matches!(told.as_slice(), [Invalid::Unobserved { .. }, Invalid::Books { .. }, Invalid::Books { .. }]));
+        let counted = |count: u64| fixtures::usage(&[(count, 1.0)]);
+        let judge = |count| super::super::validity::judge_other(&recording, "sms", &counted(count));
+        assert!(judge(100).is_none() && judge(140).is_none(), "the observer's own questions are counted too");
+        assert!(judge(98).is_some_and(|reason| reason.to_string().contains("sms told of 100 deliveries")));
     }
 
     async fn run_on(site: Arc<Fake>, study: &mut Study, dir: &Path) -> Result<(), StudyError> {

@@ -118,6 +118,35 @@ pub(super) fn judge_usage(recording: &Recording, usage: &Usage) -> Vec<Invalid> 
     }]
 }
 
+/// What speaks against the deliveries that `recording` tells of.
+pub(super) fn distrust_deliveries(recording: &Recording) -> Vec<Invalid> {
+    let Some(delivery) = recording.delivery.as_ref().filter(|_| !recording.interrupted) else { return Vec::new() };
+    let unobserved = delivery.unobserved.clone().map(|cause| Invalid::Unobserved { cause });
+    let cause = "acknowledged is not delivered + lost, or deliveries are not all accounted for".to_owned();
+    let unbalanced = (!delivery.balances()).then_some(Invalid::Books { cause });
+    // Each trial has topics of its own: what it did not post is another trial's or another program's.
+    let foreign: u64 = delivery.consumers.iter().map(|consumer| consumer.books.foreign).sum();
+    let cause = format!("{foreign} deliveries were of reports that this trial did not post");
+    let stray = (foreign > 0).then_some(Invalid::Books { cause });
+    [unobserved, unbalanced, stray].into_iter().flatten().collect()
+}
+
+/// What speaks against trusting a trial once the usage of a service behind the front is known: the platform must have
+/// counted every delivery that the consumer told of. It counts more: pushes that failed, and the observer's own questions.
+pub(super) fn judge_other(recording: &Recording, name: &str, usage: &Usage) -> Option<Invalid> {
+    let consumers = recording.delivery.iter().flat_map(|delivery| &delivery.consumers);
+    let told =
+        consumers.filter(|consumer| consumer.name == name).map(|consumer| consumer.books.deliveries).sum::<u64>();
+    let answered = |status: &&String| status.starts_with('2') || *status == "102";
+    let counted: u64 = usage.requests.iter().filter(|(status, _)| answered(status)).map(|(_, count)| count).sum();
+    (told.saturating_sub(counted) as f64 > BOOKS_SHARE_MAX * told as f64).then(|| Invalid::Books {
+        cause: format!(
+            "{name} told of {told} deliveries, yet the platform counted {counted} answers of it that acknowledge one; samples \
+             that Monitoring has lost, or a push that reached it another way"
+        ),
+    })
+}
+
 fn may_not_have_arrived(recording: &Recording) -> u64 {
     let unsure = ["429", "503", "504", "refused", "timed out", "broken"];
     unsure.iter().filter_map(|answer| recording.answers.get(*answer)).sum()

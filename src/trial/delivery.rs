@@ -43,6 +43,9 @@ pub struct DeliveryRecording {
     /// Instances over time of the services that are no consumers, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub other_instances: BTreeMap<String, Vec<InstanceLevel>>,
+    /// Reports that were acknowledged and delivered to every consumer. Records of before this was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_to_all: Option<u64>,
     /// What was promised of deliveries, and what came of it.
     #[serde(default)]
     pub promises: Vec<PromiseRecording>,

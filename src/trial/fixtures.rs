@@ -1,8 +1,8 @@
 //! Records for tests: as small as they can be, and valid.
 
 use super::{
-    Host, Limiter, Place, Recording, SCHEMA_VERSION, Scale, Scaling, StepRecording, Study, Times, TrialResult, Usage,
-    UsageSample, Validity,
+    ConsumerRecording, DeliveryBooks, DeliveryRecording, Host, Limiter, Place, PostBooks, Recording, SCHEMA_VERSION,
+    Scale, Scaling, StepRecording, Study, Times, TrialResult, Usage, UsageSample, Validity,
 };
 use crate::cost::{Cost, InstanceShape, PriceBook};
 use crate::scenario::{Billing, Candidate, Scenario};
@@ -28,6 +28,7 @@ pub(crate) fn trial(number: u32, max_concurrency: u32, per_million: f64, respons
         recording,
         usage: None,
         cost: Some(Cost { cpu: Usd(per_million), request_count: 1_000_000, ..Cost::default() }),
+        others: BTreeMap::new(),
         stock: None,
         lock_wait_s: None,
         validity: Validity::Valid,
@@ -41,6 +42,23 @@ pub(crate) fn times(count: u64, response_time_ms: f64) -> Times {
         times.response_time.record(Duration::from_secs_f64(response_time_ms / 1e3));
     }
     times
+}
+
+/// Deliveries of `posted` reports that were all acknowledged, to two consumers; the second lacks `lost` of them.
+pub(crate) fn deliveries(posted: u64, lost: u64) -> DeliveryRecording {
+    let consumer = |name: &str, lost: u64| {
+        let delivered = posted - lost;
+        let books = DeliveryBooks { deliveries: delivered, delivered, lost, ..DeliveryBooks::default() };
+        let mut told = ConsumerRecording { name: name.to_owned(), books, ..ConsumerRecording::default() };
+        (0..delivered).for_each(|_| told.delivery_time.record(Duration::from_millis(200)));
+        told
+    };
+    DeliveryRecording {
+        posts: PostBooks { posted, acknowledged: posted, failed: 0 },
+        consumers: vec![consumer("email", 0), consumer("sms", lost)],
+        delivered_to_all: Some(posted - lost),
+        ..DeliveryRecording::default()
+    }
 }
 
 /// Usage of full periods of 5 s from the start of the load, each with (requests, billable seconds).

@@ -42,7 +42,7 @@ pub use recording::{
     StepRecording, Times,
 };
 pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
-pub use result::{Invalid, StockCheck, TrialResult, Validity};
+pub use result::{Invalid, MemberUsage, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Scaling, Study, redacted_scenario, value_is_saved};
 pub use target::TargetRecording;

@@ -2,10 +2,11 @@
 
 use super::{Recording, Usage};
 use crate::cost::Cost;
-use crate::scenario::Candidate;
+use crate::scenario::{Candidate, Objective};
 use crate::units::Usd;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What one trial was and gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,8 +36,11 @@ pub struct TrialResult {
     pub recording: Recording,
     /// What the platform billed, if it could be read.
     pub usage: Option<Usage>,
-    /// What that costs, if it could be priced.
+    /// What that costs, if it could be priced: of a system, all its services together.
     pub cost: Option<Cost>,
+    /// Of a system, the services behind the one that the journeys were sent to, by name; else empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, MemberUsage>,
     /// Units sold according to the answers and fall in stock according to the service, if the study could ask.
     pub stock: Option<StockCheck>,
     /// Seconds that the service's requests waited for database locks, summed over all of them, from its own logs;
@@ -45,6 +49,18 @@ pub struct TrialResult {
     pub lock_wait_s: Option<f64>,
     /// Whether it is evidence.
     pub validity: Validity,
+}
+
+/// What a service behind the front did in a trial.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberUsage {
+    /// The revision that was the trial's own.
+    pub revision: String,
+    /// What the platform billed, if it could be read.
+    pub usage: Option<Usage>,
+    /// What that costs, if it could be priced; part of the trial's cost.
+    pub cost: Option<Cost>,
 }
 
 /// Whether a trial is evidence.
@@ -148,6 +164,12 @@ pub enum Invalid {
     /// Interrupted.
     #[error("interrupted before its end")]
     Interrupted,
+    /// A consumer did not tell what was delivered to it.
+    #[error("what was delivered is not known: {cause}")]
+    Unobserved {
+        /// Who did not tell, and why.
+        cause: String,
+    },
 }
 
 /// What was sold against what is missing from stock.
@@ -205,6 +227,36 @@ impl TrialResult {
     #[must_use]
     pub fn cost_per_million_requests(&self) -> Option<Usd> {
         self.cost.and_then(|cost| cost.per_million_requests())
+    }
+
+    /// What it cost in the objective's unit: all that its revisions were billed, over what the unit counts, warm-up
+    /// included. `None` when it could not be priced or nothing was counted.
+    #[must_use]
+    pub fn cost_per_unit(&self, objective: Objective) -> Option<Usd> {
+        match objective {
+            Objective::CostPerMillionRequests => self.cost_per_million_requests(),
+            Objective::CostPerThousandDelivered => {
+                self.cost?.per_thousand(self.recording.delivery.as_ref()?.delivered_to_all?)
+            }
+        }
+    }
+
+    /// Reports that were acknowledged and never delivered, each counted for each consumer that lacks it. What was interrupted
+    /// or not observed may still have arrived: that is unknown, not lost.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        match &self.recording.delivery {
+            Some(delivery) if !self.recording.interrupted && delivery.unobserved.is_none() => delivery.lost(),
+            _ => 0,
+        }
+    }
+
+    /// Seconds that were billed, of all services together.
+    #[must_use]
+    pub fn billable_instance_time_s(&self) -> Option<f64> {
+        let others = self.others.values().map(|other| other.usage.as_ref().map(|usage| usage.billable_instance_time_s));
+        let front = self.usage.as_ref()?.billable_instance_time_s;
+        others.sum::<Option<f64>>().map(|others| front + others)
     }
 
     /// What a thousand of the scenario's counter `counter` cost, such as successful check-outs: all that the revision

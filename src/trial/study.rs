@@ -86,14 +86,16 @@ pub fn value_is_saved(variable: &str) -> bool {
     SAVED_VARIABLES.contains(&variable)
 }
 
-/// The scenario as a study is saved with it: of the service's environment all names, but only the values that
+/// The scenario as a study is saved with it: of the services' environment all names, but only the values that
 /// [`value_is_saved`] allows; `(not saved)` stands for the others. Of files that it names, rows of data and bodies, only
 /// what tells whether they are still the same. A scenario read from its file equals the saved one when both are
 /// redacted.
 #[must_use]
 pub fn redacted_scenario(scenario: &Scenario) -> Scenario {
     let mut redacted = scenario.without_content();
-    let variables = redacted.service.iter_mut().flat_map(|service| &mut service.env);
+    let members = redacted.system.iter_mut().flat_map(|system| system.services.values_mut());
+    let services = members.map(|member| &mut member.service).chain(&mut redacted.service);
+    let variables = services.flat_map(|service| &mut service.env);
     for (_, value) in variables.filter(|(name, _)| !value_is_saved(name)) {
         NOT_SAVED.clone_into(value);
     }

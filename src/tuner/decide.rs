@@ -1,8 +1,9 @@
 //! The decision: the cheapest candidate that keeps every promise, and why not each other one.
 
+use super::aims::Aims;
 use super::promise::percent_short;
 use super::standing::{Judged, judge};
-use crate::scenario::{Candidate, Slo};
+use crate::scenario::Candidate;
 use crate::trial::{Choice, Decision, Outcome, TrialResult};
 use std::cmp::Ordering;
 
@@ -11,23 +12,26 @@ const TIE_SHARE: f64 = 0.05;
 
 /// Decides over what was measured.
 ///
-/// A candidate is feasible when the mean over its valid trials keeps every promise. Of the feasible ones, those that
+/// A candidate is feasible when the mean over its valid trials keeps every promise, and none of its trials, valid or not,
+/// lost a report. Of the feasible ones, those that
 /// cost at most 5 % more than the cheapest are tied with it, and of these the one with the lowest mean p95 is chosen
 /// (then the cheaper, then the lower max concurrency). The frontier is taken over all candidates with valid trials,
 /// feasible or not: it shows what more money would buy. There is no verdict when a candidate has no valid trial, or a
 /// valid one without a cost. The order of `trials` does not matter.
 #[must_use]
-pub fn decide(candidates: &[Candidate], slos: &[Slo], trials: &[TrialResult]) -> Decision {
+pub fn decide(candidates: &[Candidate], aims: Aims<'_>, trials: &[TrialResult]) -> Decision {
     let mut candidates = candidates.to_vec();
     candidates.sort_unstable();
     candidates.dedup();
     // Sums of floating-point numbers depend on their order: trials are added as they ran.
     let mut trials: Vec<&TrialResult> = trials.iter().collect();
     trials.sort_by_key(|trial| (trial.number, trial.block, trial.attempt));
-    let mut judged: Vec<Judged> = candidates.iter().map(|candidate| judge(*candidate, slos, &trials)).collect();
+    let mut judged: Vec<Judged> = candidates.iter().map(|candidate| judge(*candidate, aims, &trials)).collect();
 
-    let outcome = outcome(&judged);
-    let reasons: Vec<Option<String>> = judged.iter().map(|one| why_not(one, &judged, &outcome)).collect();
+    // What a cost is told per.
+    let unit = aims.objective.unit();
+    let outcome = outcome(&judged, unit);
+    let reasons: Vec<Option<String>> = judged.iter().map(|one| why_not(one, &judged, &outcome, unit)).collect();
     for (one, reason) in judged.iter_mut().zip(reasons) {
         one.standing.why_not = reason;
     }
@@ -35,7 +39,7 @@ pub fn decide(candidates: &[Candidate], slos: &[Slo], trials: &[TrialResult]) ->
     Decision { outcome, standings: judged.into_iter().map(|one| one.standing).collect(), frontier }
 }
 
-fn outcome(judged: &[Judged]) -> Outcome {
+fn outcome(judged: &[Judged], unit: &str) -> Outcome {
     let untrusted: Vec<String> = judged.iter().filter_map(no_verdict).collect();
     if !untrusted.is_empty() || judged.is_empty() {
         let which = if judged.is_empty() { "nothing was tried".to_owned() } else { untrusted.join("; ") };
@@ -48,7 +52,7 @@ fn outcome(judged: &[Judged]) -> Outcome {
     let tied: Vec<&Judged> =
         feasible.iter().copied().filter(|one| cost(one) <= cost(cheapest) * (1.0 + TIE_SHARE)).collect();
     let chosen = tied.iter().copied().min_by(|a, b| by_p95(a, b)).unwrap_or(cheapest);
-    let reason = chosen_because(chosen, cheapest, feasible.len(), tied.len());
+    let reason = chosen_because((chosen, cheapest), feasible.len(), tied.len(), unit);
     Outcome::Chosen(Choice { candidate: chosen.standing.candidate, reason })
 }
 
@@ -57,24 +61,22 @@ fn no_verdict(one: &Judged) -> Option<String> {
     let candidate = one.standing.candidate;
     match &one.distrust {
         Some(reason) => Some(format!("{candidate} has no valid trial: {reason}")),
-        None if one.standing.cost_per_million_requests.is_none() => {
-            Some(format!("{candidate} has a valid trial without a cost"))
-        }
+        None if one.cost.is_none() => Some(format!("{candidate} has a valid trial without a cost")),
         None => None,
     }
 }
 
-fn chosen_because(chosen: &Judged, cheapest: &Judged, feasible: usize, tied: usize) -> String {
+fn chosen_because((chosen, cheapest): (&Judged, &Judged), feasible: usize, tied: usize, unit: &str) -> String {
     let (p95, money) = (chosen.standing.response_time_p95_ms, money(chosen));
     if feasible == 1 {
-        return format!("it alone keeps every promise, at {money} per million requests and a p95 of {p95:.1} ms");
+        return format!("it alone keeps every promise, at {money} {unit} and a p95 of {p95:.1} ms");
     }
     let of = format!("of the {feasible} candidates that keep every promise");
     if tied == 1 {
-        return format!("{of}, it costs least: {money} per million requests, at a p95 of {p95:.1} ms");
+        return format!("{of}, it costs least: {money} {unit}, at a p95 of {p95:.1} ms");
     }
     let tie = format!("{tied} cost within 5 % of the least");
-    let low = format!("it has the lowest p95: {p95:.1} ms, at {money} per million requests");
+    let low = format!("it has the lowest p95: {p95:.1} ms, at {money} {unit}");
     if chosen.standing.candidate == cheapest.standing.candidate {
         return format!("{of}, {tie}; of these {low}, the least of all");
     }
@@ -84,15 +86,29 @@ fn chosen_because(chosen: &Judged, cheapest: &Judged, feasible: usize, tied: usi
 fn infeasible(judged: &[Judged]) -> String {
     let closest = judged.iter().min_by(|a, b| a.excess.total_cmp(&b.excess).then_with(|| by_cost(a, b)));
     let Some(closest) = closest else { return "there is no candidate".to_owned() };
-    format!("{} comes closest but breaks {}", closest.standing.candidate, broken(closest))
+    let promises = broken(closest);
+    let lost = (closest.standing.lost > 0).then(|| format!("lost {}", losses(closest)));
+    let breaks = (!promises.is_empty()).then(|| format!("breaks {promises}"));
+    let faults: Vec<String> = lost.into_iter().chain(breaks).collect();
+    format!("{} comes closest but {}", closest.standing.candidate, faults.join(" and "))
 }
 
 fn broken(one: &Judged) -> String {
-    let promises = one.standing.broken.iter().map(|(slo, measured)| format!("{:?} ({measured})", slo.text));
+    let promises = one.standing.broken_promises().map(|(text, measured)| format!("{text:?} ({measured})"));
     promises.collect::<Vec<_>>().join(" and ")
 }
 
-fn why_not(one: &Judged, judged: &[Judged], outcome: &Outcome) -> Option<String> {
+/// What was lost, in words.
+fn losses(one: &Judged) -> String {
+    let reports = if one.standing.lost == 1 { "report that was" } else { "reports that were" };
+    format!("{} {reports} acknowledged", one.standing.lost)
+}
+
+fn why_not(one: &Judged, judged: &[Judged], outcome: &Outcome, unit: &str) -> Option<String> {
+    // What was lost is lost, however little else can be trusted.
+    if one.standing.lost > 0 {
+        return Some(format!("lost {}", losses(one)));
+    }
     if let Some(reason) = &one.distrust {
         return Some(format!("has no valid trial: {reason}"));
     }
@@ -107,11 +123,11 @@ fn why_not(one: &Judged, judged: &[Judged], outcome: &Outcome) -> Option<String>
     }
     let chosen = judged.iter().find(|other| other.standing.candidate == choice.candidate)?;
     let cheapest = judged.iter().filter(|other| other.standing.feasible()).min_by(|a, b| by_cost(a, b))?;
-    Some(beaten_by(one, chosen, cheapest))
+    Some(beaten_by(one, chosen, cheapest, unit))
 }
 
 /// Why a feasible candidate lost against the chosen one: on p95 if their costs are tied, else on cost.
-fn beaten_by(one: &Judged, chosen: &Judged, cheapest: &Judged) -> String {
+fn beaten_by(one: &Judged, chosen: &Judged, cheapest: &Judged, unit: &str) -> String {
     let (p95, against) = (one.standing.response_time_p95_ms, chosen.standing.candidate);
     if !tied(one, cheapest) {
         // The chosen one may itself cost a little more than the cheapest: then the gap that counts is the one to the
@@ -119,7 +135,7 @@ fn beaten_by(one: &Judged, chosen: &Judged, cheapest: &Judged) -> String {
         let (than, called) =
             if tied(one, chosen) { (cheapest, ", the cheapest that keeps every promise") } else { (chosen, "") };
         let more = percent_short(cost(one) / cost(than) - 1.0);
-        let compared = format!("{} against {} per million requests", money(one), money(than));
+        let compared = format!("{} against {} {unit}", money(one), money(than));
         return format!("costs {more} more than {}{called} ({compared})", than.standing.candidate);
     }
     let ratio = cost(one) / cost(chosen) - 1.0;
@@ -130,7 +146,7 @@ fn beaten_by(one: &Judged, chosen: &Judged, cheapest: &Judged) -> String {
     } else {
         format!("costs only {} less than {against}", percent_short(-ratio))
     };
-    let compared = format!("{} against {} per million requests", money(one), money(chosen));
+    let compared = format!("{} against {} {unit}", money(one), money(chosen));
     let faster = chosen.standing.response_time_p95_ms;
     if p95 > faster {
         format!("{near} ({compared}), a tie, but its p95 is higher: {p95:.1} against {faster:.1} ms")
@@ -146,8 +162,7 @@ fn tied(one: &Judged, than: &Judged) -> bool {
 
 /// Candidates with a cost that no other beats: none costs no more and is no slower, and is better in one of the two.
 fn frontier(judged: &[Judged]) -> Vec<Candidate> {
-    let mut points: Vec<&Judged> =
-        judged.iter().filter(|one| one.standing.cost_per_million_requests.is_some()).collect();
+    let mut points: Vec<&Judged> = judged.iter().filter(|one| one.cost.is_some()).collect();
     points.sort_by(|a, b| by_cost(a, b));
     let beats = |a: &Judged, b: &Judged| {
         let (p95_a, p95_b) = (a.standing.response_time_p95_ms, b.standing.response_time_p95_ms);
@@ -157,13 +172,13 @@ fn frontier(judged: &[Judged]) -> Vec<Candidate> {
     unbeaten.map(|one| one.standing.candidate).collect()
 }
 
-/// Dollars per million requests; infinite when unknown, so that the unknown is never the cheapest.
+/// Dollars in the objective's unit; infinite when unknown, so that the unknown is never the cheapest.
 fn cost(one: &Judged) -> f64 {
-    one.standing.cost_per_million_requests.map_or(f64::INFINITY, |cost| cost.0)
+    one.cost.map_or(f64::INFINITY, |cost| cost.0)
 }
 
 fn money(one: &Judged) -> String {
-    one.standing.cost_per_million_requests.map_or_else(|| "an unknown cost".to_owned(), |cost| cost.to_string())
+    one.cost.map_or_else(|| "an unknown cost".to_owned(), |cost| cost.to_string())
 }
 
 fn by_cost(a: &Judged, b: &Judged) -> Ordering {
@@ -179,8 +194,8 @@ fn by_p95(a: &Judged, b: &Judged) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::SloMetric;
-    use crate::trial::fixtures::trial;
+    use crate::scenario::{DeliveryMetric, DeliveryPromise, Objective, Slo, SloMetric};
+    use crate::trial::fixtures::{deliveries, trial};
     use crate::trial::{Invalid, Validity};
     use proptest::prelude::*;
     use std::time::Duration;
@@ -198,7 +213,7 @@ mod tests {
 
     fn decide_on(slos: &[Slo], trials: &[TrialResult]) -> Decision {
         let candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
-        decide(&candidates, slos, trials)
+        decide(&candidates, Aims { slos, ..Aims::default() }, trials)
     }
 
     fn chosen(decision: &Decision) -> (u32, &str) {
@@ -286,7 +301,7 @@ mod tests {
         assert_eq!(chosen(&decide_on(&p95_below(170), &trials)).0, 8);
         // A candidate that was never tried is no evidence either.
         let candidates = [1, 2].map(|max_concurrency| Candidate { max_concurrency });
-        let decision = decide(&candidates, &[], &trials[..1]);
+        let decision = decide(&candidates, Aims::default(), &trials[..1]);
         assert_eq!(
             decision.outcome,
             Outcome::Untrusted { reason: "max concurrency 2 has no valid trial: it was not tried".into() }
@@ -299,6 +314,82 @@ mod tests {
         trials[0].cost = None;
         let reason = "max concurrency 1 has a valid trial without a cost".to_owned();
         assert_eq!(decide_on(&[], &trials).outcome, Outcome::Untrusted { reason });
+    }
+
+    /// Two candidates that deliver a hundred reports a trial: 2 costs less than 1.
+    fn delivering() -> Vec<TrialResult> {
+        let mut trials = trials(&[(1, 40.0, 100.0), (2, 10.0, 120.0)]);
+        for trial in &mut trials {
+            trial.recording.delivery = Some(deliveries(100, 0));
+        }
+        trials
+    }
+
+    fn decide_deliveries(trials: &[TrialResult]) -> Decision {
+        let candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
+        let aims = Aims { objective: Objective::CostPerThousandDelivered, ..Aims::default() };
+        decide(&candidates, aims, trials)
+    }
+
+    #[test]
+    fn costs_are_told_in_the_unit_of_what_is_made_least() {
+        let mut trials = delivering();
+        // Half of the reports of 2 reached only one consumer: each that reached both costs twice as much.
+        trials[1].recording.delivery.as_mut().unwrap().delivered_to_all = Some(20);
+        let decision = decide_deliveries(&trials);
+        let reason = "of the 2 candidates that keep every promise, it costs least: $400.00 per thousand delivered reports, at a \
+                      p95 of 100.0 ms";
+        assert_eq!(chosen(&decision), (1, reason));
+        assert!(why_not(&decision)[1].ends_with("($500.00 against $400.00 per thousand delivered reports)"));
+        let standing = &decision.standings[0];
+        assert_eq!(standing.cost_per_million_requests.map(|cost| cost.0), Some(40.0), "the other unit is kept too");
+        trials[0].recording.delivery = None;
+        let reason = "max concurrency 1 has a valid trial without a cost".to_owned();
+        assert_eq!(decide_deliveries(&trials).outcome, Outcome::Untrusted { reason });
+    }
+
+    #[test]
+    fn a_candidate_that_lost_a_report_is_never_chosen_however_cheap_and_whatever_was_promised() {
+        let mut trials = delivering();
+        assert_eq!(chosen(&decide_deliveries(&trials)).0, 2);
+        let mut losing = trial(3, 2, 10.0, 100.0);
+        losing.recording.delivery = Some(deliveries(100, 1));
+        trials.push(losing);
+        let decision = decide_deliveries(&trials);
+        assert_eq!(chosen(&decision).0, 1);
+        assert_eq!(why_not(&decision)[1], "lost 1 report that was acknowledged");
+        // A driver that was late does not make a lost report a delivered one.
+        let cause = "nobody counted".to_owned();
+        trials[2].validity = Validity::Invalid(vec![Invalid::UsageMissing { cause }]);
+        assert_eq!(chosen(&decide_deliveries(&trials)).0, 1);
+        // What was cut short, or what nobody told of, may have arrived.
+        trials[2].recording.interrupted = true;
+        assert_eq!(chosen(&decide_deliveries(&trials)).0, 2);
+        trials[2].recording.interrupted = false;
+        trials[2].recording.delivery.as_mut().unwrap().unobserved = Some("sms did not tell".to_owned());
+        assert_eq!(chosen(&decide_deliveries(&trials)).0, 2);
+        // When all lose, the one that comes closest is said to have lost.
+        for trial in &mut trials[..2] {
+            trial.recording.delivery = Some(deliveries(100, 2));
+        }
+        let Outcome::Infeasible { reason } = decide_deliveries(&trials).outcome else { panic!("none is feasible") };
+        assert!(reason.ends_with("comes closest but lost 2 reports that were acknowledged"), "{reason}");
+    }
+
+    #[test]
+    fn a_broken_promise_of_deliveries_is_a_broken_promise() {
+        let metric = DeliveryMetric::Time { quantile: 0.95, limit: Duration::from_millis(150) };
+        let promise = DeliveryPromise { text: "sms.delivery.p95 < 150ms".into(), consumer: Some("sms".into()), metric };
+        let trials = delivering();
+        let candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
+        let aims = Aims { deliveries: std::slice::from_ref(&promise), ..Aims::default() };
+        let decision = decide(&candidates, aims, &trials);
+        let Outcome::Infeasible { reason } = &decision.outcome else { panic!("{decision:?}") };
+        assert_eq!(
+            reason,
+            "max concurrency 2 comes closest but breaks \"sms.delivery.p95 < 150ms\" (200 ms, 33 % over)"
+        );
+        assert_eq!(decision.standings[0].broken_promises().count(), 1);
     }
 
     #[test]
@@ -385,7 +476,8 @@ mod tests {
         ) {
             let candidates: Vec<Candidate> = trials.iter().map(|trial| trial.candidate).collect();
             let slos = p95_below(80);
-            prop_assert_eq!(decide(&candidates, &slos, &trials), decide(&candidates, &slos, &shuffled));
+            let aims = Aims { slos: &slos, ..Aims::default() };
+            prop_assert_eq!(decide(&candidates, aims, &trials), decide(&candidates, aims, &shuffled));
         }
     }
 }

@@ -104,7 +104,7 @@ fn percent(share: f64) -> String {
     format!("{} %", (share * 1e5).round() / 1e3)
 }
 
-fn over(told: f64, limit: f64) -> String {
+pub(super) fn over(told: f64, limit: f64) -> String {
     let share = told / limit - 1.0;
     if share < 0.001 { "on the bound or just over it".to_owned() } else { format!("{} over", percent_short(share)) }
 }

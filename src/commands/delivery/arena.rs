@@ -1,27 +1,25 @@
 //! The system under a run: started here, or somewhere else by a target.
 
-use super::super::bundled;
 use super::super::local::{LocalOptions, LocalPlatform};
+use super::super::{LimitOptions, ScalingOptions};
 use super::access::{self, Issuer};
 use super::afterwards::{self, Asked, Wait};
-use super::broker::{self, Figures, LocalBroker};
+use super::broker::{Figures, LocalBroker};
 use super::faults::{self, Happened};
 use super::looks::Looks;
-use super::{CommandError, Observer, PROJECT, Progress, RunOptions};
-use crate::cloud::{Cloud, Endpoint, PubSub, RevisionActivity, SteadyClock};
+use super::works::{EMULATOR, Made, Works, full_name, join_all};
+use super::{CommandError, Observer, PROJECT, Progress, RunOptions, observer};
+use crate::cloud::{PubSub, RevisionActivity};
 use crate::driver;
-use crate::scenario::{Member, Scenario, System};
+use crate::scenario::{Scenario, System};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where programs look for a Pub/Sub that is not Google's.
-const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
 /// How long deliveries of a system that is not described are waited for: Pub/Sub's defaults.
 const DRAIN_DEFAULT: Duration = Duration::from_secs(130);
-
 /// The system under a run.
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -33,19 +31,30 @@ pub(super) struct Arena {
     local: Option<Local>,
 }
 
+/// What a local system is started with.
+#[derive(Clone, Debug)]
+pub(super) struct Ground {
+    pub(super) limits: LimitOptions,
+    pub(super) scaling: ScalingOptions,
+    /// `HOST:PORT` of a Pub/Sub instead of the local broker.
+    pub(super) pubsub: Option<String>,
+    /// Where broker and consumers keep what they have.
+    pub(super) state: PathBuf,
+    /// Where instances write what they log.
+    pub(super) logs: PathBuf,
+}
+
 /// What was started.
 #[derive(Debug)]
-struct Local {
+pub(super) struct Local {
     system: System,
-    /// Whose tokens the platform takes; without one every service is open.
-    issuer: Option<Issuer>,
-    platform: LocalPlatform,
+    pub(super) platform: LocalPlatform,
     broker: Option<LocalBroker>,
+    pub(super) works: Works,
     pubsub: Option<PubSub>,
-    /// By service.
-    clouds: BTreeMap<String, Cloud>,
     revisions: Mutex<BTreeMap<String, Vec<String>>>,
     started: jiff::Timestamp,
+    made: Made,
 }
 
 /// What stage lengths and times of faults are divided by.
@@ -74,7 +83,22 @@ impl Arena {
         progress: &Progress,
     ) -> Result<Self, CommandError> {
         match (&options.target, &scenario.system) {
-            (None, Some(system)) => Box::pin(Self::local(options, system, dir, progress)).await,
+            (None, Some(system)) => {
+                let ground = Ground {
+                    limits: options.delivery.limits,
+                    scaling: ScalingOptions::default(),
+                    pubsub: pubsub(options),
+                    state: dir.join("state"),
+                    logs: dir.join("logs"),
+                };
+                let local = Box::pin(Local::start(&ground, system, progress)).await?;
+                Ok(Self {
+                    front: local.made.front.clone(),
+                    drain_limit: system.drain_limit(system.time_factor),
+                    observers: local.made.observers.clone(),
+                    local: Some(local),
+                })
+            }
             (target, system) => {
                 for fault in system.iter().flat_map(|system| &system.faults) {
                     progress.say(&format!("{}: not done: what a target names is left as it is", fault.text));
@@ -89,79 +113,10 @@ impl Arena {
         }
     }
 
-    async fn local(
-        options: &RunOptions,
-        system: &System,
-        dir: &Path,
-        progress: &Progress,
-    ) -> Result<Self, CommandError> {
-        let tidegate = std::env::current_exe()
-            .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
-        let state = dir.join("state");
-        std::fs::create_dir_all(&state).map_err(|cause| CommandError::File {
-            action: "create the folder",
-            path: state.clone(),
-            cause,
-        })?;
-        let (broker, host) = if let Some(host) = pubsub(options) {
-            (None, host)
-        } else {
-            let broker = LocalBroker::start(&tidegate, &state.join("broker"), system.time_factor).await?;
-            let host = broker.host.clone();
-            (Some(broker), host)
-        };
-        let issuer = Issuer::find(&host).await;
-        let keys = issuer.as_ref().map(Issuer::keys);
-        let logs = dir.join("logs");
-        let platform = LocalOptions {
-            limits: options.delivery.limits,
-            time_factor: system.time_factor,
-            host_cores_per_vcpu: system.host_cores_per_vcpu,
-            scaling: super::super::ScalingOptions::default(),
-            identity_keys: keys.as_deref(),
-            logs: &logs,
-        };
-        let platform = LocalPlatform::start(&tidegate, &platform).await?;
-        let whose = if broker.is_some() { "broker" } else { "Pub/Sub of yours" };
-        progress.say(&format!("{}; {whose} at {host}", platform.ready.describe()));
-        if issuer.is_none()
-            && let Some(opened) = access::opened(system)
-        {
-            progress.say(&format!("{opened}: everybody may call in this run, for the Pub/Sub at {host} sends no tokens that could be checked"));
-        }
-        let mut local = Local {
-            system: system.clone(),
-            issuer,
-            platform,
-            broker,
-            pubsub: None,
-            clouds: BTreeMap::new(),
-            revisions: Mutex::default(),
-            started: jiff::Timestamp::now(),
-        };
-        match Box::pin(local.build(&tidegate, &state, &host)).await {
-            Ok((front, observers)) => {
-                Ok(Self { front, drain_limit: system.drain_limit(system.time_factor), observers, local: Some(local) })
-            }
-            Err(error) => {
-                // Its own end has nothing to add to why it never began.
-                let _ = local.stop().await;
-                Err(error)
-            }
-        }
-    }
-
     /// Those of the scenario's consumers that can be observed.
     pub(super) fn observers(&self, scenario: &Scenario) -> Vec<Observer> {
-        let (Some(delivery), Some(ids)) = (&scenario.delivery, scenario.report_ids()) else { return Vec::new() };
-        // Nothing between a host and itself.
-        let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-        let observer = |(place, name): (usize, &String)| {
-            let (_, address) = self.observers.iter().find(|(consumer, _)| consumer == name)?;
-            let pass = self.local.as_ref().and_then(|local| local.issuer.as_ref()).map(|issuer| issuer.pass(address));
-            Some(Observer::new((place, name), (address.clone(), pass), client.clone(), ids))
-        };
-        delivery.consumers.iter().enumerate().filter_map(observer).collect()
+        let issuer = self.local.as_ref().and_then(|local| local.works.issuer.as_ref());
+        observer::all(scenario, &self.observers, issuer)
     }
 
     /// Lets every fault of the scenario happen while the load goes on.
@@ -175,7 +130,7 @@ impl Arena {
         let factor = local.system.time_factor;
         let mut under_way = Vec::new();
         for fault in &local.system.faults {
-            let Some(cloud) = local.clouds.get(&fault.service) else { continue };
+            let Some(cloud) = local.works.clouds.get(&fault.service) else { continue };
             under_way.push(Box::pin(faults::happen(fault, cloud, (factor, progress), load.clone(), stop.clone())));
         }
         drop(load);
@@ -194,16 +149,16 @@ impl Arena {
 
     /// Looks at redeliveries from now on; nothing where no local broker counts them.
     pub(super) fn looks(&self) -> Option<Looks> {
-        let local = self.local.as_ref()?;
-        let host = local.broker.as_ref()?.host.clone();
+        let local = self.local.as_ref().filter(|local| local.works.is_broker)?;
         let subscriptions = local.system.subscriptions.iter();
-        Some(Looks::begin(host, subscriptions.map(|(name, it)| (full_name(name), it.push_to.clone())).collect()))
+        let subscriptions = subscriptions.map(|(name, it)| (full_name(name), it.push_to.clone()));
+        Some(Looks::begin(local.works.host.clone(), subscriptions.collect()))
     }
 
     /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
     pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
         match &self.local {
-            Some(local) => local.figures().await,
+            Some(local) => local.works.figures(&local.system).await,
             None => BTreeMap::new(),
         }
     }
@@ -218,7 +173,7 @@ impl Arena {
         let Some(local) = &self.local else { return BTreeMap::new() };
         let revisions = local.revisions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let asked = revisions.iter().filter_map(|(name, revisions)| {
-            let cloud = local.clouds.get(name)?;
+            let cloud = local.works.clouds.get(name)?;
             Some(Asked { name, cloud, revisions })
         });
         let asked: Vec<Asked<'_>> = asked.collect();
@@ -235,69 +190,78 @@ impl Arena {
 }
 
 impl Local {
-    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
-    async fn figures(&self) -> BTreeMap<String, Figures> {
-        let mut told: BTreeMap<String, Figures> = BTreeMap::new();
-        let Some(broker) = &self.broker else { return told };
-        let of_each = broker::figures(&broker.host).await;
-        for (name, subscription) in &self.system.subscriptions {
-            if let Some(figures) = of_each.get(&full_name(name)) {
-                let sum = told.entry(subscription.push_to.clone()).or_default();
-                sum.redelivered += figures.redelivered;
-                sum.dead_lettered += figures.dead_lettered;
+    /// Starts broker, platform and services, and joins them.
+    pub(super) async fn start(ground: &Ground, system: &System, progress: &Progress) -> Result<Self, CommandError> {
+        let tidegate = std::env::current_exe()
+            .map_err(|cause| CommandError::System { action: "find tidegate's own program", cause })?;
+        std::fs::create_dir_all(&ground.state).map_err(|cause| CommandError::File {
+            action: "create the folder",
+            path: ground.state.clone(),
+            cause,
+        })?;
+        let (broker, host) = if let Some(host) = &ground.pubsub {
+            (None, host.clone())
+        } else {
+            let broker = LocalBroker::start(&tidegate, &ground.state.join("broker"), system.time_factor).await?;
+            let host = broker.host.clone();
+            (Some(broker), host)
+        };
+        let issuer = Issuer::find(&host).await;
+        let keys = issuer.as_ref().map(Issuer::keys);
+        let platform = LocalOptions {
+            limits: ground.limits,
+            time_factor: system.time_factor,
+            host_cores_per_vcpu: system.host_cores_per_vcpu,
+            scaling: ground.scaling,
+            identity_keys: keys.as_deref(),
+            logs: &ground.logs,
+        };
+        let platform = LocalPlatform::start(&tidegate, &platform).await?;
+        let whose = if broker.is_some() { "broker" } else { "Pub/Sub of yours" };
+        progress.say(&format!("{}; {whose} at {host}", platform.ready.describe()));
+        if issuer.is_none()
+            && let Some(opened) = access::opened(system)
+        {
+            progress.say(&format!(
+                "{opened}: everybody may call, for the Pub/Sub at {host} sends no tokens that could be checked"
+            ));
+        }
+        let mut local = Self {
+            system: system.clone(),
+            platform,
+            works: Works { tidegate, host, is_broker: broker.is_some(), issuer, clouds: BTreeMap::new() },
+            broker,
+            pubsub: None,
+            revisions: Mutex::default(),
+            started: jiff::Timestamp::now(),
+            made: Made::default(),
+        };
+        match Box::pin(local.build(&ground.state)).await {
+            Ok(made) => {
+                local.made = made;
+                Ok(local)
+            }
+            Err(error) => {
+                // Its own end has nothing to add to why it never began.
+                let _ = local.stop().await;
+                Err(error)
             }
         }
-        told
     }
 
-    /// Makes topics, services and subscriptions. Gives the front's address and those of the observers.
-    async fn build(
-        &mut self,
-        tidegate: &Path,
-        state: &Path,
-        host: &str,
-    ) -> Result<(String, Vec<(String, String)>), CommandError> {
-        let mut pubsub = PubSub::connect(PROJECT, Some(host)).await?;
-        let made = Box::pin(self.make(&mut pubsub, (tidegate, state), host)).await;
+    /// Makes topics, services and subscriptions.
+    async fn build(&mut self, state: &Path) -> Result<Made, CommandError> {
+        let mut pubsub = PubSub::connect(PROJECT, Some(&self.works.host)).await?;
+        let place = (self.platform.ready.endpoint.as_str(), state);
+        let made = Box::pin(self.works.make(&self.system, &mut pubsub, place)).await;
         self.pubsub = Some(pubsub);
-        made
+        let made = made?;
+        let revisions = made.revisions.iter().map(|(name, revision)| (name.clone(), vec![revision.clone()]));
+        *self.revisions.get_mut().unwrap_or_else(PoisonError::into_inner) = revisions.collect();
+        Ok(made)
     }
 
-    async fn make(
-        &mut self,
-        pubsub: &mut PubSub,
-        (tidegate, state): (&Path, &Path),
-        host: &str,
-    ) -> Result<(String, Vec<(String, String)>), CommandError> {
-        for topic in &self.system.topics {
-            pubsub.create_topic(topic).await?;
-        }
-        let (mut addresses, mut observers) = (BTreeMap::new(), Vec::new());
-        for (name, member) in &self.system.services {
-            let cloud = connect(&self.platform.ready.endpoint, name, member).await?;
-            let command = bundled::command_of(&member.service.source, tidegate);
-            let env = environment(name, member, host, state);
-            let served = Box::pin(cloud.serve(&member.service, &command, &env, member.max_concurrency)).await?;
-            let callers = self.issuer.as_ref().and_then(|_| access::callers(member));
-            cloud.admit(callers.as_deref()).await?;
-            if let Some(path) = &member.observer {
-                observers.push((name.clone(), format!("{}{path}", served.url.trim_end_matches('/'))));
-            }
-            let revisions = self.revisions.get_mut().unwrap_or_else(PoisonError::into_inner);
-            revisions.insert(name.clone(), vec![served.revision]);
-            addresses.insert(name.clone(), served.url);
-            self.clouds.insert(name.clone(), cloud);
-        }
-        for (name, subscription) in &self.system.subscriptions {
-            let url = addresses.get(&subscription.push_to).map(String::as_str).unwrap_or_default();
-            let account = subscription.push_as.as_deref().map(access::account);
-            pubsub.create_subscription(name, subscription, url, account.as_deref()).await?;
-        }
-        let front = addresses.get(&self.system.front).cloned().unwrap_or_default();
-        Ok((front, observers))
-    }
-
-    async fn stop(self) -> Result<(), CommandError> {
+    pub(super) async fn stop(self) -> Result<(), CommandError> {
         // Services first: who pushes to nobody only fills logs, and what is not delivered has been counted.
         let deleted = match self.pubsub {
             Some(mut pubsub) => pubsub.put_back().await.map_err(CommandError::from),
@@ -310,55 +274,4 @@ impl Local {
         };
         platform.and(broker).and(deleted)
     }
-}
-
-async fn connect(endpoint: &str, name: &str, member: &Member) -> Result<Cloud, CommandError> {
-    let endpoint = Endpoint {
-        local: Some(endpoint.to_owned()),
-        project: PROJECT.to_owned(),
-        region: member.service.region.clone(),
-        service: name.to_owned(),
-    };
-    Ok(Cloud::connect(endpoint, Arc::new(SteadyClock::starting_at(jiff::Timestamp::now()))).await?)
-}
-
-/// A subscription's name as Pub/Sub knows it.
-fn full_name(subscription: &str) -> String {
-    format!("projects/{PROJECT}/subscriptions/{subscription}")
-}
-
-/// What a service finds in its environment beside what the scenario says.
-fn environment(name: &str, member: &Member, host: &str, state: &Path) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::from([
-        ("GOOGLE_CLOUD_PROJECT".to_owned(), PROJECT.to_owned()),
-        (EMULATOR.to_owned(), host.to_owned()),
-    ]);
-    if let Some(topic) = &member.publishes {
-        env.insert("PUBSUB_TOPIC".to_owned(), topic.clone());
-    }
-    if member.observer.is_some() {
-        env.insert("DELIVERIES".to_owned(), state.join(format!("{name}.db")).display().to_string());
-    }
-    env
-}
-
-/// Awaits all, side by side, in the task of the caller.
-async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(move |context| {
-        let mut pending = false;
-        for (future, output) in futures.iter_mut().zip(&mut outputs) {
-            if output.is_none() {
-                match std::pin::Pin::new(future).poll(context) {
-                    std::task::Poll::Ready(value) => *output = Some(value),
-                    std::task::Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            return std::task::Poll::Pending;
-        }
-        std::task::Poll::Ready(outputs.drain(..).flatten().collect())
-    })
-    .await
 }

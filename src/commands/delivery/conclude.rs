@@ -5,7 +5,7 @@ use super::looks::{self, Seen};
 use super::{CommandError, DELIVERIES, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
 use crate::cloud::RevisionActivity;
 use crate::driver::Posts;
-use crate::scenario::{Plan, Scenario, ServiceSource};
+use crate::scenario::{Plan, ServiceSource, System};
 use crate::trial::{DeliveryRecording, InstanceLevel, Recording, Terms, judge_promises};
 use crate::{report, study, tuner};
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ pub(super) fn conclude(
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
     enter_counts(&mut told, counts, &recording);
-    told.services = services(scenario);
+    told.services = scenario.system.as_ref().map(services).unwrap_or_default();
     told.assumptions = assumptions(options, factor);
     told.promises = judge_promises(delivery, &told);
     told.response_promises = report::judge_responses(&recording, scenario);
@@ -181,8 +181,7 @@ fn levels(activity: &RevisionActivity, started: Timestamp) -> Vec<InstanceLevel>
 }
 
 /// The services in words.
-fn services(scenario: &Scenario) -> BTreeMap<String, String> {
-    let Some(system) = &scenario.system else { return BTreeMap::new() };
+pub(super) fn services(system: &System) -> BTreeMap<String, String> {
     let words = |member: &crate::scenario::Member| {
         let what = match &member.service.source {
             ServiceSource::Bundled(name) => format!("bundled {name}"),
@@ -225,6 +224,7 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Scenario;
     use crate::trial::{Books, ConsumerRecording, DeliveryBooks, DeliveryInterval, PostBooks};
     use std::sync::Arc;
     use std::time::Duration;

@@ -6,9 +6,13 @@ mod afterwards;
 mod arena;
 mod broker;
 mod conclude;
+mod drain;
 mod faults;
 mod looks;
 mod observer;
+mod site;
+mod tuning;
+mod works;
 
 use super::connection;
 use super::error::CommandError;
@@ -24,6 +28,7 @@ use crate::scenario::{Plan, Scenario};
 use crate::trial::{FaultRecording, Recording};
 use arena::Arena;
 use conclude::Concluded;
+use drain::{Waiting, drain};
 use jiff::SignedDuration;
 use looks::Looks;
 use observer::Observer;
@@ -154,7 +159,11 @@ impl Run<'_> {
         connection::tell(&recording.target, self.progress);
         let started = started_at(&recording)?;
         let faults = faults?.into_iter().map(|fault| fault.since(started)).collect();
-        let (unobserved, looked_until) = self.drain(started, recording.interrupted).await;
+        let say = |text: &str| self.progress.say(text);
+        let (limit, stop) = (self.arena.drain_limit, self.interrupt.stop());
+        let waiting = Waiting { started, posts: self.posts, limit, stop, say: &say };
+        let (unobserved, looked_until) =
+            drain(self.arena.observers(self.plan.scenario()), &waiting, recording.interrupted).await;
         exports.finish(&recording, |text| self.progress.say(text)).await?;
         Ok(Measured { recording, faults, unobserved, looked_until })
     }
@@ -193,42 +202,6 @@ impl Run<'_> {
                 recording = &mut driving => return Ok(recording?),
                 Ok(()) = receiver.changed() => self.progress.load(&receiver.borrow_and_update(), None),
             }
-        }
-    }
-
-    /// Reads what was delivered until all that was acknowledged is, or the limit is reached; what is still read a moment
-    /// after the last delivery are duplicates.
-    async fn drain(&self, started: jiff::Timestamp, interrupted: bool) -> (Option<String>, std::time::Duration) {
-        let mut observers: Vec<Observer> = self.arena.observers(self.plan.scenario());
-        let limit = self.arena.drain_limit;
-        let began = tokio::time::Instant::now();
-        let mut complete_since = None;
-        let mut told = None;
-        loop {
-            let mut trouble = None;
-            for observer in &mut observers {
-                if let Err(error) = observer.read(started, self.posts).await {
-                    trouble = Some(error);
-                }
-            }
-            let looked_until =
-                std::time::Duration::try_from(jiff::Timestamp::now().duration_since(started)).unwrap_or_default();
-            let (acknowledged, delivered) = self.posts.with(|ledger| ledger.standing());
-            let missing: u64 = delivered.iter().map(|delivered| acknowledged - delivered).sum();
-            let complete = missing == 0 && trouble.is_none();
-            complete_since = complete.then(|| complete_since.unwrap_or_else(tokio::time::Instant::now));
-            let settled =
-                complete_since.is_some_and(|since: tokio::time::Instant| since.elapsed() >= observer::AFTERWARDS);
-            if settled || interrupted || *self.interrupt.stop().borrow() || began.elapsed() >= limit {
-                return (trouble, looked_until);
-            }
-            if told != Some(missing) && missing > 0 {
-                let left = limit.saturating_sub(began.elapsed()).as_secs_f64();
-                self.progress
-                    .say(&format!("{missing} deliveries are still to come; they are waited for, {left:.0} s at most"));
-                told = Some(missing);
-            }
-            tokio::time::sleep(observer::EVERY).await;
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Reads what a consumer says was delivered to it, page by page, into the ledger.
 
-use super::access::Pass;
+use super::access::{Issuer, Pass};
 use crate::driver::Posts;
-use crate::scenario::Ids;
+use crate::scenario::{Ids, Scenario};
 use crate::trial::Arrived;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,6 +16,20 @@ pub(super) const AFTERWARDS: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Pages in a row: more is an observer that goes in circles.
 const PAGES_MAX: u32 = 10_000;
+
+/// Those of the scenario's consumers whose observers are at these addresses, as (consumer, address); `issuer` makes the tokens
+/// that private ones are asked with.
+pub(super) fn all(scenario: &Scenario, addresses: &[(String, String)], issuer: Option<&Issuer>) -> Vec<Observer> {
+    let (Some(delivery), Some(ids)) = (&scenario.delivery, scenario.report_ids()) else { return Vec::new() };
+    // Nothing between a host and itself.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+    let observer = |(place, name): (usize, &String)| {
+        let (_, address) = addresses.iter().find(|(consumer, _)| consumer == name)?;
+        let pass = issuer.map(|issuer| issuer.pass(address));
+        Some(Observer::new((place, name), (address.clone(), pass), client.clone(), ids))
+    };
+    delivery.consumers.iter().enumerate().filter_map(observer).collect()
+}
 
 /// One consumer's.
 #[derive(Debug)]

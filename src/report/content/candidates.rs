@@ -1,5 +1,6 @@
 //! Why this one and no other: plots of the trade-off, the candidates with their reasons, and the promises.
 
+use super::deliveries;
 use crate::report::document::{Block, Cell, Row, Table, Tone};
 use crate::report::facts;
 use crate::report::number::{bare_milliseconds, milliseconds, money, percent};
@@ -22,6 +23,7 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
         blocks.push(Block::part("The promises"));
         blocks.push(Block::Table(promises(study)));
     }
+    blocks.extend(deliveries::section(study));
     blocks
 }
 
@@ -33,7 +35,8 @@ fn candidates(study: &Study) -> Table {
         facts::standings(study).iter().any(|s| facts::mean_cost_per_thousand_checkouts(study, s.candidate).is_some());
     let lock_waits =
         facts::standings(study).iter().any(|s| facts::mean_lock_wait_ms_per_request(study, s.candidate).is_some());
-    let mut titles = vec!["#max concurrency", "valid trials", "#$ per million"];
+    let unit = format!("#$ {}", study.scenario.objective().unit_short());
+    let mut titles = vec!["#max concurrency", "valid trials", unit.as_str()];
     titles.extend(month.then_some("#$ per month"));
     titles.extend(checkouts.then_some("#$ per thousand check-outs"));
     titles.extend(["#p50 ms", "#p95 ms", "#p99 ms"]);
@@ -55,7 +58,7 @@ fn candidates(study: &Study) -> Table {
         let mut cells: Vec<Cell> = vec![
             facts::with_remark(standing.candidate).into(),
             valid_trials(standing),
-            money(standing.cost_per_million_requests).into(),
+            money(facts::cost(study, standing)).into(),
         ];
         cells.extend(month.then(|| money(study.month_mean(standing.candidate)).into()));
         cells.extend(

@@ -4,7 +4,9 @@
 use crate::report::document::{Block, Cell, Row, Span, Table};
 use crate::report::facts;
 use crate::report::number::{count, percent, plain};
-use crate::scenario::{Arrivals, Billing, LoadModel, Service, ServiceSource, Sine, Stage, StageKind};
+use crate::scenario::{
+    Arrivals, Billing, LoadModel, Member, Objective, Service, ServiceSource, Sine, Stage, StageKind,
+};
 use crate::trial::{Place, Study, value_is_saved};
 use serde_json::Value;
 
@@ -16,7 +18,10 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
     }
     blocks.push(Block::Table(load(study)));
     if let Some(service) = &study.scenario.service {
-        blocks.push(Block::Table(shape(service)));
+        blocks.push(Block::Table(shape("The service under test.", service)));
+    }
+    for (name, member) in study.scenario.system.iter().flat_map(|system| &system.services) {
+        blocks.push(Block::Table(shape(&member_caption(study, name, member), &member.service)));
     }
     blocks.push(Block::part("What is assumed"));
     blocks.push(Block::List(assumptions(study)));
@@ -115,7 +120,20 @@ fn pairs(caption: &str, rows: impl IntoIterator<Item = (String, String)>) -> Tab
     table
 }
 
-fn shape(service: &Service) -> Table {
+/// What a service of a system is there for, and whether it is tuned.
+fn member_caption(study: &Study, name: &str, member: &Member) -> String {
+    let tuned = study.scenario.tune.iter().flat_map(|tune| &tune.services).any(|tuned| tuned == name);
+    let concurrency = match (tuned, member.max_concurrency) {
+        (true, _) => "the candidate’s max concurrency".to_owned(),
+        (false, Some(most)) => format!("max concurrency {most} throughout"),
+        (false, None) => "Google’s default max concurrency throughout".to_owned(),
+    };
+    let front = study.scenario.system.as_ref().is_some_and(|system| system.front == name);
+    let place = if front { ", which the journeys are sent to" } else { "" };
+    format!("Service {name}{place}: {concurrency}.")
+}
+
+fn shape(caption: &str, service: &Service) -> Table {
     let source = match &service.source {
         ServiceSource::Bundled(name) => format!("{name}, which tidegate carries"),
         ServiceSource::Command(words) => words.join(" "),
@@ -134,21 +152,15 @@ fn shape(service: &Service) -> Table {
     // A report is passed on, and a variable may hold a password.
     let shown = |name: &str, value: &str| if value_is_saved(name) { value.to_owned() } else { "set".to_owned() };
     rows.extend(service.env.iter().map(|(name, value)| (name.clone(), shown(name, value))));
-    pairs("The service under test.", rows)
+    pairs(caption, rows)
 }
 
 fn assumptions(study: &Study) -> Vec<Vec<Span>> {
-    let mut lines: Vec<&str> = vec![
-        "Costs per million and per thousand are list prices before the free tier; network egress and everything outside \
-         Cloud Run are left out.",
-        "Cost is divided by every request that reached an instance, warm-up and set-up included; percentiles leave the \
-         warm-up out.",
-        "A month mixes the stages as the scenario’s shares say, each at its own billable time per request where the \
-         samples can tell the stages apart, else at the trial’s mean; the free tier is taken off once.",
-        "A thousand check-outs cost what the whole trial cost, divided by its successful check-outs: the scenario’s counter \
-         checkouts.",
-        "The unit of statistics is the trial: figures of a candidate are means over its valid trials.",
-    ];
+    let mut lines: Vec<&str> = match study.scenario.objective() {
+        Objective::CostPerMillionRequests => per_request().to_vec(),
+        Objective::CostPerThousandDelivered => per_delivered().to_vec(),
+    };
+    lines.push("The unit of statistics is the trial: figures of a candidate are means over its valid trials.");
     if matches!(study.place, Place::Local(_)) {
         lines.extend([
             "The local platform follows what Google documents of Cloud Run: 60 % target of max concurrency and of CPU over \
@@ -170,6 +182,35 @@ fn assumptions(study: &Study) -> Vec<Vec<Span>> {
     }
     lines.push(offered(study));
     lines.into_iter().map(|line| vec![Span::from(line)]).collect()
+}
+
+/// What a cost per request is.
+fn per_request() -> [&'static str; 4] {
+    [
+        "Costs per million and per thousand are list prices before the free tier; network egress and everything outside \
+         Cloud Run are left out.",
+        "Cost is divided by every request that reached an instance, warm-up and set-up included; percentiles leave the \
+         warm-up out.",
+        "A month mixes the stages as the scenario’s shares say, each at its own billable time per request where the \
+         samples can tell the stages apart, else at the trial’s mean; the free tier is taken off once.",
+        "A thousand check-outs cost what the whole trial cost, divided by its successful check-outs: the scenario’s counter \
+         checkouts.",
+    ]
+}
+
+/// What a cost per delivered report is.
+fn per_delivered() -> [&'static str; 4] {
+    [
+        "A delivered report is one that was acknowledged and reached every consumer that the scenario names. What all services \
+         of a trial cost, from the deployment to the last delivery, is divided by those, warm-up included; percentiles \
+         leave the warm-up out.",
+        "Costs are list prices before the free tier of Cloud Run alone: Pub/Sub, network egress and everything else are left \
+         out. They do not depend on max concurrency.",
+        "After the load the consumers are asked what reached them, some four times each: those requests are billed too, alike \
+         for every candidate.",
+        "The scenario’s faults were left out, and every trial had topics, subscriptions and revisions of its own. Delivery is \
+         timed by the clock of one host, and Pub/Sub is tidegate’s local broker.",
+    ]
 }
 
 /// What becomes of an instance's CPU that is billed by request only.
@@ -281,7 +322,7 @@ mod tests {
         let mut study = fixture::study();
         let service = study.scenario.service.as_mut().unwrap();
         service.env.insert("DATABASE_URL".to_owned(), "postgres://shop:hunter2@db".to_owned());
-        let table = shape(study.scenario.service.as_ref().unwrap());
+        let table = shape("It.", study.scenario.service.as_ref().unwrap());
         let rows: Vec<_> =
             table.rows.iter().map(|row| (row.cells[0].text.as_str(), row.cells[1].text.as_str())).collect();
         assert!(rows.contains(&("DATABASE_URL", "set")) && rows.contains(&("WAIT_MS", "90")), "{rows:?}");

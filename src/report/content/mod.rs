@@ -4,6 +4,7 @@ mod assumed;
 mod candidates;
 mod close_up;
 mod conditions;
+mod deliveries;
 mod journeys;
 mod trust;
 

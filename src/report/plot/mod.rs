@@ -87,12 +87,13 @@ impl Kind {
             .filter(|standing| standing.trials_valid > 0)
             .map(|standing| {
                 format!(
-                    "max concurrency {}: p50 {}, p95 {}, p99 {}, {} per million requests",
+                    "max concurrency {}: p50 {}, p95 {}, p99 {}, {} {}",
                     standing.candidate.max_concurrency,
                     super::number::milliseconds(standing.response_time_p50_ms),
                     super::number::milliseconds(standing.response_time_p95_ms),
                     super::number::milliseconds(standing.response_time_p99_ms),
-                    super::number::money(standing.cost_per_million_requests)
+                    super::number::money(facts::cost(study, standing)),
+                    study.scenario.objective().unit()
                 )
             })
             .collect();

@@ -108,13 +108,17 @@ fn response_times(picture: &mut Picture, study: &Study, places: &[Place<'_>]) {
 }
 
 fn billed(trial: &TrialResult) -> Option<f64> {
-    trial.usage.as_ref().map(|usage| usage.billable_instance_time_s)
+    trial.billable_instance_time_s()
 }
 
 fn billable_time(picture: &mut Picture, study: &Study, places: &[Place<'_>], half: f64) {
     let all = places.iter().flat_map(|place| &place.trials).filter_map(|trial| billed(trial));
     let y = Axis::from_zero(all, BILLED.bottom, BILLED.top);
-    axis::draw_vertical(picture, &BILLED, &y, "billable instance time of a trial, s");
+    let title = match study.scenario.system {
+        None => "billable instance time of a trial, s",
+        Some(_) => "billable time of all services, s",
+    };
+    axis::draw_vertical(picture, &BILLED, &y, title);
     let chosen = facts::choice(study).map(|choice| choice.candidate);
     for place in places {
         let is_choice = chosen == Some(place.candidate);

@@ -28,7 +28,7 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
         .iter()
         .filter(|standing| standing.trials_valid > 0)
         .filter_map(|standing| {
-            let cost = standing.cost_per_million_requests?.0;
+            let cost = facts::cost(study, standing)?.0;
             Some(Mark { standing, cost, is_choice: Some(standing.candidate) == chosen })
         })
         .collect();
@@ -58,7 +58,8 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
     );
     legend(&mut picture);
     axis::draw_vertical(&mut picture, &PANEL, &y, "response time, ms");
-    axis::draw_horizontal(&mut picture, &PANEL, &x, "cost per million requests, US dollars", "$");
+    let cost = format!("cost {}, US dollars", study.scenario.objective().unit());
+    axis::draw_horizontal(&mut picture, &PANEL, &x, &cost, "$");
     let mut taken = marks_and_whiskers(&marks, (&x, &y));
     frontier(&mut picture, study, &marks, (&x, &y));
     for (_, cost, p95) in &dots {
@@ -91,7 +92,7 @@ fn dots(study: &Study) -> Vec<Dot> {
         .iter()
         .filter(|trial| trial.is_valid())
         .filter_map(|trial| {
-            let cost = trial.cost_per_million_requests()?.0;
+            let cost = trial.cost_per_unit(study.scenario.objective())?.0;
             Some((trial.candidate, cost, in_milliseconds(trial.recording.overall.response_time.quantile(0.95))))
         })
         .collect()

@@ -26,7 +26,7 @@ use super::load_file::{LoadFile, OpenFile, UnitFile};
 use super::located::{Located, Location};
 use super::notation::Complaint;
 use super::route::Group;
-use super::{Conservation, Journey, LoadModel, Observation, Scenario};
+use super::{Conservation, Journey, LoadModel, Observation, Scenario, Tune};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use steps::Surroundings;
@@ -122,14 +122,30 @@ fn scenario(file: &ScenarioFile, path: &Path, problems: &mut Problems) -> Option
     );
     scenario.traffic = load::traffic(file, problems);
     scenario.service = file.service.as_ref().and_then(|service| service::service(service, problems));
-    scenario.tune = file.tune.as_ref().map(|tune| service::tune(&tune.value, problems));
-    if let (Some(service), Some(tune)) = (&scenario.service, &file.tune) {
-        service::check_concurrency(service.vcpu, &tune.value, problems);
-    }
     scenario.system = system::system(file, &scenario, problems);
     scenario.delivery = delivery::delivery(file, &scenario, &of_deliveries, problems);
+    scenario.tune = tune(file, &scenario, problems);
     scenario.conservation = conservation(&file.conserve, &scenario, problems);
     Some(scenario)
+}
+
+/// What is tuned: the one service, or some of the system's.
+fn tune(file: &ScenarioFile, scenario: &Scenario, problems: &mut Problems) -> Option<Tune> {
+    let written = &file.tune.as_ref()?.value;
+    // A system with a problem of its own is none here: what `tune` says of its services is checked when that is mended.
+    let system = scenario.system.as_ref();
+    if system.is_none() && !file.services.is_empty() {
+        return None;
+    }
+    let tune = service::tune(written, (system, scenario.delivery.as_ref()), problems);
+    let members = system.iter().flat_map(|system| &system.services);
+    let tuned = members.filter(|(name, _)| tune.services.contains(*name)).map(|(_, member)| &member.service);
+    // One that is too small is enough to refuse the candidate.
+    let smallest = tuned.chain(&scenario.service).min_by(|a, b| a.vcpu.0.total_cmp(&b.vcpu.0));
+    if let Some(smallest) = smallest {
+        service::check_concurrency(smallest.vcpu, written, problems);
+    }
+    Some(tune)
 }
 
 /// The journeys that are written, or those of the requests that a replay `sent` once.

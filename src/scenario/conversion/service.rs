@@ -4,8 +4,8 @@ use super::super::error::{Problems, offer};
 use super::super::file::{BillingFile, LocalFile, ObjectiveFile, ServiceFile, TuneFile};
 use super::super::located::Located;
 use super::super::notation;
-use super::super::{Billing, Candidate, Objective, Service, ServiceSource, Tune};
-use super::{exactly_one, parsed};
+use super::super::{Billing, Candidate, Delivery, Objective, Service, ServiceSource, System, Tune};
+use super::{exactly_one, known, parsed};
 use crate::units::{Gib, Vcpu};
 use std::collections::BTreeMap;
 
@@ -173,7 +173,12 @@ pub(super) fn scale(local: Option<&LocalFile>, problems: &mut Problems) -> (f64,
     (number_or(cores, 1.0), number_or(factor, 1.0))
 }
 
-pub(super) fn tune(file: &TuneFile, problems: &mut Problems) -> Tune {
+/// What `tune` tries of a scenario whose `system` and `delivery` are these.
+pub(super) fn tune(
+    file: &TuneFile,
+    (system, delivery): (Option<&System>, Option<&Delivery>),
+    problems: &mut Problems,
+) -> Tune {
     let candidates = candidates(&file.candidates, problems);
     let quick = match &file.quick {
         None => candidates.clone(),
@@ -196,14 +201,76 @@ pub(super) fn tune(file: &TuneFile, problems: &mut Problems) -> Tune {
     {
         problems.add(blocks.at, format!("{} blocks are out of range", blocks.value), "give 1 to 100");
     }
+    let local = file.local.as_ref();
+    // What it leaves out is not asked for here, only what it says is checked.
+    scale(local, problems);
     Tune {
         candidates,
         blocks: file.blocks.as_ref().map_or(2, |blocks| blocks.value),
         quick,
-        objective: match file.objective {
-            None | Some(ObjectiveFile::CostPerMillionRequests) => Objective::CostPerMillionRequests,
+        objective: objective(file, system.is_some() && delivery.is_some(), problems),
+        services: tuned(file, system, problems),
+        max_instances: most_instances(file, system.is_some(), problems),
+        host_cores_per_vcpu: local.and_then(|local| local.host_cores_per_vcpu.as_ref()).map(|cores| cores.value),
+        time_factor: local.and_then(|local| local.time_factor.as_ref()).map(|factor| factor.value),
+    }
+}
+
+/// Instances at most of the services that are tuned.
+fn most_instances(file: &TuneFile, is_system: bool, problems: &mut Problems) -> Option<u32> {
+    let most = file.max_instances.as_ref()?;
+    if most.value == 0 {
+        problems.add(most.at, "`max_instances: 0` leaves no instance to answer", "give at least 1");
+    }
+    if !is_system {
+        let hint = "leave it out, and say so in `service`";
+        problems.add(most.at, "`tune` says `max_instances`, and there are no `services`", hint);
+    }
+    Some(most.value)
+}
+
+/// What is made least; `delivers` when there are services and what they must deliver.
+fn objective(file: &TuneFile, delivers: bool, problems: &mut Problems) -> Objective {
+    match &file.objective {
+        None if delivers => Objective::CostPerThousandDelivered,
+        None => Objective::CostPerMillionRequests,
+        Some(written) => match written.value {
+            ObjectiveFile::CostPerMillionRequests => Objective::CostPerMillionRequests,
+            ObjectiveFile::CostPerThousandDelivered => {
+                if !delivers {
+                    let hint = "add `services` and `deliver`, or leave `objective` out";
+                    problems.add(written.at, "nothing says what is delivered, and by which services", hint);
+                }
+                Objective::CostPerThousandDelivered
+            }
         },
     }
+}
+
+/// The services of a system that get the candidate's max concurrency.
+fn tuned(file: &TuneFile, system: Option<&System>, problems: &mut Problems) -> Vec<String> {
+    let Some(system) = system else {
+        if let Some(written) = &file.services {
+            let hint = "leave it out: the one `service` is tuned";
+            problems.add(written.at, "`tune` names `services`, and the scenario has none", hint);
+        }
+        return Vec::new();
+    };
+    let Some(written) = &file.services else { return vec![system.front.clone()] };
+    if written.value.is_empty() {
+        problems.add(written.at, "no service is tuned", "name one, or leave `services` out: then it is the front");
+    }
+    let names: Vec<&str> = system.services.keys().map(String::as_str).collect();
+    let mut tuned: Vec<String> = Vec::new();
+    for name in &written.value {
+        known("service", name, &names, problems);
+        if tuned.contains(&name.value) {
+            problems.add(name.at, format!("the service `{}` stands here twice", name.value), "keep one of the two");
+        } else {
+            tuned.push(name.value.clone());
+        }
+    }
+    tuned
 }
 
 /// Cloud Run allows one request at a time below 1 vCPU, and so does the local platform.

@@ -47,6 +47,7 @@ impl Ledger {
         let mut told = DeliveryRecording {
             posts: PostBooks { posted: acknowledged + failed, acknowledged, failed },
             consumers: self.books.iter().map(|book| self.consumer(book, &terms, &calendar)).collect(),
+            delivered_to_all: Some(self.delivered_to_all()),
             within_s: terms.within.as_secs_f64(),
             drain_limit_s: terms.drain_limit.as_secs_f64(),
             looked_until_s: terms.looked_until.as_secs_f64(),
@@ -64,6 +65,14 @@ impl Ledger {
         let answered = self.posts.iter().filter(|post| post.done != NEVER).map(|post| (post, post.done));
         told.post_ratio = ratio(answered, &terms, &calendar);
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
+    }
+
+    /// Reports that were acknowledged and that every consumer has.
+    fn delivered_to_all(&self) -> u64 {
+        let has = |book: &Book, number: usize| book.first.get(number).is_some_and(|first| *first != NEVER);
+        let reached = |number: usize| self.books.iter().all(|book| has(book, number));
+        let posts = self.posts.iter().enumerate();
+        posts.filter(|(number, post)| post.state == State::Acknowledged && reached(*number)).count() as u64
     }
 
     fn consumer(&self, book: &Book, terms: &Terms, calendar: &Calendar) -> ConsumerRecording {

@@ -1,6 +1,6 @@
 //! Asynchronous systems: what the committed scenario says, and what a wrong one is told, with its place.
 
-use crate::scenario::{DeliveryMetric, FaultKind, Scenario};
+use crate::scenario::{DeliveryMetric, FaultKind, Objective, Scenario};
 use std::path::Path;
 use std::time::Duration;
 
@@ -84,6 +84,65 @@ fn every_key_arrives_in_the_model() {
     assert_eq!(system.subscriptions["sms-sub"].dead_letter.as_ref().unwrap().max_attempts, 7);
     assert_eq!(scenario.delivery.unwrap().promises.len(), 3);
     assert_eq!(scenario.slos.len(), 1);
+}
+
+/// The base file with this `tune` section.
+fn tuned(section: &str) -> Result<Scenario, String> {
+    let text = format!("{BASE}tune: {section}\n");
+    Scenario::from_yaml(Path::new("lab.yaml"), &text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_tuning_is_of_the_front_and_paid_per_delivered_report_unless_it_says_otherwise() {
+    let scenario = tuned("{candidates: [8, 1]}").unwrap();
+    assert_eq!(scenario.objective(), Objective::CostPerThousandDelivered);
+    let tune = scenario.tune.unwrap();
+    assert_eq!((tune.services.as_slice(), tune.time_factor), (&["lab-report".to_owned()][..], None));
+    let all = tuned(
+        "{candidates: [1], services: [sms, email, lab-report], max_instances: 5, local: {time_factor: 6}, objective: cost_per_million_requests}",
+    );
+    let tune = all.unwrap().tune.unwrap();
+    assert_eq!(tune.services, ["sms", "email", "lab-report"]);
+    assert_eq!((tune.host_cores_per_vcpu, tune.time_factor, tune.max_instances), (None, Some(6.0), Some(5)));
+    assert_eq!(tune.objective, Objective::CostPerMillionRequests);
+    let committed = parse(LAB);
+    assert_eq!(committed.objective(), Objective::CostPerThousandDelivered);
+    assert!(!committed.tune.unwrap().services.is_empty());
+}
+
+#[test]
+fn a_tuning_of_what_is_not_there_is_told_with_line_and_column() {
+    for (section, place, words) in [
+        ("{candidates: [1], services: [smss]}", "lab.yaml:21:36:", "there is no service `smss`"),
+        ("{candidates: [1], services: [sms, sms]}", "lab.yaml:21:41:", "the service `sms` stands here twice"),
+        ("{candidates: [1], services: []}", "lab.yaml:21:35:", "no service is tuned"),
+        ("{candidates: [1], local: {time_factor: 0}}", "lab.yaml:21:46:", "the time factor 0 is out of range"),
+        ("{candidates: [1], max_instances: 0}", "lab.yaml:21:40:", "leaves no instance"),
+        ("{candidates: [0]}", "lab.yaml:21:21:", "cannot hold 0 requests"),
+    ] {
+        let told = tuned(section).expect_err(section);
+        assert!(told.contains(place) && told.contains(words), "{section}: {told}");
+    }
+    // One that is too small for the candidate refuses it, tuned or not first.
+    let small = BASE.replace("bundled: email,", "bundled: email, vcpu: 0.5,");
+    let of = |services: &str| {
+        let text = format!("{small}tune: {{candidates: [1, 2], services: [{services}]}}\n");
+        Scenario::from_yaml(Path::new("lab.yaml"), &text).map_err(|error| error.to_string())
+    };
+    assert!(of("lab-report, sms").is_ok());
+    let told = of("lab-report, email").expect_err("half a vCPU");
+    assert!(told.contains("lab.yaml:21:24:") && told.contains("no max concurrency above 1"), "{told}");
+    // Without services there is nothing to choose among, and without deliveries nothing to pay for.
+    let shop = "name: shop\njourneys: [{name: one, steps: [{name: get, get: /}]}]\nload: closed\nstages: [{name: up, hold: 1, duration: 1s}]\n";
+    for (section, words) in [
+        ("{candidates: [1], services: [shop]}", "the scenario has none"),
+        ("{candidates: [1], max_instances: 2}", "there are no `services`"),
+        ("{candidates: [1], objective: cost_per_thousand_delivered}", "nothing says what is delivered"),
+    ] {
+        let text = format!("{shop}tune: {section}\n");
+        let told = Scenario::from_yaml(Path::new("shop.yaml"), &text).expect_err(section).to_string();
+        assert!(told.contains("shop.yaml:5:") && told.contains(words), "{told}");
+    }
 }
 
 #[test]

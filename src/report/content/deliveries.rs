@@ -1,0 +1,160 @@
+//! What a system delivered under each candidate, what was promised of that, and which service it was paid for.
+
+use crate::cost::Cost;
+use crate::report::document::{Block, Cell, Row, Table, Tone};
+use crate::report::facts;
+use crate::report::number::{bare_milliseconds, count, in_milliseconds, milliseconds, money, seconds};
+use crate::scenario::{Delivery, DeliveryMetric, DeliveryPromise, System};
+use crate::stats::Histogram;
+use crate::trial::{ConsumerRecording, DeliveryBooks, Standing, Study, TrialResult};
+use crate::units::Usd;
+
+/// The parts of the section on candidates; none for a study of a single service.
+pub(super) fn section(study: &Study) -> Vec<Block> {
+    let (Some(system), Some(delivery)) = (&study.scenario.system, &study.scenario.delivery) else { return Vec::new() };
+    let mut blocks = vec![Block::part("The deliveries"), Block::Table(deliveries(study, delivery))];
+    if !delivery.promises.is_empty() {
+        blocks.push(Block::Table(promises(study, delivery)));
+    }
+    blocks.push(Block::part("Where the money goes"));
+    blocks.push(Block::Table(services(study, system)));
+    blocks
+}
+
+/// A row for each candidate, with its number and these cells.
+fn rows<'a>(study: &'a Study, table: &mut Table, cells: impl Fn(&'a Standing, &[&'a TrialResult]) -> Vec<Cell>) {
+    let chosen = facts::choice(study).map(|choice| choice.candidate);
+    for standing in facts::standings(study) {
+        let trials = facts::trials_of(study, standing.candidate);
+        let head = Cell::from(facts::with_remark(standing.candidate));
+        let row = Row::of(std::iter::once(head).chain(cells(standing, &trials)));
+        table.rows.push(row.marked(Some(standing.candidate) == chosen));
+    }
+}
+
+fn consumers<'a>(trials: &[&'a TrialResult], name: &str) -> Vec<&'a ConsumerRecording> {
+    let all = trials.iter().filter_map(|trial| trial.recording.delivery.as_ref());
+    all.flat_map(|delivery| &delivery.consumers).filter(|consumer| consumer.name == name).collect()
+}
+
+/// Mean over trials of what a consumer's delivery times say.
+fn mean_ms(consumers: &[&ConsumerRecording], of: impl Fn(&Histogram) -> f64) -> Option<f64> {
+    let told = consumers.iter().map(|consumer| &consumer.delivery_time).filter(|times| times.count() > 0);
+    facts::mean(told.map(of))
+}
+
+fn deliveries(study: &Study, delivery: &Delivery) -> Table {
+    let times: Vec<String> =
+        delivery.consumers.iter().flat_map(|name| ["p50", "p95"].map(|q| format!("#{name} {q} ms"))).collect();
+    let titles: Vec<&str> =
+        ["#max concurrency", "#acknowledged", "#delivered to all", "#lost", "#late", "#duplicates", "#redeliveries"]
+            .into_iter()
+            .chain(times.iter().map(String::as_str))
+            .collect();
+    let mut table = Table::new(
+        "Sums over valid trials, warm-up included; lost over all trials. Delivery time counts from when the post was due to \
+         the first delivery, mean over trials, warm-up left out. Redeliveries are pushes after a message’s first.",
+        &titles,
+    );
+    rows(study, &mut table, |standing, trials| {
+        let told = || trials.iter().filter_map(|trial| trial.recording.delivery.as_ref());
+        let books = |of: fn(&DeliveryBooks) -> u64| -> u64 {
+            told().flat_map(|delivery| &delivery.consumers).map(|consumer| of(&consumer.books)).sum()
+        };
+        let redeliveries: Option<u64> =
+            told().flat_map(|delivery| &delivery.consumers).map(|consumer| consumer.redeliveries).sum();
+        let mut cells: Vec<Cell> = vec![
+            count(told().map(|delivery| delivery.posts.acknowledged).sum()).into(),
+            count(told().filter_map(|delivery| delivery.delivered_to_all).sum()).into(),
+            Cell::verdict(standing.lost == 0, &count(standing.lost)),
+            count(books(|books| books.late)).into(),
+            count(books(|books| books.duplicates)).into(),
+            redeliveries.map_or_else(|| "–".to_owned(), count).into(),
+        ];
+        for name in &delivery.consumers {
+            let consumers = consumers(trials, name);
+            for q in [0.5, 0.95] {
+                let ms = mean_ms(&consumers, |times| in_milliseconds(times.quantile(q)));
+                cells.push(ms.map_or_else(|| "–".to_owned(), bare_milliseconds).into());
+            }
+        }
+        cells
+    });
+    table
+}
+
+fn promises(study: &Study, delivery: &Delivery) -> Table {
+    let titles: Vec<&str> = std::iter::once("#max concurrency")
+        .chain(delivery.promises.iter().map(|promise| promise.text.as_str()))
+        .collect();
+    let mut table = Table::new(
+        "What was measured against each promise of deliveries, mean over valid trials. Without a fault nothing heals.",
+        &titles,
+    );
+    rows(study, &mut table, |standing, trials| {
+        let cell = |promise: &DeliveryPromise| {
+            let broken = standing.broken_deliveries.iter().find(|broken| broken.text == promise.text);
+            match broken {
+                _ if standing.trials_valid == 0 => Cell::toned("no valid trial", Tone::Muted),
+                Some(broken) => Cell::verdict(false, &broken.measured),
+                None => Cell::verdict(true, &measured(promise, delivery, trials)),
+            }
+        };
+        delivery.promises.iter().map(cell).collect()
+    });
+    table
+}
+
+/// What a promise that was kept measured: of several consumers the slowest.
+fn measured(promise: &DeliveryPromise, delivery: &Delivery, trials: &[&TrialResult]) -> String {
+    let names = delivery.consumers.iter().filter(|name| promise.consumer.as_ref().is_none_or(|of| of == *name));
+    let of = |of: &dyn Fn(&Histogram) -> f64| {
+        let slowest = names.filter_map(|name| mean_ms(&consumers(trials, name), of)).reduce(f64::max);
+        slowest.map_or_else(|| "not measured".to_owned(), milliseconds)
+    };
+    match promise.metric {
+        DeliveryMetric::Time { quantile, .. } => of(&|times| in_milliseconds(times.quantile(quantile))),
+        DeliveryMetric::MeanTime { .. } => of(&|times| in_milliseconds(times.mean())),
+        DeliveryMetric::Heal { .. } => "no fault".to_owned(),
+        DeliveryMetric::NoneLost => "0 lost".to_owned(),
+    }
+}
+
+/// What each service was billed and what that costs, the front first.
+fn services(study: &Study, system: &System) -> Table {
+    let behind = system.services.keys().filter(|name| **name != system.front);
+    let names: Vec<&String> = std::iter::once(&system.front).chain(behind).collect();
+    let titles: Vec<String> = names.iter().flat_map(|name| [format!("#{name}, billed"), "#$".to_owned()]).collect();
+    let titles: Vec<&str> =
+        std::iter::once("#max concurrency").chain(titles.iter().map(String::as_str)).chain(["#$ of a trial"]).collect();
+    let mut table = Table::new(
+        "Billable instance time of each service and what it costs, mean over valid trials: every revision of a trial is its \
+         own, and all that they were billed is the trial’s.",
+        &titles,
+    );
+    rows(study, &mut table, |_, trials| {
+        let mut cells = Vec::new();
+        for name in &names {
+            let of_trials: Vec<(f64, f64)> =
+                trials.iter().filter_map(|trial| share(trial, name, &system.front)).collect();
+            let billed = facts::mean(of_trials.iter().map(|(billed, _)| *billed));
+            let cost = facts::mean(of_trials.iter().map(|(_, cost)| *cost)).map(Usd);
+            cells.push(billed.map_or_else(|| "–".to_owned(), seconds).into());
+            cells.push(money(cost).into());
+        }
+        let whole = facts::mean(trials.iter().filter_map(|trial| trial.cost).map(|cost| cost.total().0));
+        cells.push(money(whole.map(Usd)).into());
+        cells
+    });
+    table
+}
+
+/// What one service of a trial was billed, in seconds, and what that costs, in dollars. The front has what the others leave.
+fn share(trial: &TrialResult, name: &str, front: &str) -> Option<(f64, f64)> {
+    if name != front {
+        let other = trial.others.get(name)?;
+        return Some((other.usage.as_ref()?.billable_instance_time_s, other.cost?.total().0));
+    }
+    let others: f64 = trial.others.values().filter_map(|other| other.cost).map(|cost: Cost| cost.total().0).sum();
+    Some((trial.usage.as_ref()?.billable_instance_time_s, trial.cost?.total().0 - others))
+}
