@@ -213,7 +213,8 @@ fn connection_of(options: &TuneOptions) -> Result<TargetOptions, CommandError> {
 
 fn missing(path: &Path, section: &str) -> CommandError {
     CommandError::Usage(format!(
-        "{}: `tune` needs a `{section}` section\n\nhint: scenarios/shopping.yaml shows one, scenarios/README.md explains it",
+        "{}: `tune` needs a `{section}` section\n\nhint: scenarios/shopping.yaml (one service) and scenarios/lab-report.yaml (a \
+         system) show what is needed, scenarios/README.md explains it",
         path.display()
     ))
 }

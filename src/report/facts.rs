@@ -160,14 +160,14 @@ pub(super) fn mean_lock_wait_ms_per_request(study: &Study, candidate: Candidate)
     mean(waits?)
 }
 
-/// The line that applies a candidate.
-pub(super) fn gcloud_line(study: &Study, candidate: Candidate) -> String {
+/// The lines that apply a candidate, one for each service that is tuned.
+pub(super) fn gcloud_lines(study: &Study, candidate: Candidate) -> Vec<String> {
     let concurrency = candidate.max_concurrency;
     match &study.place {
         Place::CloudRun { project, region, service } => {
-            format!(
+            vec![format!(
                 "gcloud run services update {service} --region {region} --concurrency {concurrency} --project {project}"
-            )
+            )]
         }
         Place::Local(_) => {
             let line = |name: &str, region: &str| {
@@ -180,9 +180,9 @@ pub(super) fn gcloud_line(study: &Study, candidate: Candidate) -> String {
             };
             let lines: Vec<String> = tuned.filter_map(member).collect();
             if !lines.is_empty() {
-                return lines.join(" && ");
+                return lines;
             }
-            line("SERVICE", study.scenario.service.as_ref().map_or("REGION", |service| &service.region))
+            vec![line("SERVICE", study.scenario.service.as_ref().map_or("REGION", |service| &service.region))]
         }
     }
 }

@@ -44,8 +44,8 @@ pub(super) struct Headline {
     pub(super) reason: String,
     /// Costs and response times of the chosen candidate; empty when none was chosen.
     pub(super) figures: Vec<Figure>,
-    /// The line that applies it.
-    pub(super) command: Option<String>,
+    /// The lines that apply it; empty when there is nothing to apply.
+    pub(super) commands: Vec<String>,
     /// What to know before it is applied, or what to do instead.
     pub(super) advice: String,
     /// Every candidate on a line.
@@ -80,7 +80,7 @@ impl Headline {
             figures: chosen
                 .and_then(|candidate| facts::standing(study, candidate))
                 .map_or_else(Vec::new, |standing| figures(study, standing)),
-            command: chosen.map(|candidate| facts::gcloud_line(study, candidate)),
+            commands: chosen.map_or_else(Vec::new, |candidate| facts::gcloud_lines(study, candidate)),
             advice: advice(study, news),
             alternatives: alternatives(study),
             place: place(study),
@@ -277,10 +277,7 @@ mod tests {
                 "p99 response time"
             ]
         );
-        assert_eq!(
-            headline.command.as_deref(),
-            Some("gcloud run services update SERVICE --region us-central1 --concurrency 16")
-        );
+        assert_eq!(headline.commands, ["gcloud run services update SERVICE --region us-central1 --concurrency 16"]);
         assert!(headline.advice.contains("SERVICE stands for"));
     }
 
@@ -288,8 +285,8 @@ mod tests {
     fn on_cloud_run_the_line_names_the_service_that_was_measured() {
         let headline = Headline::of(&fixture::cloud_study());
         assert_eq!(
-            headline.command.as_deref(),
-            Some("gcloud run services update shop --region europe-west1 --concurrency 16 --project acme-prod")
+            headline.commands,
+            ["gcloud run services update shop --region europe-west1 --concurrency 16 --project acme-prod"]
         );
     }
 
@@ -302,7 +299,7 @@ mod tests {
         ] {
             let headline = Headline::of(&study);
             assert_eq!(headline.news, news);
-            assert_eq!(headline.command, None);
+            assert!(headline.commands.is_empty());
             assert!(headline.figures.is_empty());
             assert!(!headline.reason.is_empty());
         }

@@ -60,8 +60,9 @@ fn first_screen(page: &mut String, study: &Study, headline: &Headline) {
     let subject = format!("{} · {}", study.name, headline.place);
     begin_header(page, class, [&subject, &headline.title, &headline.reason]);
     push_figures(page, &headline.figures);
-    if let Some(command) = &headline.command {
-        let _ = writeln!(page, "<pre class=\"command\"><code>{}</code></pre>", escape(command));
+    if !headline.commands.is_empty() {
+        let lines: Vec<String> = headline.commands.iter().map(|line| escape(line)).collect();
+        let _ = writeln!(page, "<pre class=\"command\"><code>{}</code></pre>", lines.join("\n"));
     }
     let _ = writeln!(page, "<p class=\"advice\">{}</p>", escape(&headline.advice));
     if !headline.alternatives.rows.is_empty() {

@@ -20,8 +20,8 @@ pub(super) fn render(study: &Study, headline: &Headline, sections: &[Block]) -> 
             .collect();
         push(&mut text, &lines.join("\n"));
     }
-    if let Some(command) = &headline.command {
-        push(&mut text, &fenced(command));
+    if !headline.commands.is_empty() {
+        push(&mut text, &fenced(&headline.commands));
     }
     push(&mut text, &escape(&headline.advice));
     if !headline.alternatives.rows.is_empty() {
@@ -92,10 +92,11 @@ fn code(text: &str) -> String {
     format!("{fence}{space}{}{space}{fence}", text.replace(['\n', '\r'], " "))
 }
 
-fn fenced(line: &str) -> String {
-    let longest = line.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat((longest + 1).max(3));
-    format!("{fence}sh\n{}\n{fence}", line.replace(['\n', '\r'], " "))
+fn fenced(lines: &[String]) -> String {
+    let lengths = lines.iter().flat_map(|line| line.split(|c| c != '`').map(str::len));
+    let fence = "`".repeat((lengths.max().unwrap_or(0) + 1).max(3));
+    let lines: Vec<String> = lines.iter().map(|line| line.replace(['\n', '\r'], " ")).collect();
+    format!("{fence}sh\n{}\n{fence}", lines.join("\n"))
 }
 
 fn table(table: &Table) -> String {

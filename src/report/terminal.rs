@@ -24,8 +24,8 @@ pub fn summary(study: &Study, page: &Path) -> String {
             let _ = writeln!(text, "  {:>width$}  {}{note}", figure.value, figure.label);
         }
     }
-    if let Some(command) = &headline.command {
-        let _ = write!(text, "\n  {command}\n");
+    if !headline.commands.is_empty() {
+        let _ = write!(text, "\n  {}\n", headline.commands.join("\n  "));
     }
     let _ = write!(text, "\n{}\n\nreport: {}\n", headline.advice, page.display());
     text

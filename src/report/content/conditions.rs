@@ -205,7 +205,7 @@ fn per_delivered() -> [&'static str; 4] {
          of a trial cost, from the deployment to the last delivery, is divided by those, warm-up included; percentiles \
          leave the warm-up out.",
         "Costs are list prices before the free tier of Cloud Run alone: Pub/Sub, network egress and everything else are left \
-         out. They do not depend on max concurrency.",
+         out.",
         "After the load the consumers are asked what reached them, some four times each: those requests are billed too, alike \
          for every candidate.",
         "The scenario’s faults were left out, and every trial had topics, subscriptions and revisions of its own. Delivery is \

@@ -1,0 +1,146 @@
+//! A system is tuned with real processes: platform, broker, three services, deliveries, Monitoring, decision, report.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod tidegate;
+
+use ::tidegate::trial::{Invalid, Outcome, Study, TrialResult, Validity};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tidegate::{repository, tidegate, told};
+
+/// The time factor makes a minute of platform and broker a second: three seconds of load, ten reports in each.
+const SYSTEM: &str = r#"name: lab
+variables: {report: {counter: {from: 12, step: 22}}}
+journeys: [{name: report, steps: [{name: post, post: /, json: {id: "${report}"}, expect: {status: [204]}}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: all, ramp: {from: 10, to: 10}, duration: 180s, warm_up: 30s}]
+slos: [post.p95 < 30s, delivery.p95 < 60s, lost == 0]
+deliver: {step: post, id: report, to: [email, sms], within: 3600s}
+front: lab-report
+services:
+  lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
+  email: {bundled: email, observer: /deliveries, max_instances: 1, env: {WAIT_MS: 50}}
+  sms: {bundled: sms, observer: /deliveries, max_instances: 1, env: {WAIT_MS: 50}}
+topics: [reports]
+subscriptions:
+  email-sub: {topic: reports, push_to: email}
+  sms-sub: {topic: reports, push_to: sms}
+faults: [email down from 6s for 24s]
+tune: {services: [lab-report, email, sms], candidates: [2, 80], blocks: 1, max_instances: 2, local: {host_cores_per_vcpu: 0.25}}
+local: {time_factor: 60}
+"#;
+
+/// Studies measure: two at a time would disturb each other.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tunes the system of this text; gives how the command ended, what it said on both outputs, and the record.
+fn tuned(dir: &Path, text: &str) -> (Option<i32>, String, Study) {
+    fs::write(dir.join("lab.yaml"), text).unwrap();
+    let output = tidegate(dir).args(["tune", "lab.yaml", "--out", "study"]).output().unwrap();
+    let (code, said, error) = told(&output);
+    let study = Study::load(&dir.join("study")).unwrap_or_else(|missing| panic!("{missing}: {error}"));
+    for trial in &study.trials {
+        let Validity::Invalid(reasons) = &trial.validity else { continue };
+        let busy = |reason: &Invalid| matches!(reason, Invalid::Late { .. } | Invalid::HostSaturated { .. });
+        assert!(reasons.iter().all(busy), "invalid for more than a busy machine: {}", trial.invalid_reasons());
+    }
+    (code, format!("{said}{error}"), study)
+}
+
+/// Every revision that a trial had.
+fn revisions(trial: &TrialResult) -> impl Iterator<Item = &String> {
+    std::iter::once(&trial.revision).chain(trial.others.values().map(|other| &other.revision))
+}
+
+#[test]
+fn all_three_services_are_tuned_and_paid_for_by_what_they_delivered() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said, study) = tuned(dir.path(), SYSTEM);
+    // A busy machine may be late or saturated, which is told and ends with 5.
+    let expected = match study.decision.as_ref().unwrap().outcome {
+        Outcome::Chosen(_) => 0,
+        Outcome::Infeasible { .. } => 3,
+        Outcome::Untrusted { .. } => 5,
+    };
+    assert_eq!(code, Some(expected), "{said}");
+    assert!(said.contains("email down from 6s for 24s: not done: a tuning asks for steady traffic"), "{said}");
+    assert!(study.trials.len() >= 2);
+    for trial in &study.trials {
+        let delivery = trial.recording.delivery.as_ref().unwrap();
+        assert_eq!((delivery.posts.acknowledged, delivery.delivered_to_all, trial.lost()), (30, Some(30), 0), "{said}");
+        assert!(delivery.faults.is_empty() && delivery.balances());
+        assert_eq!(trial.usage.as_ref().unwrap().request_count(), 30, "every post of the trial, and no other's");
+        assert_eq!(trial.others.keys().collect::<Vec<_>>(), ["email", "sms"]);
+        let billed: f64 =
+            trial.others.values().map(|other| other.usage.as_ref().unwrap().billable_instance_time_s).sum();
+        let front = trial.usage.as_ref().unwrap().billable_instance_time_s;
+        assert!(front > 0.0 && billed > 0.0);
+        assert!((trial.billable_instance_time_s().unwrap() - front - billed).abs() < 1e-9);
+        let behind: f64 = trial.others.values().map(|other| other.cost.unwrap().total().0).sum();
+        assert!(trial.cost.unwrap().total().0 > behind && behind > 0.0, "the front is paid for too");
+    }
+    let all: Vec<_> = study.trials.iter().flat_map(revisions).collect();
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "each trial owns its revisions: {all:?}");
+
+    let folder = dir.path().join("study");
+    assert!(!folder.join("state").exists(), "nothing is left of what was only needed meanwhile");
+    let page = fs::read_to_string(folder.join("index.html")).unwrap();
+    for words in ["per thousand delivered", "The deliveries", "Where the money goes", "delivery.p95 &lt; 60s"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let markdown = fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(markdown.contains("per thousand delivered") && !markdown.contains("per million"), "{markdown}");
+    let table = fs::read_to_string(folder.join("trials.csv")).unwrap();
+    assert!(table.lines().next().unwrap().contains("cost_per_thousand_delivered_usd"), "{table}");
+    let again = tidegate(dir.path()).args(["report", "study"]).output().unwrap();
+    assert!(again.status.success());
+    assert!(fs::read_to_string(folder.join("index.html")).unwrap() == page, "a report depends on the record only");
+}
+
+/// An e-mail service that takes a second for each of ten reports a second, one at a time: what waits when the drain ends is
+/// lost, however the machine fared otherwise.
+#[test]
+fn a_candidate_that_loses_is_never_chosen_and_ends_the_command_with_six() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let text = SYSTEM
+        .replace("services: [lab-report, email, sms], candidates: [2, 80]", "services: [email], candidates: [1, 80]")
+        .replace("max_instances: 2, local", "max_instances: 1, local")
+        .replacen("WAIT_MS: 50", "WAIT_MS: 1000", 1);
+    let (code, said, study) = tuned(dir.path(), &text);
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("LOST: ") && said.contains("(max concurrency 1)"), "{said}");
+    let losing: Vec<u32> =
+        study.trials.iter().filter(|trial| trial.lost() > 0).map(|trial| trial.candidate.max_concurrency).collect();
+    assert!(losing.contains(&1) && !losing.contains(&80), "{losing:?} {said}");
+    let decision = study.decision.as_ref().unwrap();
+    if let Outcome::Chosen(choice) = &decision.outcome {
+        assert_eq!(choice.candidate.max_concurrency, 80);
+    }
+    let standing = &decision.standings[0];
+    assert!(standing.why_not.as_ref().unwrap().starts_with("lost "), "{standing:?}");
+    assert!(dir.path().join("study/state").exists(), "what was published and delivered is evidence");
+}
+
+#[test]
+fn a_system_is_not_tuned_elsewhere_and_not_without_deliveries() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/lab-report.yaml").display().to_string();
+    let cloud = ["tune", &path, "--project", "p", "--region", "us-central1", "--service", "s"];
+    let (code, _, error) = told(&tidegate(dir.path()).args(cloud).output().unwrap());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("is tuned on the local platform only") && error.contains("hint:"), "{error}");
+    let text = SYSTEM.replace("slos: [post.p95 < 30s, delivery.p95 < 60s, lost == 0]\n", "");
+    let text: String =
+        text.lines().filter(|line| !line.starts_with("deliver:")).map(|line| format!("{line}\n")).collect();
+    fs::write(dir.path().join("lab.yaml"), text).unwrap();
+    let (code, _, error) = told(&tidegate(dir.path()).args(["tune", "lab.yaml"]).output().unwrap());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("needs a `deliver` section"), "{error}");
+}
