@@ -100,11 +100,13 @@ impl Gate {
         }
     }
 
-    /// The answer to a request that may not pass.
+    /// Whether everybody may pass.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
+    }
+
+    /// The answer to a request that may not pass a gate which is not open.
     pub(super) async fn refuse(&self, headers: &HeaderMap, path: &str) -> Option<Response<Answer>> {
-        if self.is_open.load(Ordering::Acquire) {
-            return None;
-        }
         let denied = self.check(headers).await.err()?;
         self.journal.tell(|| Event::new(Severity::Warning, format!("refused: {denied}")).of_service(&self.service));
         Some(match denied {
