@@ -262,7 +262,8 @@ impl Watch for Progress {
         let objective = self.lock().objective;
         let billed = match (trial.billable_instance_time_s(), trial.cost_per_unit(objective)) {
             (Some(seconds), Some(cost)) => format!("billed {seconds:.1} instance-seconds, {cost} {}", objective.unit()),
-            _ => "not priced".to_owned(),
+            (Some(seconds), None) => format!("billed {seconds:.1} instance-seconds, for nothing that is counted"),
+            (None, _) => "not priced".to_owned(),
         };
         self.say(&format!("trial {} ({}): {billed}", trial.number, trial.candidate));
         if trial.lost() > 0 {

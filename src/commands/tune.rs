@@ -96,24 +96,16 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     options.connection.announce(&progress);
     let mut tuning =
         Tuning { service: &service, study: &mut study, dir: &dir, progress: &progress, interrupt: &interrupt, target };
-    let ran = match &options.cloud {
-        None => match tuning.study.scenario.clone() {
-            Scenario { system: Some(system), delivery: Some(delivery), tune: Some(tune), .. } => {
-                let system = tuned_system(system, &tune);
-                Box::pin(tuning.of_system((&system, &delivery), options.limits, options.scaling)).await
-            }
-            _ => tuning.locally(options.limits, options.scaling).await,
-        },
-        Some(target) => tuning.in_cloud(target).await,
-    };
+    let ran = Box::pin(trials(&mut tuning, &options)).await;
     progress.clear();
+    // What was lost is told first, whatever else goes wrong.
+    let lost = lost(&study, &progress);
     study.finished_at = study.decision.is_some().then(|| jiff::Timestamp::now().to_string());
     // Whatever ended the study, what was measured is saved and rendered before the error is told.
     study.save(&dir).map_err(|error| folder::rescue(&study, error))?;
     if !study.trials.is_empty() {
         report::render(&study, &dir)?;
     }
-    let lost = lost(&study, &progress);
     if let Err(error) = ran {
         let Some(lost) = lost else { return Err(error) };
         progress.insist(&format!("error: {error}"));
@@ -125,6 +117,20 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     }
     super::print(&report::summary(&study, &page(&dir)))?;
     Ok(lost.unwrap_or_else(|| status_of(&study)))
+}
+
+/// Runs the trials where the options say.
+async fn trials(tuning: &mut Tuning<'_>, options: &TuneOptions) -> Result<(), CommandError> {
+    if let Some(target) = &options.cloud {
+        return tuning.in_cloud(target).await;
+    }
+    let Scenario { system: Some(system), delivery: Some(delivery), tune: Some(tune), .. } =
+        tuning.study.scenario.clone()
+    else {
+        return tuning.locally(options.limits, options.scaling).await;
+    };
+    let system = tuned_system(system, &tune);
+    tuning.of_system((&system, &delivery), options.limits, options.scaling).await
 }
 
 /// The service that the journeys are sent to, with the time factor of a tuning.

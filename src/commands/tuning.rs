@@ -34,7 +34,7 @@ pub(super) struct Tuning<'a> {
 }
 
 /// Answers under way at the end of a plan are awaited this long: longer than any SLO worth having, shorter than a night.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// What the service was, kept beside the study until it is put back: a crash in between can then be mended.
 const ORIGINAL: &str = "original-service.json";
 /// The platform takes any project.

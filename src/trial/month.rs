@@ -11,8 +11,13 @@ impl Study {
     ///
     /// Each stage is priced by its own billable time per request when the usage samples can tell the stages apart,
     /// else by the mean of the trial: [`MonthCost::basis`] says which.
+    ///
+    /// Of a system nothing is said: a month counts the requests of one service.
     #[must_use]
     pub fn month(&self, trial: &TrialResult) -> Option<MonthCost> {
+        if self.scenario.system.is_some() {
+            return None;
+        }
         let traffic = self.scenario.traffic.as_ref()?;
         let usage = trial.usage.as_ref()?;
         let min_instances = self.scenario.service.as_ref().map_or(0, |service| service.min_instances);

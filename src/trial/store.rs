@@ -224,6 +224,17 @@ mod tests {
         assert_eq!(redacted_scenario(&saved), saved);
     }
 
+    #[test]
+    fn no_value_of_a_system_that_may_be_a_secret_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            include_str!("../../scenarios/lab-report.yaml").replace("WAIT_MS: 150}", "WAIT_MS: 150, API_KEY: hunter2}");
+        let mut example = example();
+        example.scenario = crate::scenario::Scenario::from_yaml(Path::new("lab.yaml"), &text).unwrap();
+        let saved = fs::read_to_string(example.save(folder.path()).unwrap()).unwrap();
+        assert!(!saved.contains("hunter2") && saved.contains("API_KEY") && saved.contains("\"150\""));
+    }
+
     /// `/dev/full` refuses every byte as a full disk does; the partial file leads there.
     #[cfg(target_os = "linux")]
     #[test]

@@ -17,7 +17,7 @@ const TIE_SHARE: f64 = 0.05;
 /// cost at most 5 % more than the cheapest are tied with it, and of these the one with the lowest mean p95 is chosen
 /// (then the cheaper, then the lower max concurrency). The frontier is taken over all candidates with valid trials,
 /// feasible or not: it shows what more money would buy. There is no verdict when a candidate has no valid trial, or a
-/// valid one without a cost. The order of `trials` does not matter.
+/// valid one without a cost; one that lost a report needs neither. The order of `trials` does not matter.
 #[must_use]
 pub fn decide(candidates: &[Candidate], aims: Aims<'_>, trials: &[TrialResult]) -> Decision {
     let mut candidates = candidates.to_vec();
@@ -60,6 +60,8 @@ fn outcome(judged: &[Judged], unit: &str) -> Outcome {
 fn no_verdict(one: &Judged) -> Option<String> {
     let candidate = one.standing.candidate;
     match &one.distrust {
+        // What lost a report is out, whatever it costs and however little else of it can be trusted.
+        _ if one.standing.lost > 0 => None,
         Some(reason) => Some(format!("{candidate} has no valid trial: {reason}")),
         None if one.cost.is_none() => Some(format!("{candidate} has a valid trial without a cost")),
         None => None,
@@ -368,6 +370,11 @@ mod tests {
         trials[2].recording.interrupted = false;
         trials[2].recording.delivery.as_mut().unwrap().unobserved = Some("sms did not tell".to_owned());
         assert_eq!(chosen(&decide_deliveries(&trials)).0, 2);
+        // One that delivers nothing costs nothing per delivered report: no price is no reason to have no verdict.
+        trials[2].recording.delivery = Some(deliveries(100, 100));
+        trials[2].validity = Validity::Valid;
+        let decision = decide_deliveries(&trials);
+        assert_eq!((chosen(&decision).0, decision.standings[1].cost_per_thousand_delivered), (1, None));
         // When all lose, the one that comes closest is said to have lost.
         for trial in &mut trials[..2] {
             trial.recording.delivery = Some(deliveries(100, 2));

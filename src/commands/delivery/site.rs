@@ -1,6 +1,7 @@
 //! The place where trials of a whole system run: each trial gets a revision of every service, topics, subscriptions and
 //! files of deliveries of its own, so that nothing of one trial reaches another.
 
+use super::super::tuning::DRAIN;
 use super::conclude::services;
 use super::drain::{Waiting, drain};
 use super::observer;
@@ -17,9 +18,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Answers under way at the end of a plan are awaited this long.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// A system on the local platform, joined by the local broker.
 #[derive(Debug)]

@@ -21,7 +21,10 @@ pub(super) fn section(study: &Study) -> Vec<Block> {
         blocks.push(Block::Table(shape("The service under test.", service)));
     }
     for (name, member) in study.scenario.system.iter().flat_map(|system| &system.services) {
-        blocks.push(Block::Table(shape(&member_caption(study, name, member), &member.service)));
+        let mut service = member.service.clone();
+        let of_tuning = study.scenario.tune.as_ref().filter(|tune| tune.services.contains(name));
+        service.max_instances = of_tuning.and_then(|tune| tune.max_instances).unwrap_or(service.max_instances);
+        blocks.push(Block::Table(shape(&member_caption(study, name, member), &service)));
     }
     blocks.push(Block::part("What is assumed"));
     blocks.push(Block::List(assumptions(study)));

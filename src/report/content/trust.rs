@@ -195,8 +195,9 @@ fn reasons(trial: &TrialResult) -> Option<Vec<Span>> {
 }
 
 fn accounts(study: &Study) -> Table {
+    let of = study.scenario.system.as_ref().map_or_else(String::new, |system| format!(" Of {}.", system.front));
     let mut table = Table::new(
-        "Warm-up and set-up included.",
+        format!("Warm-up and set-up included.{of}"),
         &[
             "#trial",
             "#sent by the driver",

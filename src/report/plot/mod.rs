@@ -75,8 +75,12 @@ impl Kind {
             Self::Timeline => format!(
                 "The trials of max concurrency {} over time; the first valid trial is drawn strong, others faint. Response \
                  times are those of the requests due at that moment, so a stall shows where it began. Grey ground is \
-                 warm-up.",
-                facts::close_up(study).map_or_else(|| "–".to_owned(), |candidate| candidate.max_concurrency.to_string())
+                 warm-up.{}",
+                facts::close_up(study).map_or_else(|| "–".to_owned(), |candidate| candidate.max_concurrency.to_string()),
+                match &study.scenario.system {
+                    None => String::new(),
+                    Some(system) => format!(" Instances are those of {}.", system.front),
+                }
             ),
         }
     }
