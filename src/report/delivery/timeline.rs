@@ -33,10 +33,7 @@ const FACTORS: f64 = 8.0;
 /// The block that shows it, if there is anything to show.
 pub(super) fn figure(recording: &Recording, delivery: &DeliveryRecording) -> Option<Block> {
     picture(recording, delivery)?;
-    let untold = match () {
-        () if instances(delivery).is_empty() => " Monitoring told of no instances.",
-        () => "",
-    };
+    let untold = if instances(delivery).is_empty() { " Monitoring told of no instances." } else { "" };
     Some(Block::Figure {
         stem: STEM.to_owned(),
         alt: ALT.to_owned(),
