@@ -72,7 +72,9 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let code = match error {
             StoreError::Full => Code::ResourceExhausted,
-            StoreError::Failed { .. } | StoreError::Closed => Code::Unavailable,
+            StoreError::Failed { .. } | StoreError::Unsynced { .. } | StoreError::Busy | StoreError::Closed => {
+                Code::Unavailable
+            }
         };
         Self::new(code, error.to_string())
     }
