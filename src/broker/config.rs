@@ -1,5 +1,6 @@
 //! Topics and subscriptions as they are asked for: checked, completed with Pub/Sub's defaults, and read for use.
 
+use super::client::Address;
 use super::name::{Kind, check, id_of, project_of};
 use super::policy::{
     ACK_DEADLINE_DEFAULT, ACK_DEADLINE_MAX, ACK_DEADLINE_MIN, BACKOFF_MAX, BACKOFF_MAXIMUM_DEFAULT,
@@ -16,6 +17,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Endpoint {
     pub(super) url: reqwest::Url,
+    /// The same, if it is reached without TLS.
+    pub(super) address: Option<Address>,
     pub(super) config: proto::PushConfig,
 }
 
@@ -38,7 +41,7 @@ impl Settings {
         };
         let push = config.push_config.as_ref().and_then(|push| {
             let url = reqwest::Url::parse(&push.push_endpoint).ok()?;
-            Some(Arc::new(Endpoint { url, config: push.clone() }))
+            Some(Arc::new(Endpoint { address: Address::of(&url), url, config: push.clone() }))
         });
         let attempts = config.dead_letter_policy.as_ref().map(|policy| policy.max_delivery_attempts);
         let rules = Rules {

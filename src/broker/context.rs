@@ -1,5 +1,6 @@
 //! What every part of a running broker shares: the store, the time, the client that pushes.
 
+use super::client::Client;
 use super::name::Kind;
 use super::refusal::Refusal;
 use super::store::{Store, StoreError, TopicId};
@@ -16,7 +17,7 @@ use tonic::Code;
 pub(super) struct Context {
     pub(super) store: Store,
     pub(super) time_factor: f64,
-    pub(super) client: reqwest::Client,
+    pub(super) client: Client,
     /// Makes the tokens of authenticated pushes.
     pub(super) signer: Signer,
     /// Topics by name.
@@ -28,12 +29,7 @@ pub(super) struct Context {
 impl Context {
     /// `now`: the time of day, in microseconds since 1970.
     pub(super) fn new(store: Store, signer: Signer, time_factor: f64, now: Micros) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            // An endpoint that redirects has not acknowledged.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10))
-            .build()?;
+        let client = Client::new()?;
         let started = (now, Instant::now());
         Ok(Self { store, time_factor, client, signer, topics: RwLock::default(), started })
     }
@@ -72,7 +68,9 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let code = match error {
             StoreError::Full => Code::ResourceExhausted,
-            StoreError::Failed { .. } | StoreError::Closed => Code::Unavailable,
+            StoreError::Failed { .. } | StoreError::Unsynced { .. } | StoreError::Busy | StoreError::Closed => {
+                Code::Unavailable
+            }
         };
         Self::new(code, error.to_string())
     }

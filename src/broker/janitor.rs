@@ -22,6 +22,7 @@ pub(super) async fn run(registry: &Registry) {
 
 async fn round(registry: &Registry) {
     let context = &registry.context;
+    context.client.prune();
     for (name, handle) in registry.handles().await {
         let now = context.now();
         let unused = (now - handle.tally.last_active()).duration();

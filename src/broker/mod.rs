@@ -1,6 +1,7 @@
 //! The local Pub/Sub: topics, durable publishing, push with Google's retries, backoffs and dead letters, pull and
 //! streaming pull. A process of its own, reached as Google's is: by its official clients with another endpoint.
 
+mod client;
 mod config;
 mod connection;
 mod context;

@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Messages of one answer on a stream, at most.
 const BATCH_MAX: usize = 100;
+/// Bytes of one answer, about: many clients of gRPC take 4 MiB and no more.
+const BATCH_BYTES_MAX: usize = 2 << 20;
 
 /// A stream that takes messages as they come.
 #[derive(Debug)]
@@ -46,6 +48,11 @@ impl Open {
         let messages = messages_max.map_or(BATCH_MAX, |most| most.saturating_sub(self.messages));
         if full { 0 } else { messages.min(BATCH_MAX) }
     }
+
+    fn bytes_room(&self) -> usize {
+        let most = self.stream.bytes_max.map_or(BATCH_BYTES_MAX, |most| most.saturating_sub(self.bytes));
+        most.min(BATCH_BYTES_MAX)
+    }
 }
 
 impl Pulls {
@@ -69,17 +76,18 @@ impl Pulls {
         }
     }
 
-    /// How many messages the next taker takes, if there is one. Takers that have gone are forgotten.
-    pub(super) fn wanted(&mut self) -> Option<usize> {
+    /// How many messages the next taker takes, and until about how many bytes, if there is one. Takers that have gone are
+    /// forgotten.
+    pub(super) fn wanted(&mut self) -> Option<(usize, usize)> {
         self.waiting.retain(|(_, reply)| !reply.is_closed());
         self.streams.retain(|open| !open.stream.to.is_closed());
         if let Some((messages, _)) = self.waiting.front() {
-            return Some(*messages);
+            return Some((*messages, BATCH_BYTES_MAX));
         }
         // The streams take turns: the first with room comes to the front, the others go behind.
         let at = self.streams.iter().position(|open| open.room() > 0)?;
         self.streams.rotate_left(at);
-        self.streams.front().map(Open::room)
+        self.streams.front().map(|open| (open.room(), open.bytes_room()))
     }
 
     /// The ack deadline of the next taker, if it has one of its own.
@@ -106,5 +114,34 @@ impl Pulls {
             }
             Err(error) => error.into_inner(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::autoscaler::Micros;
+    use crate::broker::store::{Seq, Stored};
+    use std::sync::Arc;
+
+    fn delivery(lease: u64, bytes: usize) -> Delivery {
+        let (seq, body) = (Seq(1), vec![0; bytes].into());
+        let stored = Stored { seq, published: Micros(0), failures: 0, body };
+        Delivery { stored: Arc::new(stored), lease, attempt: 1 }
+    }
+
+    #[test]
+    fn a_stream_gets_no_more_bytes_than_it_takes_and_one_answer_holds() {
+        let (to, _batches) = mpsc::channel(16);
+        let mut pulls = Pulls::default();
+        let bytes_max = Some(3 << 20);
+        pulls.open(Stream { to, messages_max: None, bytes_max, deadline: Duration::from_secs(10) });
+        assert_eq!(pulls.wanted(), Some((BATCH_MAX, BATCH_BYTES_MAX)));
+        assert!(pulls.hand_out(vec![delivery(1, 2 << 20)]).is_empty());
+        assert_eq!(pulls.wanted(), Some((BATCH_MAX, 1 << 20)));
+        assert!(pulls.hand_out(vec![delivery(2, 2 << 20)]).is_empty());
+        assert_eq!(pulls.wanted(), None, "it has more than it takes");
+        pulls.returned(1);
+        assert_eq!(pulls.wanted(), Some((BATCH_MAX, 1 << 20)));
     }
 }

@@ -3,6 +3,7 @@
 use super::config::{Endpoint, Settings};
 use super::context::Context;
 use super::json::rfc3339;
+use super::proto::Words;
 use super::queue::Delivery;
 use super::store::Seq;
 use crate::autoscaler::Micros;
@@ -10,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use std::sync::Arc;
 
 /// A message on its way to an endpoint.
@@ -48,14 +49,7 @@ impl Push {
             headers.insert(AUTHORIZATION, token);
         }
         drop(delivery);
-        let sending = async {
-            let request = context.client.post(endpoint.url.clone()).headers(headers).body(body);
-            let response = request.send().await.ok()?;
-            let status = response.status().as_u16();
-            // The connection can be used again once the body is read; what it says does not matter.
-            let _ = response.bytes().await;
-            Some(status)
-        };
+        let sending = context.client.post(&endpoint, headers, body);
         let status = tokio::time::timeout(settings.ack_deadline, sending).await.ok().flatten();
         Outcome { seq, lease, sent, status }
     }
@@ -77,25 +71,50 @@ fn request(endpoint: &Endpoint, settings: &Settings, delivery: &Delivery) -> Req
 }
 
 /// The message in its envelope (`cloud.google.com/pubsub/docs/push#receive_push`).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    message: Wrapped<'a>,
+    subscription: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_attempt: Option<u32>,
+}
+
+/// Both ways of writing a name are Google's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wrapped<'a> {
+    attributes: &'a Words,
+    data: String,
+    message_id: &'a str,
+    #[serde(rename = "message_id")]
+    message_id_again: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    ordering_key: &'a str,
+    publish_time: &'a str,
+    #[serde(rename = "publish_time")]
+    publish_time_again: &'a str,
+}
+
 fn wrapped(settings: &Settings, delivery: &Delivery) -> Request {
     let message = delivery.stored.message();
-    let time = message.publish_time.as_ref().map(rfc3339);
-    let mut inner = Map::new();
-    inner.insert("attributes".to_owned(), json!(message.attributes));
-    inner.insert("data".to_owned(), Value::String(STANDARD.encode(&message.data)));
-    inner.insert("messageId".to_owned(), json!(message.message_id));
-    inner.insert("message_id".to_owned(), json!(message.message_id));
-    if !message.ordering_key.is_empty() {
-        inner.insert("orderingKey".to_owned(), json!(message.ordering_key));
-    }
-    inner.insert("publishTime".to_owned(), json!(time));
-    inner.insert("publish_time".to_owned(), json!(time));
-    let mut envelope = json!({"message": inner, "subscription": settings.config.name});
-    if settings.config.dead_letter_policy.is_some() {
-        envelope["deliveryAttempt"] = json!(delivery.attempt);
-    }
+    let time = message.publish_time.as_ref().map(rfc3339).unwrap_or_default();
+    let envelope = Envelope {
+        message: Wrapped {
+            attributes: &message.attributes,
+            data: STANDARD.encode(&message.data),
+            message_id: &message.message_id,
+            message_id_again: &message.message_id,
+            ordering_key: &message.ordering_key,
+            publish_time: &time,
+            publish_time_again: &time,
+        },
+        subscription: &settings.config.name,
+        delivery_attempt: settings.config.dead_letter_policy.is_some().then_some(delivery.attempt),
+    };
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    Request { headers, body: envelope.to_string().into_bytes() }
+    // Strings and numbers are JSON.
+    Request { headers, body: serde_json::to_vec(&envelope).unwrap_or_default() }
 }
 
 /// The data alone; what else there is stands in headers if it is asked for

@@ -188,7 +188,10 @@ impl Registry {
     ) -> Result<proto::Subscription, Refusal> {
         let sent = request.subscription;
         let sent = sent.ok_or_else(|| Refusal::invalid("The subscription to update is not given (subscription)."))?;
-        let mut config = self.subscription(&sent.name).await?;
+        name::check(Kind::Subscription, &sent.name)?;
+        // Under one lock from reading to writing: of two changes at a time, neither takes the other back.
+        let mut books = self.books.write().await;
+        let mut config = books.subscriptions.get(&sent.name).ok_or_else(|| missing(&sent.name))?.config.clone();
         for path in paths(request.update_mask.as_ref())? {
             match path {
                 "ack_deadline_seconds" => config.ack_deadline_seconds = sent.ack_deadline_seconds,
@@ -207,19 +210,20 @@ impl Registry {
                 other => return Err(unchangeable("subscription", other)),
             }
         }
-        self.configure(config).await
+        self.configure(&mut books, config).await
     }
 
     pub(super) async fn modify_push_config(&self, request: proto::ModifyPushConfigRequest) -> Result<(), Refusal> {
-        let mut config = self.subscription(&request.subscription).await?;
-        config.push_config = request.push_config;
-        self.configure(config).await.map(drop)
+        name::check(Kind::Subscription, &request.subscription)?;
+        let mut books = self.books.write().await;
+        let config = books.subscriptions.get(&request.subscription).ok_or_else(|| missing(&request.subscription))?;
+        let config = proto::Subscription { push_config: request.push_config, ..config.config.clone() };
+        self.configure(&mut books, config).await.map(drop)
     }
 
     /// Gives a subscription that is there new settings.
-    async fn configure(&self, config: proto::Subscription) -> Result<proto::Subscription, Refusal> {
+    async fn configure(&self, books: &mut Books, config: proto::Subscription) -> Result<proto::Subscription, Refusal> {
         let config = config::subscription(config)?;
-        let mut books = self.books.write().await;
         let subscription = books.subscriptions.get_mut(&config.name).ok_or_else(|| missing(&config.name))?;
         self.context.store.update_subscription(subscription.id, config.clone()).await?;
         subscription.config = config.clone();

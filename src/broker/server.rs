@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub async fn serve(
     options: BrokerOptions,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BrokerError> {
+    raise_file_limit();
     let registry = open(options)?;
     tokio::select! {
         () = connection::serve(listener, router(&registry), shutdown) => {}
@@ -63,6 +65,18 @@ pub async fn serve(
     }
     registry.stop().await;
     Ok(())
+}
+
+/// Each push under way is a connection: the soft limit of open files is raised, as far as the hard one allows, to what lets
+/// some subscriptions push as much as they may.
+fn raise_file_limit() {
+    const WANTED: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let reachable = limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
+    if limit.current.is_some_and(|current| current < reachable) {
+        // If it cannot be raised, pushes beyond it fail and are sent again.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
+    }
 }
 
 fn open(options: BrokerOptions) -> Result<Arc<Registry>, BrokerError> {

@@ -2,17 +2,21 @@
 //! still has to deliver which message. A writer thread puts whatever waits into one transaction and syncs it once (group
 //! commit); a reader thread reads beside it. Why SQLite: docs/decisions/0005-the-brokers-store.md.
 
+mod error;
+mod folder;
 mod reader;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub(super) use error::StoreError;
+
 use super::proto;
 use crate::autoscaler::Micros;
 use bytes::Bytes;
 use prost::Message as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -30,27 +34,6 @@ pub(super) struct SubscriptionId(pub(super) i64);
 /// A message's place in the order of publishing, and its id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seq(pub(super) i64);
-
-/// Why the store did not do it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub(super) enum StoreError {
-    /// There is no room.
-    #[error(
-        "the disk of the broker's store is full: nothing was taken; make room there, or give --data a folder elsewhere"
-    )]
-    Full,
-    /// Anything else of the database's or the system's.
-    #[error("the broker's store at {path} failed: {cause}")]
-    Failed {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite said.
-        cause: String,
-    },
-    /// The broker is ending.
-    #[error("the broker is ending")]
-    Closed,
-}
 
 /// A topic as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,6 +156,13 @@ enum Command {
     Admin(Admin),
 }
 
+impl Command {
+    /// Whether somebody waits for it to be synced.
+    fn is_publish(&self) -> bool {
+        matches!(self, Self::Publish { .. })
+    }
+}
+
 /// A change of what there is.
 enum Admin {
     CreateTopic {
@@ -218,6 +208,8 @@ pub(super) struct Contents {
 
 /// Bytes of publishes that may wait for the writer: beyond that publishers wait.
 const QUEUED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of publishes that may be there at all: beyond that publishers are refused.
+const WAITING_BYTES_MAX: usize = 256 << 20;
 
 /// How the store is kept.
 #[derive(Clone, Copy, Debug, Default)]
@@ -231,7 +223,9 @@ pub(super) struct Store {
     commands: Option<Sender<Command>>,
     queries: Option<Sender<reader::Query>>,
     room: Arc<Semaphore>,
+    waiting: Semaphore,
     threads: Vec<JoinHandle<()>>,
+    _lock: std::fs::File,
 }
 
 impl std::fmt::Debug for Store {
@@ -245,7 +239,7 @@ impl Store {
     pub(super) fn open(folder: &Path, options: StoreOptions) -> Result<(Self, Contents), StoreError> {
         let path = folder.join("broker.sqlite");
         let failed = |cause: String| StoreError::Failed { path: path.clone(), cause };
-        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        let lock = folder::occupy(folder).map_err(|error| failed(error.to_string()))?;
         let (writer, contents) = writer::Writer::open(&path, options)?;
         let reader = reader::Reader::open(&path)?;
         let (commands, commanded) = channel();
@@ -258,7 +252,9 @@ impl Store {
             thread("broker-reader", Box::new(move || reader.run(&asked)))?,
         ];
         let room = Arc::new(Semaphore::new(QUEUED_BYTES_MAX));
-        Ok((Self { commands: Some(commands), queries: Some(queries), room, threads }, contents))
+        let waiting = Semaphore::new(WAITING_BYTES_MAX);
+        let (commands, queries) = (Some(commands), Some(queries));
+        Ok((Self { commands, queries, room, waiting, threads, _lock: lock }, contents))
     }
 
     fn send(&self, command: Command) -> Result<(), StoreError> {
@@ -287,6 +283,7 @@ impl Store {
     ) -> Result<Vec<Seq>, StoreError> {
         let bytes: usize = messages.iter().map(|message| message.body.len() + 64).sum();
         let bytes = u32::try_from(bytes.min(QUEUED_BYTES_MAX)).unwrap_or(u32::MAX);
+        let _waiting = self.waiting.try_acquire_many(bytes).map_err(|_| StoreError::Busy)?;
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| StoreError::Closed)?;
         let (reply, replied) = oneshot::channel();
         self.send(Command::Publish { topic, published, messages, reply, _room: room })?;

@@ -67,6 +67,8 @@ impl StreamingService<StreamingPullRequest> for StreamingPull {
                                 let _ = answers.send(Err(Status::unavailable("the subscription is ending"))).await;
                                 return;
                             };
+                            // There is room for another one now, which the subscription does not see by itself.
+                            handle.signal.bell.notify_one();
                             let received_messages = batch.iter().map(|it| received(&handle, it)).collect();
                             Ok(StreamingPullResponse { received_messages, subscription_properties: Some(properties) })
                         }

@@ -27,14 +27,18 @@ impl Registry {
                     request.max_messages
                 ))
             })?;
-        let (reply, replied) = oneshot::channel();
+        let (reply, mut replied) = oneshot::channel();
         let event = Event::Pull { messages: messages.min(PULL_MESSAGES_MAX), reply };
         handle.events.send(event).await.map_err(|_| ended(&request.subscription))?;
         let patience = if request.return_immediately { Duration::from_millis(100) } else { PULL_PATIENCE };
-        let batch = match tokio::time::timeout(patience, replied).await {
+        let batch = match tokio::time::timeout(patience, &mut replied).await {
             Ok(Ok(batch)) => batch,
             Ok(Err(_)) => return Err(ended(&request.subscription)),
-            Err(_) => Vec::new(),
+            Err(_) => {
+                // Messages that come at the last moment are taken: handed out to nobody, they would be out until their deadline.
+                replied.close();
+                replied.try_recv().unwrap_or_default()
+            }
         };
         Ok(proto::PullResponse { received_messages: batch.iter().map(|it| received(&handle, it)).collect() })
     }

@@ -1,6 +1,8 @@
 //! One subscription at work: a task that owns its messages in memory, reads more from the store, delivers them, and
 //! writes down what became of them.
 
+mod intake;
+
 use super::config::Settings;
 use super::context::Context;
 use super::handle::{Event, Handle};
@@ -8,7 +10,7 @@ use super::policy::PushFlow;
 use super::pull::Pulls;
 use super::push::{Outcome, Push};
 use super::queue::{Delivery, Failure, Queue, Taken};
-use super::store::{Change, Seq, Signal, Stored, SubscriptionId};
+use super::store::{Change, Seq, Signal, SubscriptionId};
 use super::tally::Tally;
 use crate::autoscaler::Micros;
 use std::collections::BTreeMap;
@@ -19,17 +21,10 @@ use tokio::task::JoinSet;
 
 /// Events that may wait for the task.
 const EVENTS_MAX: usize = 1_024;
-/// Changes that may wait to be written: beyond that nothing more is read. A store that takes nothing fills it.
+/// Changes that may wait to be written: beyond that nothing more is read or delivered. A store that takes nothing fills it.
 const UNWRITTEN_MAX: usize = 20_000;
-/// Messages that one look into the store reads.
-const READ_MESSAGES: usize = 1_000;
-/// Bytes that one look reads, about.
-const READ_BYTES: usize = 8 << 20;
 /// After the store failed to be read, it is asked again this much later.
 const READ_AGAIN: Duration = Duration::from_millis(200);
-
-/// A message that has just left memory may not be in the store yet: it is looked for again this much later.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The task's own.
 struct Subscription {
@@ -145,25 +140,12 @@ impl Subscription {
 
     /// When something happens by itself after `now`, the instant at which all that was due was done.
     fn wake(&self, now: Micros) -> Option<Micros> {
-        if self.read_again.is_some() {
-            return [self.read_again, self.queue.next()].into_iter().flatten().min();
+        if !self.can_write() {
+            // Whatever the store commits next rings the bell.
+            return self.queue.next();
         }
         let pause = if self.queue.ready() > 0 { self.flow.paused_until(now) } else { None };
-        let held = self.held_due.filter(|_| self.can_look());
-        let fresh = (self.wants_fresh() && self.can_write()).then_some(now);
-        [self.queue.next(), pause, held, fresh].into_iter().flatten().min()
-    }
-
-    /// Whether a look for held messages would see those that were read before as read, and there is room for others.
-    fn can_look(&self) -> bool {
-        let (messages, bytes) = self.queue.room();
-        self.signal.changed() >= self.taken && messages > 0 && bytes > 0
-    }
-
-    fn wants_fresh(&self) -> bool {
-        let (messages, bytes) = self.queue.room();
-        let more = self.unread || self.cursor < self.signal.published();
-        more && self.queue.ready() < READ_MESSAGES / 2 && messages > 0 && bytes > 0
+        [self.queue.next(), pause, self.reads_next(now)].into_iter().flatten().min()
     }
 
     /// Whether the store keeps up with what it is told.
@@ -288,58 +270,11 @@ impl Subscription {
         self.settling.retain(|_, number| *number > changed);
     }
 
-    /// Reads messages into memory as far as there is room.
-    async fn read(&mut self, now: Micros) {
-        if self.read_again.is_some_and(|again| now < again) || !self.can_write() {
-            return;
-        }
-        self.read_again = None;
-        if self.held_due.is_some_and(|due| due <= now) && self.can_look() {
-            self.read_held(now).await;
-        }
-        if !self.wants_fresh() {
-            return;
-        }
-        let published = self.signal.published();
-        let (messages, bytes) = self.queue.room();
-        let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
-        let Ok(read) = self.context.store.fresh(self.id, self.cursor, most).await else {
-            self.read_again = Some(now + Micros::of(READ_AGAIN));
-            return;
-        };
-        self.unread = read.len() == most.0 || read.iter().map(|it| it.body.len()).sum::<usize>() >= most.1;
-        let last = read.last().map_or(self.cursor, |last| last.seq);
-        // What was published before it was read was read.
-        self.cursor = if self.unread { last } else { last.max(published) };
-        let known = |it: &Stored| self.settling.contains_key(&it.seq);
-        read.into_iter().filter(|it| !known(it)).for_each(|it| self.queue.admit(it));
-    }
-
-    async fn read_held(&mut self, now: Micros) {
-        let (messages, bytes) = self.queue.room();
-        let most = (messages.min(READ_MESSAGES), bytes.min(READ_BYTES));
-        let Ok(read) = self.context.store.held(self.id, now, most).await else {
-            self.read_again = Some(now + Micros::of(READ_AGAIN));
-            return;
-        };
-        let none = read.is_empty();
-        for stored in read {
-            if !self.settling.contains_key(&stored.seq) && !self.queue.holds(stored.seq) {
-                self.changes.push(Change::Taken(stored.seq));
-                self.queue.admit(stored);
-            }
-        }
-        if none && self.signal.changed() < self.held {
-            self.held_due = Some(now + Micros::of(LOOK_AGAIN));
-        } else if none {
-            let outlook = self.context.store.outlook(self.id).await;
-            self.held_due = outlook.ok().and_then(|outlook| outlook.next_due);
-        } else {
-            self.taken = self.numbered + 1;
-        }
-    }
-
     fn deliver(&mut self, now: Micros) {
+        if !self.can_write() {
+            // What became of more deliveries could not be written down, and would fill the memory.
+            return;
+        }
         if let Some(endpoint) = self.settings.push.clone() {
             let mut room = self.flow.room(now, self.pushes.len());
             while room > 0
@@ -353,12 +288,14 @@ impl Subscription {
             }
             return;
         }
-        while let Some(most) = self.pulls.wanted() {
+        while let Some((most, bytes_max)) = self.pulls.wanted() {
             let deadline = self.pulls.deadline().unwrap_or(self.settings.ack_deadline);
-            let mut batch = Vec::new();
+            let (mut batch, mut bytes) = (Vec::new(), 0);
             while batch.len() < most
+                && bytes < bytes_max
                 && let Some(delivery) = self.next(now, deadline)
             {
+                bytes += delivery.stored.body.len();
                 batch.push(delivery);
             }
             if batch.is_empty() {

@@ -1,7 +1,7 @@
 //! The tables, and the names of their columns in Rust.
 
 use super::{StoreError, StoreOptions};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::path::Path;
 
 /// `backlog` has one row for each message that a subscription still has to deliver; `due` is above zero while the message
@@ -33,9 +33,17 @@ pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Connection, Sto
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        connection.execute_batch(TABLES)?;
-        connection.pragma_update(None, "user_version", VERSION)?;
+        let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        // Whatever a killed or unsynced broker left in the log is written to the database and synced. What a full disk does
+        // not take stays in the log, and is read there.
+        match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DiskFull) => return Err(error),
+            _ => {}
+        }
+        if version < VERSION {
+            connection.execute_batch(TABLES)?;
+            connection.pragma_update(None, "user_version", VERSION)?;
+        }
         if let Some(pages) = options.pages_max {
             connection.pragma_update(None, "max_page_count", pages)?;
         }
@@ -58,10 +66,21 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Whether the disk did not take what it was given to sync. The kernel may then hold for written what is not, and a later
+/// sync succeeds without it, so that nothing more can be promised.
+pub(super) fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    let failed = [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC];
+    error.sqlite_error().is_some_and(|error| failed.contains(&error.extended_code))
+}
+
 /// An error of SQLite's as the store's.
 pub(super) fn told(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        // The index of the log, which lies beside it, could not be made longer.
+        _ if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => StoreError::Full,
+        _ if is_failed_sync(error) => StoreError::Unsynced { path: path.to_owned(), cause: error.to_string() },
         _ => StoreError::Failed { path: path.to_owned(), cause: error.to_string() },
     }
 }

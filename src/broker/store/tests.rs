@@ -122,7 +122,17 @@ async fn a_dead_letter_moves_with_what_is_said_about_it() {
     }
     assert_eq!((signal.backlog(), buried.backlog()), (0, 1));
     let read = store.fresh(grave, Seq(0), ALL).await.unwrap();
-    assert_eq!((data(&read), read[0].message().attributes), (vec!["7".to_owned()], attributes));
+    assert_eq!((data(&read), read[0].message().attributes), (vec!["7".to_owned()], attributes.clone()));
+    let (_another, _) = subscribe(&store, orders).await;
+    let ids = store.publish(orders, NOW, messages(8, 1)).await.unwrap();
+    let change = Change::DeadLettered { seq: ids[0], topic: dead, attributes, now: NOW };
+    store.change(id, 2, vec![Change::Settled(ids[0]), change]).unwrap();
+    committed(&signal, 2).await;
+    assert_eq!(
+        (buried.backlog(), kept(dir.path())),
+        (1, 2),
+        "it was settled before, and another subscription waits for it"
+    );
 }
 
 #[tokio::test]
@@ -164,4 +174,26 @@ async fn on_a_full_disk_a_publish_is_refused_and_nothing_is_lost() {
     store.change(id, 1, taken.iter().copied().map(Change::Settled).collect()).unwrap();
     committed(&signal, 1).await;
     assert!(store.publish(orders, NOW, big(1)).await.is_ok(), "there is room again");
+}
+
+#[tokio::test]
+async fn publishers_that_are_faster_than_the_disk_are_refused_before_they_fill_the_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let waiting = store.waiting.try_acquire_many(u32::try_from(WAITING_BYTES_MAX).unwrap()).unwrap();
+    assert_eq!(store.publish(orders, NOW, messages(0, 1)).await, Err(StoreError::Busy));
+    drop(waiting);
+    assert!(store.publish(orders, NOW, messages(0, 1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn one_broker_at_a_time_holds_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("made/on/the/way");
+    let (store, _) = Store::open(&folder, StoreOptions::default()).unwrap();
+    let second = Store::open(&folder, StoreOptions::default()).unwrap_err();
+    assert!(second.to_string().contains("another broker is at work there"), "{second}");
+    drop(store);
+    assert!(Store::open(&folder, StoreOptions::default()).is_ok());
 }

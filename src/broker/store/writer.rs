@@ -4,6 +4,8 @@
 
 mod admin;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use super::{
     Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord, TopicId,
@@ -47,6 +49,8 @@ pub(super) struct Writer {
     /// Deleted or detached, with rows left.
     clearing: Vec<SubscriptionId>,
     syncs: bool,
+    /// Why nothing more is taken: a sync failed.
+    unsynced: Option<StoreError>,
 }
 
 struct Route {
@@ -83,6 +87,7 @@ impl Writer {
             subscriptions: BTreeMap::new(),
             clearing: Vec::new(),
             syncs: true,
+            unsynced: None,
         };
         let contents = writer.load().map_err(|error| schema::told(path, &error))?;
         Ok((writer, contents))
@@ -126,10 +131,14 @@ impl Writer {
 
     /// Writes until nobody can tell it anything any more.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut cleared) = (Vec::new(), true);
         loop {
-            let idle = if self.clearing.is_empty() { Duration::from_hours(1) } else { Duration::ZERO };
-            let first = match commands.recv_timeout(if waiting.is_empty() { idle } else { RETRY }) {
+            let patience = match (waiting.is_empty() && cleared, self.clearing.is_empty()) {
+                (false, _) => RETRY,
+                (true, false) => Duration::ZERO,
+                (true, true) => Duration::from_hours(1),
+            };
+            let first = match commands.recv_timeout(patience) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -159,21 +168,38 @@ impl Writer {
                 let patience = if urgent { Duration::ZERO } else { patience };
                 next = if messages < BATCH_MESSAGES { commands.recv_timeout(patience).ok() } else { None };
             }
-            waiting = self.apply(waiting);
+            waiting = self.apply_all(waiting);
             if let Some(admin) = admin {
                 self.administer(admin);
             }
-            self.clear();
+            cleared = self.unsynced.is_none() && self.clear();
         }
     }
 
-    /// Applies what waits in one transaction. Gives back what is to be tried again: the changes nobody waits for, if the
+    /// Applies what waits. Changes do not share the fate of publishes: those that a full disk refuses would hold up the
+    /// acknowledgements that make room on it, for as long as somebody publishes.
+    fn apply_all(&mut self, commands: Vec<Command>) -> Vec<Command> {
+        if let Some(error) = &self.unsynced {
+            // What was to be settled is delivered again after a restart.
+            for command in commands {
+                if let Command::Publish { reply, .. } = command {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+            return Vec::new();
+        }
+        let mixed = commands.iter().any(Command::is_publish);
+        let again = self.apply(commands);
+        if mixed { self.apply(again) } else { again }
+    }
+
+    /// Applies commands in one transaction. Gives back what is to be tried again: the changes nobody waits for, if the
     /// database takes nothing now.
     fn apply(&mut self, commands: Vec<Command>) -> Vec<Command> {
         if commands.is_empty() {
             return commands;
         }
-        let urgent = commands.iter().any(|command| matches!(command, Command::Publish { .. }));
+        let urgent = commands.iter().any(Command::is_publish);
         let (mut done, mut again, mut replies) = (Done::default(), Vec::new(), Vec::new());
         let mut applied = self.begin(urgent);
         for command in commands {
@@ -195,7 +221,10 @@ impl Writer {
                     if applied.is_ok() {
                         applied = self.change(subscription, &changes, number, &mut done);
                     }
-                    again.push(Command::Change { subscription, changes, number });
+                    // What has no number is asked for again by whoever wants it.
+                    if number > 0 {
+                        again.push(Command::Change { subscription, changes, number });
+                    }
                 }
                 Command::Admin(_) => {}
             }
@@ -234,7 +263,11 @@ impl Writer {
         let _ = self.connection.execute_batch("ROLLBACK");
         // Ids that were reserved in the transaction were not.
         self.reserved = self.reserved.min(self.next);
-        schema::told(&self.path, error)
+        let told = schema::told(&self.path, error);
+        if schema::is_failed_sync(error) {
+            self.unsynced = Some(told.clone());
+        }
+        told
     }
 
     fn tell(&self, done: Done) {

@@ -62,22 +62,27 @@ impl Writer {
 
     /// A transaction of its own, synced.
     fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if let Some(error) = &self.unsynced {
+            return Err(error.clone());
+        }
         let begun = self.begin(true);
         let worked = begun.and_then(|()| work(&self.connection)).and_then(|it| self.commit().map(|()| it));
         worked.map_err(|error| self.roll_back(&error))
     }
 
-    /// Clears away a part of the backlog of a subscription that is no more.
-    pub(super) fn clear(&mut self) {
-        let Some(&id) = self.clearing.last() else { return };
-        let cleared = self.clear_some(id);
-        if let Err(error) = &cleared {
-            let _ = self.roll_back(error);
+    /// Clears away a part of the backlog of a subscription that is no more. False if it failed and is to be tried again.
+    pub(super) fn clear(&mut self) -> bool {
+        let Some(&id) = self.clearing.last() else { return true };
+        match self.clear_some(id) {
+            Ok(true) => {}
+            Ok(false) => drop(self.clearing.pop()),
+            Err(error) => {
+                // Whoever waits for room would wait for ever if this were not tried again.
+                let _ = self.roll_back(&error);
+                return false;
+            }
         }
-        // After a failure it is tried again when something else is written.
-        if !matches!(cleared, Ok(true)) {
-            self.clearing.pop();
-        }
+        true
     }
 
     /// Whether there may be more.

@@ -70,7 +70,7 @@ impl Writer {
                 }
                 Change::Expired { before } => self.expire(id, *before, done)?,
                 Change::DeadLettered { seq, topic, attributes, now } => {
-                    self.dead_letter(*seq, (*topic, *now), attributes, done)?;
+                    self.dead_letter((id, *seq), (*topic, *now), attributes, done)?;
                     self.settle(id, *seq, done)?;
                 }
             }
@@ -122,17 +122,21 @@ impl Writer {
         old.into_iter().try_for_each(|seq| self.settle(id, Seq(seq), done))
     }
 
+    /// Publishes a message that a subscription gives up to its dead letter topic. One that has left the backlog meanwhile, for
+    /// its age, is nobody's to give up.
     fn dead_letter(
         &mut self,
-        seq: Seq,
+        (id, seq): (SubscriptionId, Seq),
         (topic, now): (TopicId, Micros),
         attributes: &proto::Words,
         done: &mut Done,
     ) -> rusqlite::Result<()> {
         let body: Option<Vec<u8>> = self
             .connection
-            .prepare_cached("SELECT body FROM messages WHERE seq = ?1")?
-            .query_row([seq.0], |row| row.get(0))
+            .prepare_cached(
+                "SELECT m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq WHERE b.subscription = ?1 AND b.seq = ?2",
+            )?
+            .query_row([id.0, seq.0], |row| row.get(0))
             .optional()?;
         let Some(body) = body else { return Ok(()) };
         let mut message = proto::PubsubMessage::decode(&body[..]).unwrap_or_default();
