@@ -78,8 +78,8 @@ async fn what_is_no_report_is_counted_and_given_up_and_the_reports_arrive() {
 
     let large = format!("{{\"id\": 1, \"text\": \"{}\"}}", "x".repeat(JSON_MOST));
     // Answered with 500 as the data is no JSON, and with 413 as the envelope around it is too large.
-    let (broken, oversized) = (["no JSON", "{\"id\": ", "\u{1}\u{2}"], [large.as_str()]);
-    for data in broken.iter().chain(&oversized) {
+    let (garbled, oversized) = (["no JSON", "{\"id\": ", "\u{1}\u{2}"], [large.as_str()]);
+    for data in garbled.iter().chain(&oversized) {
         publisher.publish(text(data)).await.unwrap();
     }
     for id in 0..10 {
@@ -87,7 +87,7 @@ async fn what_is_no_report_is_counted_and_given_up_and_the_reports_arrive() {
     }
     let dead = morgue.until("the dead letters", |pushed| pushed.len() >= 4).await;
     let given_up: BTreeSet<String> = dead.iter().map(pubsub::Pushed::data).collect();
-    assert_eq!(given_up, broken.iter().chain(&oversized).map(|data| (*data).to_owned()).collect());
+    assert_eq!(given_up, garbled.iter().chain(&oversized).map(|data| (*data).to_owned()).collect());
     until("every report has arrived", async || {
         let page: Value = reqwest::get(format!("{}deliveries?after=0", email.url)).await.unwrap().json().await.unwrap();
         let ids = page["deliveries"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());

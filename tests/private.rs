@@ -84,7 +84,7 @@ impl Stand {
         let operation = stand.admin("POST", &format!("{SERVICES}?serviceId=email"), &service).await.1;
         let wait = format!("v2/{}:wait", operation["name"].as_str().unwrap());
         let made = stand.admin("POST", &wait, &json!({})).await.1;
-        stand.url = made["response"]["uri"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+        made["response"]["uri"].as_str().unwrap_or_else(|| panic!("{made}")).clone_into(&mut stand.url);
         stand
     }
 

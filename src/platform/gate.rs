@@ -24,13 +24,13 @@ const INVALID: HeaderValue = HeaderValue::from_static(
 pub(super) struct Gates {
     keyring: Option<Arc<Keyring>>,
     journal: Journal,
-    gates: Mutex<BTreeMap<String, Arc<Gate>>>,
+    of_services: Mutex<BTreeMap<String, Arc<Gate>>>,
 }
 
 impl Gates {
     /// With these keys tokens are checked; without any no token is valid.
     pub(super) fn new(keyring: Option<Keyring>, journal: Journal) -> Self {
-        Self { keyring: keyring.map(Arc::new), journal, gates: Mutex::default() }
+        Self { keyring: keyring.map(Arc::new), journal, of_services: Mutex::default() }
     }
 
     /// Whether there are keys to check tokens with.
@@ -50,7 +50,7 @@ impl Gates {
                 journal: self.journal.clone(),
             })
         };
-        Arc::clone(lock(&self.gates).entry(service.to_owned()).or_insert_with(new))
+        Arc::clone(lock(&self.of_services).entry(service.to_owned()).or_insert_with(new))
     }
 
     /// Sets who may call a service, at once.
@@ -60,7 +60,7 @@ impl Gates {
 
     /// Forgets a service that is deleted.
     pub(super) fn remove(&self, service: &str) {
-        lock(&self.gates).remove(service);
+        lock(&self.of_services).remove(service);
     }
 }
 

@@ -126,8 +126,9 @@ fn check_account(account: &Located<String>, problems: &mut Problems) {
         && text.chars().all(legal)
         && !text.ends_with('-')
         && (least..=most).contains(&text.len());
-    let is_email = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-    if !is_name && !(is_email && text.chars().all(|c| c.is_ascii_graphic())) {
+    let is_email = text.chars().all(|c| c.is_ascii_graphic())
+        && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+    if !is_name && !is_email {
         let hint = format!("use {least} to {most} lower-case letters, digits and hyphens, or the account's email");
         problems.add(account.at, format!("`{text}` cannot be the name of a service account"), hint);
     }
