@@ -112,7 +112,9 @@ fn is_rendered_again(dir: &Path) {
             .map(|name| (name, fs::read(dir.join(name)).unwrap()))
     };
     let before = files();
-    before.iter().for_each(|(name, _)| fs::remove_file(dir.join(name)).unwrap());
+    for (name, _) in &before {
+        fs::remove_file(dir.join(name)).unwrap();
+    }
     let (code, _, error) = told(&tidegate(dir).args(["report", "."]).output().unwrap());
     assert_eq!(code, Some(0), "{error}");
     for ((name, before), (_, after)) in before.iter().zip(files()) {

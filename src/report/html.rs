@@ -101,7 +101,9 @@ fn push_figures(page: &mut String, figures: &[Figure]) {
 
 /// Blocks one after the other, with the plots that they name by stem.
 pub(super) fn push_blocks(page: &mut String, blocks: &[Block], plots: &[(&str, &str)]) {
-    blocks.iter().for_each(|block| push_block(page, block, plots));
+    for block in blocks {
+        push_block(page, block, plots);
+    }
 }
 
 fn push_block(page: &mut String, block: &Block, plots: &[(&str, &str)]) {

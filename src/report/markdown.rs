@@ -42,7 +42,9 @@ pub(super) fn begin([title, subject, why, reason]: [&str; 4]) -> String {
 
 /// Blocks one after the other.
 pub(super) fn push_blocks(text: &mut String, blocks: &[Block]) {
-    blocks.iter().for_each(|block| push(text, &render_block(block)));
+    for block in blocks {
+        push(text, &render_block(block));
+    }
 }
 
 fn why(news: News) -> &'static str {

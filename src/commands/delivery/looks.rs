@@ -40,7 +40,9 @@ impl Looks {
                     }
                 }
                 let mut seen = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                counts.into_iter().for_each(|(service, count)| enter(&mut seen, service, (Timestamp::now(), count)));
+                for (service, count) in counts {
+                    enter(&mut seen, service, (Timestamp::now(), count));
+                }
             }
         });
         Self { task, seen }

@@ -37,7 +37,7 @@ pub(super) fn recording() -> Recording {
     };
     let mut delivery = ledger().0.conclude(Terms {
         step: "post".to_owned(),
-        within: Duration::from_secs(180),
+        within: Duration::from_mins(3),
         drain_limit: Duration::from_secs(130),
         looked_until: Duration::from_secs(65),
         time_factor: 1.0,

@@ -148,16 +148,16 @@ impl Plot<'_> {
     }
 
     fn backlog(&self, picture: &mut Picture) {
-        self.from_zero(picture, "backlog: reports acknowledged, not yet delivered", |of| Some(of.backlog as f64));
+        self.counts(picture, "backlog: reports acknowledged, not yet delivered", |of| Some(of.backlog as f64));
     }
 
     fn delivered(&self, picture: &mut Picture) {
-        self.from_zero(picture, "delivered per second", |of| per_second(of.delivered, of));
+        self.counts(picture, "delivered per second", |of| per_second(of.delivered, of));
     }
 
     fn redeliveries(&self, picture: &mut Picture) {
         let of = |interval: &DeliveryInterval| per_second(interval.redeliveries?, interval);
-        self.from_zero(picture, "redeliveries per second", of);
+        self.counts(picture, "redeliveries per second", of);
         if self.delivery.consumers.iter().flat_map(|consumer| &consumer.series).all(|it| it.redeliveries.is_none()) {
             self.remark(picture, "– (nobody told)");
         }
@@ -204,7 +204,7 @@ impl Plot<'_> {
         self.base(picture);
     }
 
-    fn from_zero(&self, picture: &mut Picture, title: &str, of: impl Fn(&DeliveryInterval) -> Option<f64>) {
+    fn counts(&self, picture: &mut Picture, title: &str, of: impl Fn(&DeliveryInterval) -> Option<f64>) {
         let all = self.delivery.consumers.iter().flat_map(|consumer| &consumer.series).filter_map(&of);
         let y = Axis::counting(all, self.panel.bottom, self.panel.top);
         self.ground(picture, &y, title);
