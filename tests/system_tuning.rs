@@ -145,8 +145,7 @@ fn a_system_is_not_tuned_elsewhere_and_not_without_deliveries() {
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("is tuned on the local platform only") && error.contains("hint:"), "{error}");
     let text = SYSTEM.replace("slos: [post.p95 < 30s, delivery.p95 < 60s, lost == 0]\n", "");
-    let text: String =
-        text.lines().filter(|line| !line.starts_with("deliver:")).map(|line| format!("{line}\n")).collect();
+    let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("deliver:")).collect();
     fs::write(dir.path().join("lab.yaml"), text).unwrap();
     let (code, _, error) = told(&tidegate(dir.path()).args(["tune", "lab.yaml"]).output().unwrap());
     assert_eq!(code, Some(2), "{error}");
