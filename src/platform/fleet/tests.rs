@@ -1,15 +1,20 @@
 //! The platform with real processes: the test binary itself plays the service and the launcher.
 
+mod accounts;
 mod actors;
+mod boost;
 mod bursting;
+mod idle;
 mod killed;
 mod law;
 mod leaks;
 mod life;
+mod memory;
 mod routing;
 mod scaling;
 mod scaling_laws;
 mod shares;
+mod sigterm;
 mod sizes;
 
 use super::*;
@@ -68,6 +73,20 @@ fn to(revision: &str, percent: u32, tag: Option<&str>) -> Route {
 async fn get_text(url: &str) -> (u16, String) {
     let response = reqwest::get(url).await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// A fleet under a limiter, with its launcher.
+async fn limited(kind: LimiterChoice, directory: &std::path::Path, policy: Policy) -> Fleet {
+    let options = FleetOptions {
+        policy,
+        time_factor: 10.0,
+        host_cores_per_vcpu: 0.25,
+        limiter: kind,
+        cpu_idle: CpuIdle::Frozen,
+        launcher: Some(launcher(directory)),
+        logs_dir: Some(directory.to_owned()),
+    };
+    Fleet::start(options).await.unwrap()
 }
 
 /// A fleet with one revision that has all traffic, and its address.
