@@ -3,6 +3,7 @@
 use super::allotment::{self, Allotment};
 use super::cores::Cores;
 use super::ending::Ending;
+use super::file_limit;
 use super::glance::RevisionGlance;
 use super::host::Host;
 use super::idle::CpuIdle;
@@ -113,6 +114,8 @@ struct Shared {
     host: Arc<Host>,
     services: tokio::sync::Mutex<BTreeMap<String, Service>>,
     revisions: Mutex<Vec<Arc<Revision>>>,
+    /// Deleted since the last sample: what they did until their end is still to be told.
+    gone: Mutex<Vec<Arc<Revision>>>,
     listen: IpAddr,
     limiter_report: LimiterReport,
     leftovers: Leftovers,
@@ -159,7 +162,7 @@ impl Fleet {
                 return Err(FleetError::Option { what, option, value });
             }
         }
-        raise_file_limit();
+        file_limit::raise();
         let leftovers = Leftovers::clear();
         // Two platforms of one process must not meet in the same directory or the same cgroup.
         let unique = format!("{:x}", jiff::Timestamp::now().as_nanosecond());
@@ -188,6 +191,7 @@ impl Fleet {
             host: Arc::new(host),
             services: tokio::sync::Mutex::default(),
             revisions: Mutex::default(),
+            gone: Mutex::default(),
             listen: outside.listen,
             limiter_report,
             leftovers,
@@ -259,6 +263,13 @@ impl Fleet {
             *of_service = of_service.max(self.shared.host.quotas_of(&revision.spec));
         }
         largest.values().sum()
+    }
+
+    /// Stops these revisions and forgets them.
+    async fn delete(&self, which: impl Fn(&Revision) -> bool) {
+        let gone: Vec<_> = lock(&self.shared.revisions).extract_if(.., |revision| which(revision)).collect();
+        stop(&gone).await;
+        lock(&self.shared.gone).extend(gone);
     }
 
     fn revision(&self, service: &str, revision: &str) -> Option<Arc<Revision>> {
@@ -339,17 +350,16 @@ impl Operate for Fleet {
 
     async fn delete_service(&self, service: &str) {
         drop(self.shared.services.lock().await.remove(service));
-        let of_service = |revision: &Arc<Revision>| revision.spec.service == service;
-        let (gone, rest) = {
-            let mut revisions = lock(&self.shared.revisions);
-            std::mem::take(&mut *revisions).into_iter().partition::<Vec<_>, _>(of_service)
-        };
-        lock(&self.shared.revisions).extend(rest);
-        stop(&gone).await;
+        self.delete(|revision| revision.spec.service == service).await;
+    }
+
+    async fn delete_revision(&self, service: &str, revision: &str) {
+        self.delete(|other| other.spec.service == service && other.spec.revision == revision).await;
     }
 
     async fn sample(&self) -> Vec<RevisionSample> {
-        let revisions = lock(&self.shared.revisions).clone();
+        let gone = std::mem::take(&mut *lock(&self.shared.gone));
+        let revisions = [lock(&self.shared.revisions).clone(), gone].concat();
         revisions.iter().filter_map(|revision| revision.sample()).collect()
     }
 
@@ -367,22 +377,6 @@ async fn stop(revisions: &[Arc<Revision>]) {
         stopping.spawn(async move { revision.delete().await });
     }
     while stopping.join_next().await.is_some() {}
-}
-
-/// Each request holds two sockets here: the soft limit of open files is raised, as far as the hard one allows, to what
-/// serves 32,000 requests at once. No further: some programs close every descriptor they might have.
-fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        const WANTED: u64 = 65_536;
-        let limit = getrlimit(Resource::Nofile);
-        let reachable = limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
-        if limit.current.is_some_and(|current| current < reachable) {
-            // If it cannot be raised, connections beyond it are refused one by one.
-            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
-        }
-    }
 }
 
 #[cfg(test)]

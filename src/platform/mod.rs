@@ -12,6 +12,7 @@ mod connection;
 mod cores;
 mod ending;
 mod family;
+mod file_limit;
 #[cfg(test)]
 mod fixture;
 mod fleet;

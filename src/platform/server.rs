@@ -166,6 +166,8 @@ mod tests {
 
         async fn delete_service(&self, _: &str) {}
 
+        async fn delete_revision(&self, _: &str, _: &str) {}
+
         async fn sample(&self) -> Vec<RevisionSample> {
             self.samples.fetch_add(1, Ordering::Relaxed);
             vec![RevisionSample { service: "unknown".into(), ..RevisionSample::default() }]

@@ -6,6 +6,7 @@ mod failing;
 mod knative;
 mod metering;
 mod refusing;
+mod retiring;
 mod scaling;
 
 use super::admin::Admin;
@@ -35,7 +36,7 @@ struct Fake {
     deleted: Mutex<Vec<String>>,
     /// Why the next revisions do not become ready.
     failure: Mutex<Option<String>>,
-    /// A revision starts when there is a permit.
+    /// A revision starts, or is deleted, when there is a permit.
     starts: Semaphore,
 }
 
@@ -76,6 +77,11 @@ impl Operate for Fake {
 
     async fn delete_service(&self, service: &str) {
         self.deleted.lock().unwrap().push(service.to_owned());
+    }
+
+    async fn delete_revision(&self, service: &str, revision: &str) {
+        self.starts.acquire().await.unwrap().forget();
+        self.deleted.lock().unwrap().push(format!("{service}/{revision}"));
     }
 
     async fn sample(&self) -> Vec<RevisionSample> {

@@ -4,6 +4,7 @@ mod accounts;
 mod actors;
 mod boost;
 mod bursting;
+mod deletion;
 mod idle;
 mod killed;
 mod law;
