@@ -76,20 +76,6 @@ async fn get_text(url: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-/// A fleet under a limiter, with its launcher.
-async fn limited(kind: LimiterChoice, directory: &std::path::Path, policy: Policy) -> Fleet {
-    let options = FleetOptions {
-        policy,
-        time_factor: 10.0,
-        host_cores_per_vcpu: 0.25,
-        limiter: kind,
-        cpu_idle: CpuIdle::Frozen,
-        launcher: Some(launcher(directory)),
-        logs_dir: Some(directory.to_owned()),
-    };
-    Fleet::start(options).await.unwrap()
-}
-
 /// A fleet with one revision that has all traffic, and its address.
 async fn one(spec: RevisionSpec) -> (Fleet, String) {
     one_under(Policy::cloud_run(), spec).await

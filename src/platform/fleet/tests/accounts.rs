@@ -1,7 +1,8 @@
-//! What the clients were answered beside what the platform counted, and how instances have ended.
+//! What the tests of instances' lives share: what the clients were answered beside what the platform counted, how
+//! instances have ended, and a platform that limits them.
 
 use super::*;
-use crate::platform::Ending;
+use crate::platform::{CpuIdle, Ending};
 
 /// Clients' answers by status.
 pub(super) type Answers = BTreeMap<u16, u64>;
@@ -59,4 +60,18 @@ pub(super) async fn wait_until_ended(fleet: &Fleet, samples: &mut Vec<RevisionSa
         samples.extend(fleet.sample().await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A fleet under a limiter, with its launcher.
+pub(super) async fn limited(kind: LimiterChoice, directory: &std::path::Path, policy: Policy) -> Fleet {
+    let options = FleetOptions {
+        policy,
+        time_factor: 10.0,
+        host_cores_per_vcpu: 0.25,
+        limiter: kind,
+        cpu_idle: CpuIdle::Frozen,
+        launcher: Some(launcher(directory)),
+        logs_dir: Some(directory.to_owned()),
+    };
+    Fleet::start(options).await.unwrap()
 }

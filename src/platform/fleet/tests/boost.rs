@@ -1,5 +1,6 @@
 //! More CPU while an instance starts, read from its cgroup.
 
+use super::accounts::limited;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Instances that hold more memory than they may, with real processes.
 
-use super::accounts::{Answers, counted, endings, until_kept};
+use super::accounts::{Answers, counted, endings, limited, until_kept};
 use super::*;
 use crate::platform::Ending;
 use crate::units::Gib;
