@@ -2,7 +2,6 @@
 //! streaming pull. A process of its own, reached as Google's is: by its official clients with another endpoint.
 
 mod config;
-mod connection;
 mod context;
 mod grpc;
 mod handle;

@@ -4,8 +4,9 @@ use super::context::Context;
 use super::registry::Registry;
 use super::store::{Store, StoreOptions};
 use super::token::Signer;
-use super::{connection, grpc, janitor, rest};
+use super::{grpc, janitor, rest};
 use crate::autoscaler::Micros;
+use crate::port;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -16,9 +17,13 @@ use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
+
+/// Answers under way get this long at the end: a streaming pull would hold it up for ever.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How the broker runs.
 #[derive(Clone, Debug)]
@@ -58,7 +63,7 @@ pub async fn serve(
 ) -> Result<(), BrokerError> {
     let registry = open(options)?;
     tokio::select! {
-        () = connection::serve(listener, router(&registry), shutdown) => {}
+        () = port::serve(listener, router(&registry), shutdown, GRACE) => {}
         () = janitor::run(&registry) => {}
     }
     registry.stop().await;

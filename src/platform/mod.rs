@@ -8,7 +8,6 @@ mod client;
 mod clock;
 #[cfg(test)]
 mod conformance;
-mod connection;
 mod cores;
 mod ending;
 mod family;

@@ -11,17 +11,18 @@ mod scaling;
 
 use super::admin::Admin;
 use super::clock::Clock;
-use super::connection;
 use super::journal::Journal;
 use super::monitoring::Monitoring;
 use super::place::Place;
 use super::sample::RevisionSample;
 use super::server::router;
 use super::spec::{Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
+use crate::port;
 use google_cloud_auth::credentials::{Credentials, anonymous};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Where the services of these tests live.
@@ -108,7 +109,8 @@ impl Stand {
         let monitoring = Monitoring::new(clock, time_factor);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(connection::serve(listener, router(&fake, &admin, &monitoring), std::future::pending()));
+        let router = router(&fake, &admin, &monitoring);
+        tokio::spawn(port::serve(listener, router, std::future::pending(), Duration::ZERO));
         Self { endpoint, fake, monitoring, http: reqwest::Client::new(), now }
     }
 
