@@ -14,6 +14,8 @@ pub mod scenario;
 
 pub mod trial;
 
+pub mod port;
+
 pub mod broker;
 pub mod cloud;
 pub mod driver;

@@ -156,7 +156,16 @@ fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
     let listed = gcloud.json(&["run", "services", "list"]);
     assert_eq!(listed[0]["metadata"]["name"], "shop");
     let revisions = gcloud.json(&at(&["run", "revisions", "list", "--service", "shop"]));
-    assert_eq!(revisions.as_array().unwrap().len(), 2);
+    let names = |listed: &Value| -> Vec<String> {
+        let names = listed.as_array().unwrap().iter().map(|revision| revision["metadata"]["name"].as_str().unwrap());
+        names.map(str::to_owned).collect()
+    };
+    let [newest, oldest] = &names(&revisions)[..] else { panic!("{revisions}") };
+    let delete = |name| gcloud.command(&[&at(&["run", "revisions", "delete"])[..], &[name]].concat()).output().unwrap();
+    let (code, _, error) = told(&delete(newest));
+    assert!(code != Some(0) && error.contains("can receive traffic"), "{error}");
+    succeeded(&delete(oldest));
+    assert_eq!(names(&gcloud.json(&at(&["run", "revisions", "list", "--service", "shop"]))), [newest.clone()]);
     let missing = gcloud.command(&at(&["run", "services", "describe", "stall"])).output().unwrap();
     let (code, _, error) = told(&missing);
     assert!(code != Some(0) && error.contains("Cannot find service [stall]"), "{error}");

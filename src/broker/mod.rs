@@ -3,7 +3,6 @@
 
 mod client;
 mod config;
-mod connection;
 mod context;
 mod grpc;
 mod handle;

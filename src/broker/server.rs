@@ -4,8 +4,9 @@ use super::context::Context;
 use super::registry::Registry;
 use super::store::{Store, StoreOptions};
 use super::token::Signer;
-use super::{connection, grpc, janitor, rest};
+use super::{grpc, janitor, rest};
 use crate::autoscaler::Micros;
+use crate::port;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -13,13 +14,16 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::refusal::Refusal;
+
+/// Answers under way get this long at the end: a streaming pull would hold it up for ever.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How the broker runs.
 #[derive(Clone, Debug)]
@@ -57,26 +61,14 @@ pub async fn serve(
     options: BrokerOptions,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BrokerError> {
-    raise_file_limit();
+    port::raise_file_limit();
     let registry = open(options)?;
     tokio::select! {
-        () = connection::serve(listener, router(&registry), shutdown) => {}
+        () = port::serve(listener, router(&registry), shutdown, GRACE) => {}
         () = janitor::run(&registry) => {}
     }
     registry.stop().await;
     Ok(())
-}
-
-/// Each push under way is a connection: the soft limit of open files is raised, as far as the hard one allows, to what lets
-/// some subscriptions push as much as they may.
-fn raise_file_limit() {
-    const WANTED: u64 = 65_536;
-    let limit = getrlimit(Resource::Nofile);
-    let reachable = limit.maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
-    if limit.current.is_some_and(|current| current < reachable) {
-        // If it cannot be raised, pushes beyond it fail and are sent again.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), ..limit });
-    }
 }
 
 fn open(options: BrokerOptions) -> Result<Arc<Registry>, BrokerError> {

@@ -100,10 +100,10 @@ fn framed(message: &impl Message) -> Bytes {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::connection;
     use super::super::probe::{Check, Probe};
     use super::super::probe_book::ProbeBook;
     use super::*;
+    use crate::port;
     use axum::Router;
     use axum::routing::post;
     use std::sync::Arc;
@@ -142,7 +142,7 @@ pub(super) mod tests {
     async fn served(router: Router) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(connection::serve(listener, router, std::future::pending()));
+        tokio::spawn(port::serve(listener, router, std::future::pending(), Duration::ZERO));
         port
     }
 

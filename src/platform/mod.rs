@@ -8,11 +8,9 @@ mod client;
 mod clock;
 #[cfg(test)]
 mod conformance;
-mod connection;
 mod cores;
 mod ending;
 mod family;
-mod file_limit;
 #[cfg(test)]
 mod fixture;
 mod fleet;

@@ -2,12 +2,12 @@
 
 use super::admin::Admin;
 use super::clock::Clock;
-use super::connection;
 use super::journal::Journal;
 use super::monitoring::{Monitoring, unimplemented};
 use super::page::Overview;
 use super::spec::Operate;
 use super::status::{Code, Status};
+use crate::port;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -16,10 +16,13 @@ use axum::routing::get;
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
+
+/// Answers under way get this long at shutdown: a client that waits for an operation would hold it up for a minute.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How the endpoints behave.
 #[derive(Clone, Debug)]
@@ -48,11 +51,6 @@ pub enum ServeError {
         "the time factor is {0}, but the platform can only run 1 to 1000 times as fast; choose one of these by --time-factor"
     )]
     TimeFactor(f64),
-    /// The listener failed.
-    #[error(
-        "the port of the platform's APIs failed while it was served: {0}; start the platform again, if need be on another --port"
-    )]
-    Listener(#[source] io::Error),
 }
 
 /// Serves Admin v2 and Monitoring v3 of `operate` on `listener` until `shutdown` completes; answers under way are
@@ -71,9 +69,10 @@ pub async fn serve<O: Operate>(
     let monitoring = Monitoring::new(options.clock, options.time_factor);
     let router = router(&operate, &admin, &monitoring);
     tokio::select! {
-        served = connection::serve(listener, router, shutdown) => served.map_err(ServeError::Listener),
-        () = sample(operate.as_ref(), &admin, &monitoring) => Ok(()),
+        () = port::serve(listener, router, shutdown, GRACE) => {}
+        () = sample(operate.as_ref(), &admin, &monitoring) => {}
     }
+    Ok(())
 }
 
 /// Every path of the platform.
@@ -166,6 +165,8 @@ mod tests {
 
         async fn delete_service(&self, _: &str) {}
 
+        async fn delete_revision(&self, _: &str, _: &str) {}
+
         async fn sample(&self) -> Vec<RevisionSample> {
             self.samples.fetch_add(1, Ordering::Relaxed);
             vec![RevisionSample { service: "unknown".into(), ..RevisionSample::default() }]
@@ -195,15 +196,9 @@ mod tests {
             let options = ServeOptions::new(time_factor, paused_clock());
             let refused = serve(listener, Arc::new(Idle::default()), options, async {}).await;
             let refused = refused.unwrap_err();
-            assert!(matches!(refused, ServeError::TimeFactor(_)));
+            let ServeError::TimeFactor(_) = refused;
             let message = refused.to_string();
             assert!(message.contains(&time_factor.to_string()) && message.contains("--time-factor"), "{message}");
         }
-    }
-
-    #[test]
-    fn a_failed_listener_says_why_and_what_to_do() {
-        let message = ServeError::Listener(io::Error::from(io::ErrorKind::ConnectionAborted)).to_string();
-        assert!(message.contains("connection aborted") && message.contains("start the platform again"), "{message}");
     }
 }

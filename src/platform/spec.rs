@@ -139,6 +139,9 @@ pub trait Operate: Send + Sync + 'static {
     /// Stops every instance of the service and closes its ports.
     fn delete_service(&self, service: &str) -> impl Future<Output = ()> + Send;
 
+    /// Stops every instance of a revision without routes, requests under way with it, and forgets it: its name is free.
+    fn delete_revision(&self, service: &str, revision: &str) -> impl Future<Output = ()> + Send;
+
     /// What every revision did since the last call, for all revisions that have instances or did anything.
     fn sample(&self) -> impl Future<Output = Vec<RevisionSample>> + Send;
 

@@ -68,6 +68,36 @@ pub(super) fn begin_deletion<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Book
     answer
 }
 
+/// A revision that is to be deleted.
+struct Doomed {
+    service: String,
+    revision: String,
+    operation: String,
+    /// As it was when its deletion was accepted.
+    json: Value,
+}
+
+/// Has a revision deleted that may be; gives the operation, null if there is none of this name.
+pub(super) fn begin_revision_deletion<O: Operate>(
+    admin: &Arc<Admin<O>>,
+    books: &mut Books,
+    (service, revision): (&str, &str),
+) -> Value {
+    let now = admin.clock.now();
+    let serial = books.unique(now);
+    let Some(found) = books.services.get_mut(service) else { return Value::Null };
+    let path = found.path();
+    let operation = format!("{}/operations/{serial}", found.place.path());
+    let Some(doomed) = found.revisions.get_mut(revision) else { return Value::Null };
+    doomed.deleted = Some(now);
+    let json = doomed.to_json(&path);
+    let answer = books.operations.begin(&operation, json.clone());
+    let turn = books.queue(service);
+    let doomed = Doomed { service: service.to_owned(), revision: revision.to_owned(), operation, json };
+    tokio::spawn(delete_revision(Arc::clone(admin), doomed, turn));
+    answer
+}
+
 /// Carries out a change.
 async fn change<O: Operate>(admin: Arc<Admin<O>>, change: Change, turn: Turn) {
     let _turn = turn.wait().await;
@@ -145,6 +175,28 @@ async fn delete<O: Operate>(admin: Arc<Admin<O>>, name: String, operation: Strin
         books.gone.insert(name, service.place);
         books.operations.finish(&operation, json, None);
     }
+}
+
+/// Carries out a deletion of a revision. A change that was accepted before may have failed, and left it its traffic: then
+/// it stays.
+async fn delete_revision<O: Operate>(admin: Arc<Admin<O>>, doomed: Doomed, turn: Turn) {
+    let _turn = turn.wait().await;
+    let Doomed { service, revision, operation, json } = doomed;
+    let check = admin.books().services.get(&service).map(|service| service.check_without_traffic(&revision));
+    let refusal = check.and_then(Result::err);
+    if refusal.is_none() {
+        admin.operate.delete_revision(&service, &revision).await;
+        let event = || Event::new(Severity::Info, "the revision is deleted");
+        admin.journal.tell(|| event().of_service(&service).of_revision(&revision));
+    }
+    let mut books = admin.books();
+    if let Some(service) = books.services.get_mut(&service) {
+        match (&refusal, service.revisions.get_mut(&revision)) {
+            (Some(_), Some(kept)) => kept.deleted = None,
+            _ => drop(service.revisions.remove(&revision)),
+        }
+    }
+    books.operations.finish(&operation, json, refusal.as_ref());
 }
 
 fn status_of(error: &OperateError) -> Status {

@@ -5,7 +5,7 @@ use super::field::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// An immutable version of a service. Only its condition ever changes.
+/// An immutable version of a service. Only its condition ever changes, until it is deleted.
 #[derive(Clone, Debug)]
 pub(super) struct Revision {
     /// Short name.
@@ -13,6 +13,8 @@ pub(super) struct Revision {
     pub(super) uid: String,
     pub(super) created: Timestamp,
     pub(super) ready: Condition,
+    /// Since when it is being deleted.
+    pub(super) deleted: Option<Timestamp>,
     /// The template it was made from, defaults filled.
     pub(super) template: Message,
 }
@@ -34,13 +36,21 @@ impl Revision {
                 json[field] = value.clone();
             }
         }
-        let reconciling = self.ready.state == State::Reconciling;
-        if reconciling {
+        let starting = self.ready.state == State::Reconciling;
+        if starting || self.deleted.is_some() {
             json["reconciling"] = true.into();
         }
-        json["observedGeneration"] = if reconciling { "0" } else { "1" }.into();
+        if let Some(since) = self.deleted {
+            json["deleteTime"] = since.to_string().into();
+        }
+        json["observedGeneration"] = if starting { "0" } else { "1" }.into();
         json["conditions"] = json!([self.ready.to_json("Ready"), self.ready.to_json("ContainerHealthy")]);
-        json["etag"] = format!("\"{}-{}\"", self.uid, self.ready.since.as_microsecond()).into();
+        json["etag"] = self.etag().into();
         json
+    }
+
+    /// Changes with its condition.
+    pub(super) fn etag(&self) -> String {
+        format!("\"{}-{}\"", self.uid, self.ready.since.as_microsecond())
     }
 }

@@ -1,10 +1,10 @@
 //! The calls on revisions.
 
-use super::{Admin, operation, page};
+use super::{Admin, operation, page, reconcile};
 use crate::platform::place::Place;
 use crate::platform::request::{Params, Queries};
 use crate::platform::spec::Operate;
-use crate::platform::status::Status;
+use crate::platform::status::{Code, Status};
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ pub(super) async fn list<O: Operate>(
     Ok(Json(json!({"revisions": revisions, "nextPageToken": next})))
 }
 
-/// `DELETE …/services/S/revisions/R`. A revision without traffic has no instances left to stop, so it is done at once.
+/// `DELETE …/services/S/revisions/R?validateOnly=&etag=`
 pub(super) async fn delete<O: Operate>(
     State(admin): State<Arc<Admin<O>>>,
     Params((project, location, service, revision)): Params<Names>,
@@ -64,22 +64,25 @@ pub(super) async fn delete<O: Operate>(
 ) -> Answer {
     queries.only(&["validateOnly", "etag"])?;
     let validate_only = queries.flag("validateOnly")?;
+    let etag = queries.text("etag");
     let place = Place { project, location };
     let now = admin.clock.now();
     let mut books = admin.books();
     let found = books.service(&place, &service)?;
     let path = found.path();
-    let json = found.revisions.get(&revision).ok_or_else(|| missing(&path, &revision))?.to_json(&path);
+    let doomed = found.revisions.get(&revision).ok_or_else(|| missing(&path, &revision))?;
+    if !etag.is_empty() && etag != doomed.etag() {
+        let message =
+            format!("etag {etag} is stale, the revision has changed since: read it again ({})", doomed.etag());
+        return Err(Status::new(Code::Aborted, message));
+    }
     found.check_deletable(&revision)?;
-    let name = format!("{}/operations/{}", place.path(), books.unique(now));
-    if !validate_only && let Some(service) = books.services.get_mut(&service) {
-        service.revisions.remove(&revision);
+    if validate_only {
+        let json = doomed.to_json(&path);
+        let name = format!("{}/operations/{}", place.path(), books.unique(now));
+        return Ok(Json(operation::finished(&name, json, None)));
     }
-    if !validate_only {
-        books.operations.begin(&name, json.clone());
-        books.operations.finish(&name, json.clone(), None);
-    }
-    Ok(Json(operation::finished(&name, json, None)))
+    Ok(Json(reconcile::begin_revision_deletion(&admin, &mut books, (&service, &revision))))
 }
 
 fn missing(service: &str, revision: &str) -> Status {

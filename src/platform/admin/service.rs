@@ -128,6 +128,7 @@ impl Service {
             name: name.clone(),
             created: now,
             ready: Condition::new(State::Reconciling, now),
+            deleted: None,
             template,
         };
         self.forget_oldest();
@@ -170,7 +171,8 @@ impl Service {
 
     fn check_targets(&self, targets: &[Target]) -> Result<(), Status> {
         for name in targets.iter().filter_map(Target::revision) {
-            match self.revisions.get(name).map(|revision| &revision.ready.state) {
+            let revision = self.revisions.get(name).filter(|revision| revision.deleted.is_none());
+            match revision.map(|revision| &revision.ready.state) {
                 None => return Err(Status::field("traffic", format!("{} has no revision {name:?}", self.name))),
                 Some(State::Failed(why)) => {
                     let message = format!("traffic: revision {name:?} cannot serve: {why}");
@@ -227,16 +229,6 @@ impl Service {
 
     pub(super) fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// Why this revision cannot be deleted now, if so.
-    pub(super) fn check_deletable(&self, revision: &str) -> Result<(), Status> {
-        let serving = self.routes(&self.routed).is_ok_and(|routes| routes.iter().any(|it| it.revision == revision));
-        if serving || self.latest_created == revision {
-            let message = format!("revision {revision:?} is the latest one or has traffic: move the traffic first");
-            return Err(Status::new(Code::FailedPrecondition, message));
-        }
-        Ok(())
     }
 
     /// Refuses a change of what is being deleted, or of another state than the one that the etag names.
@@ -330,6 +322,7 @@ fn fill_defaults(wanted: &mut Message) {
     fill("traffic", json!([{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "percent": 100}]));
 }
 
+mod deletion;
 mod retention;
 #[cfg(test)]
 mod tests {

@@ -201,21 +201,6 @@ async fn a_deleted_service_is_gone_and_its_name_is_free() {
 }
 
 #[tokio::test]
-async fn only_a_revision_without_traffic_is_deleted() {
-    let stand = Stand::with_shop(1.0).await;
-    let revision = format!("/v2/{SHOP}/revisions/shop-a");
-    let (status, _) = stand.call("DELETE", &revision, &Value::Null).await;
-    assert_eq!(status, 400);
-    let mut next = template();
-    next["revision"] = "shop-b".into();
-    stand.change("PATCH", &format!("/v2/{SHOP}?updateMask=template"), &json!({"template": next})).await;
-    let (status, operation) = stand.call("DELETE", &revision, &Value::Null).await;
-    assert_eq!((status, &operation["done"]), (200, &json!(true)), "{operation}");
-    assert_eq!(operation["response"]["@type"], "type.googleapis.com/google.cloud.run.v2.Revision");
-    assert_eq!(stand.call("GET", &revision, &Value::Null).await.0, 404);
-}
-
-#[tokio::test]
 async fn a_service_reads_as_google_writes_it() {
     let stand = Stand::with_shop(1.0).await;
     let service = stand.get(&format!("/v2/{SHOP}")).await;

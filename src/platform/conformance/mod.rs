@@ -7,22 +7,24 @@ mod iam;
 mod knative;
 mod metering;
 mod refusing;
+mod retiring;
 mod scaling;
 
 use super::admin::Admin;
 use super::clock::Clock;
-use super::connection;
 use super::journal::Journal;
 use super::monitoring::Monitoring;
 use super::place::Place;
 use super::sample::RevisionSample;
 use super::server::router;
 use super::spec::{Access, Addresses, Operate, OperateError, RevisionSpec, Route, ServiceScaling};
+use crate::port;
 use google_cloud_auth::credentials::{Credentials, anonymous};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Where the services of these tests live.
@@ -39,7 +41,7 @@ struct Fake {
     knows_callers: AtomicBool,
     /// Why the next revisions do not become ready.
     failure: Mutex<Option<String>>,
-    /// A revision starts when there is a permit.
+    /// A revision starts, or is deleted, when there is a permit.
     starts: Semaphore,
 }
 
@@ -93,6 +95,11 @@ impl Operate for Fake {
         self.deleted.lock().unwrap().push(service.to_owned());
     }
 
+    async fn delete_revision(&self, service: &str, revision: &str) {
+        self.starts.acquire().await.unwrap().forget();
+        self.deleted.lock().unwrap().push(format!("{service}/{revision}"));
+    }
+
     async fn sample(&self) -> Vec<RevisionSample> {
         Vec::new()
     }
@@ -117,7 +124,8 @@ impl Stand {
         let monitoring = Monitoring::new(clock, time_factor);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(connection::serve(listener, router(&fake, &admin, &monitoring), std::future::pending()));
+        let router = router(&fake, &admin, &monitoring);
+        tokio::spawn(port::serve(listener, router, std::future::pending(), Duration::ZERO));
         Self { endpoint, fake, monitoring, http: reqwest::Client::new(), now }
     }
 

@@ -1,6 +1,7 @@
 //! Refusals, all in Google's shape.
 
 use super::{PARENT, SHOP, Stand, template};
+use crate::platform::request::BODY_TIME_MOST;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -77,6 +78,21 @@ async fn bytes_that_are_no_json_are_refused_with_their_place() {
     assert_eq!(answer.status(), 413);
     let error: Value = answer.json().await.unwrap();
     assert_eq!(error["error"]["code"], 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_refused_in_googles_shape() {
+    let stand = Stand::start(1.0).await;
+    let mut stream = tokio::net::TcpStream::connect(stand.endpoint.strip_prefix("http://").unwrap()).await.unwrap();
+    let started = tokio::time::Instant::now();
+    let head = format!(
+        "POST /v2/{PARENT}/services?serviceId=shop HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 10\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"DEADLINE_EXCEEDED\""), "{answer}");
+    assert!(started.elapsed() >= BODY_TIME_MOST, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -1,19 +1,26 @@
 //! The platform with real processes: the test binary itself plays the service and the launcher.
 
+mod accounts;
 mod actors;
+mod boost;
 mod bursting;
-mod cpu;
+mod deletion;
+mod idle;
 mod killed;
 mod law;
 mod leaks;
 mod life;
+mod memory;
 mod routing;
 mod scaling;
 mod scaling_laws;
 mod shares;
+mod sigterm;
 mod sizes;
 
 use super::*;
+use crate::platform::sample::RevisionSample;
+use crate::platform::spec::{Operate, Route};
 use crate::platform::{LimiterKind, ProbeAction, ProbeOutcome, ProbeType, fixture};
 use actors::launcher;
 use std::time::Duration;

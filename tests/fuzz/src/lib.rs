@@ -228,6 +228,8 @@ impl Operate for Nothing {
 
     async fn delete_service(&self, _: &str) {}
 
+    async fn delete_revision(&self, _: &str, _: &str) {}
+
     async fn sample(&self) -> Vec<RevisionSample> {
         Vec::new()
     }

@@ -1,7 +1,7 @@
 //! The calls on revisions in v1's form.
 
-use super::super::Admin;
 use super::super::service::Service;
+use super::super::{Admin, reconcile};
 use super::place::Region;
 use super::services::{dry_run, success};
 use super::{listing, write};
@@ -60,12 +60,14 @@ pub(super) async fn delete<O: Operate>(
     let dry_run = dry_run(&queries)?;
     let asked = region.listed(&namespace);
     let mut books = admin.books();
-    let mut services = books.services.values_mut().filter(|service| service.place.is_within(&asked));
+    let mut services = books.services.values().filter(|service| service.place.is_within(&asked));
     let service =
         services.find(|service| service.revisions.contains_key(&name)).ok_or_else(|| missing(&namespace, &name))?;
     service.check_deletable(&name)?;
     if !dry_run {
-        service.revisions.remove(&name);
+        let service = service.name.clone();
+        // Deletes in the background, as v1 does; whoever waits asks for it until it is gone.
+        reconcile::begin_revision_deletion(&admin, &mut books, (&service, &name));
     }
     Ok(Json(success()))
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::platform::clock::Clock;
-use crate::platform::connection;
 use crate::platform::place::Place;
 use crate::platform::sample::RevisionSample;
+use crate::port;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Mutex;
 use tonic::client::Grpc as Client;
@@ -35,7 +35,7 @@ impl Served {
         *now.lock().unwrap() += SignedDuration::from_secs(10);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(connection::serve(listener, monitoring.router(), std::future::pending()));
+        tokio::spawn(port::serve(listener, monitoring.router(), std::future::pending(), std::time::Duration::ZERO));
         let channel = Channel::from_shared(url.clone()).unwrap().connect().await.unwrap();
         Self { channel, url }
     }
