@@ -43,7 +43,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        send(&self.child, signal);
+        send(self.id(), signal);
     }
 
     /// Waits for the end.
@@ -60,9 +60,9 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a child that was not waited for.
-pub(crate) fn send(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child has a process id");
+/// Sends a signal to a child of this id that was not waited for.
+pub(crate) fn send(id: u32, signal: Signal) {
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).expect("a child has a process id");
     kill_process(pid, signal).expect("the child is not reaped yet");
 }
 

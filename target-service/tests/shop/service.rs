@@ -79,7 +79,7 @@ impl Service {
 
 /// Sends SIGTERM.
 pub(crate) fn terminate(child: &Child) {
-    process::send(child, Signal::TERM);
+    process::send(child.id(), Signal::TERM);
 }
 
 /// The binary with an environment that holds nothing but what a test sets.
