@@ -145,7 +145,7 @@ pub(super) async fn publish(endpoint: &str, id: &str, load: &Load) -> Outcome<Pu
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    let (seconds, own_cpu) = (begun.elapsed().as_secs_f64(), (own_cpu()? - cpu).as_secs_f64());
+    let (seconds, own_cpu) = (begun.elapsed().as_secs_f64(), own_cpu()?.saturating_sub(cpu).as_secs_f64());
     Ok(Published { acknowledged: acknowledged.load(Ordering::Relaxed), seconds, own_cpu })
 }
 

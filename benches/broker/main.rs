@@ -72,7 +72,7 @@ async fn run(rounds: usize) -> Outcome<()> {
 /// What the disk takes for a sync alone: each of these appends is one.
 fn synced(dir: &Path) -> Outcome<String> {
     use std::io::Write as _;
-    let mut told = "fdatasync alone, after an append (median and most of 200):".to_owned();
+    let mut told = Vec::new();
     for bytes in [4 << 10, 128 << 10] {
         let mut file = std::fs::File::create(dir.join("synced"))?;
         let mut times = Vec::new();
@@ -83,9 +83,9 @@ fn synced(dir: &Path) -> Outcome<String> {
             times.push(begun.elapsed().as_micros());
         }
         times.sort_unstable();
-        told += &format!(" {} KiB {} us, {} us;", bytes >> 10, times[100], times[199]);
+        told.push(format!("{} KiB {} us, {} us", bytes >> 10, times[100], times[199]));
     }
-    Ok(told.trim_end_matches(';').to_owned())
+    Ok(format!("fdatasync alone, after an append (median and most of 200): {}", told.join("; ")))
 }
 
 /// The memory that a backlog takes: one broker, whose backlog grows, and another that is started on what that one left.
@@ -93,7 +93,7 @@ async fn memory(data: &Path, lengths: &[u64]) -> Outcome<()> {
     println!("\n| backlog, messages | published/s | resident MiB | peak MiB | on disk MiB |\n|---|---|---|---|---|");
     let site = Site::tidegate(data).await?;
     client::create(&site.endpoint, "backlog", None).await?;
-    let (mut length, mut restarted) = (0, String::new());
+    let mut length = 0;
     for most in lengths {
         let load = client::Load { messages: most - length, ..client::Load::batches() };
         let published = client::publish(&site.endpoint, "backlog", &load).await?;
@@ -113,10 +113,9 @@ async fn memory(data: &Path, lengths: &[u64]) -> Outcome<()> {
     let seconds = begun.elapsed().as_secs_f64();
     client::ready(&site.endpoint).await?;
     let memory = site.memory()?;
-    restarted += &format!(
+    println!(
         "\nstarted again on {length} messages: {seconds:.2} s, {:.1} MiB resident, {:.1} at its peak",
         memory.resident, memory.peak
     );
-    println!("{restarted}");
     Ok(())
 }

@@ -39,7 +39,7 @@ pub(super) async fn round(site: &Site, number: usize) -> Outcome<Figures> {
         let load = Load { time: PUBLISHING, ..load };
         let cpu = site.cpu()?;
         let published = client::publish(&site.endpoint, &format!("of-{id}"), &load).await?;
-        let cpu = (site.cpu()? - cpu).as_secs_f64();
+        let cpu = site.cpu()?.saturating_sub(cpu).as_secs_f64();
         let count = published.acknowledged as f64;
         figures.add(format!("publish, {name}: messages/s"), count / published.seconds);
         figures.add(format!("publish, {name}: messages per CPU-second of the broker"), count / cpu);
@@ -61,7 +61,7 @@ async fn push(site: &Site, id: &str, figures: &mut Figures) -> Outcome<()> {
     let begun = Instant::now();
     client::push(&site.endpoint, id, &endpoint.url).await?;
     let (came, seconds) = endpoint.until(PUSHED, begun, PUSHING_MOST).await;
-    let (cpu, own) = ((site.cpu()? - cpu).as_secs_f64(), (own_cpu()? - own).as_secs_f64());
+    let (cpu, own) = (site.cpu()?.saturating_sub(cpu).as_secs_f64(), own_cpu()?.saturating_sub(own).as_secs_f64());
     let came = came as f64;
     figures.add("push: messages/s", came / seconds);
     figures.add("push: messages per CPU-second of the broker", came / cpu);
@@ -79,7 +79,7 @@ async fn both(site: &Site, id: &str, figures: &mut Figures) -> Outcome<()> {
     let load = Load { messages: PUSHED, time: PUSHING_MOST, ..Load::batches() };
     let published = client::publish(&site.endpoint, id, &load).await?;
     let (came, seconds) = endpoint.until(published.acknowledged, begun, PUSHING_MOST).await;
-    let cpu = (site.cpu()? - cpu).as_secs_f64();
+    let cpu = site.cpu()?.saturating_sub(cpu).as_secs_f64();
     figures.add("both at once: published/s", published.acknowledged as f64 / published.seconds);
     figures.add("both at once: delivered/s", came as f64 / seconds);
     figures.add("both at once: delivered per CPU-second of the broker", came as f64 / cpu);
