@@ -5,9 +5,16 @@
 
 #[path = "broker/clients.rs"]
 mod clients;
+#[cfg(target_os = "linux")]
+#[path = "broker/disk.rs"]
+mod disk;
+#[path = "broker/flow.rs"]
+mod flow;
 #[path = "broker/kill.rs"]
 mod kill;
 mod pubsub;
+#[path = "broker/raw.rs"]
+mod raw;
 #[path = "broker/refusals.rs"]
 mod refusals;
 mod tidegate;

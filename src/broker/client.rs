@@ -24,9 +24,11 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// A connection that was not used for so long is closed.
 const IDLE_MOST: Duration = Duration::from_secs(30);
 
-/// Connections to one endpoint that may be coming about at a time: more than its listener holds are dropped, and tried again
-/// by the kernel a whole second later.
-const CONNECTING_MAX: usize = 32;
+/// Connections to one endpoint that may be begun within [`CONNECTING_PACE`]: what its listener cannot hold until it accepts
+/// them is dropped, and tried again by the kernel a whole second later.
+const CONNECTING_MAX: usize = 64;
+/// How long a connection counts as just begun. The kernel at the other end says it is there before anybody has accepted it.
+const CONNECTING_PACE: Duration = Duration::from_millis(20);
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -68,7 +70,7 @@ struct Idle {
 struct Place {
     /// The last used last.
     idle: Mutex<VecDeque<Idle>>,
-    connecting: Semaphore,
+    connecting: Arc<Semaphore>,
 }
 
 impl Place {
@@ -86,11 +88,15 @@ impl Place {
         if let Some(kept) = self.take() {
             return Some((kept, true));
         }
-        let _turn = self.connecting.acquire().await.ok()?;
-        match self.take() {
-            Some(kept) => Some((kept, true)),
-            None => connect(address).await.map(|new| (new, false)),
+        let turn = Arc::clone(&self.connecting).acquire_owned().await.ok()?;
+        if let Some(kept) = self.take() {
+            return Some((kept, true));
         }
+        tokio::spawn(async move {
+            tokio::time::sleep(CONNECTING_PACE).await;
+            drop(turn);
+        });
+        connect(address).await.map(|new| (new, false))
     }
 }
 
@@ -166,7 +172,7 @@ impl Client {
     }
 
     fn place(&self, address: &Address) -> Arc<Place> {
-        let new = || Arc::new(Place { idle: Mutex::default(), connecting: Semaphore::new(CONNECTING_MAX) });
+        let new = || Arc::new(Place { idle: Mutex::default(), connecting: Arc::new(Semaphore::new(CONNECTING_MAX)) });
         Arc::clone(self.places().entry((address.host.clone(), address.port)).or_insert_with(new))
     }
 

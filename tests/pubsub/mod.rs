@@ -33,10 +33,18 @@ impl Broker {
 
     /// Starts it on a port.
     pub(crate) fn start_at(data: &Path, port: u16, more: &[&str]) -> Self {
+        let port = port.to_string();
+        Self::start_under(data, &[&["--port", &port], more].concat(), &[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub(crate) fn start_under(data: &Path, more: &[&str], variables: &[(&str, &Path)]) -> Self {
         let mut child = crate::tidegate::tidegate(data)
-            .args(["broker", "--announce", "--port", &port.to_string(), "--data"])
+            .args(["broker", "--announce", "--data"])
             .arg(data.join("broker"))
+            .args(if more.contains(&"--port") { &[][..] } else { &["--port", "0"] })
             .args(more)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
