@@ -12,4 +12,5 @@ mod place;
 mod secrets;
 mod service;
 mod stock;
+mod tls;
 mod traces;
