@@ -5,10 +5,10 @@ mod tidegate;
 
 use serde_json::Value;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tidegate::{repository, tidegate, told};
 
@@ -139,4 +139,94 @@ fn a_load_that_finds_no_room_is_refused_with_the_numbers_and_the_mend() {
     let (code, output, error) = limited("-S -n 60");
     assert_eq!(code, Some(5), "the soft limit is raised, and nobody answers there: {error}");
     assert!(output.contains("connection refused"), "{output} {error}");
+}
+
+/// The bundled shop, a process of its own. Dropping it ends it.
+struct Shop {
+    child: Child,
+    address: String,
+}
+
+impl Shop {
+    /// On `shop.db` in `dir`, with sales made so.
+    fn start(dir: &Path, stock_updates: &str) -> Self {
+        let mut child = tidegate(dir)
+            .args(["target-service", "shop"])
+            .env("DATABASE_URL", format!("sqlite://{}", dir.join("shop.db").display()))
+            .envs([("PORT", "0"), ("HOST", "127.0.0.1"), ("LOG_REQUESTS", "false"), ("STOCK_UPDATES", stock_updates)])
+            .envs([("DATABASE_POOL_SIZE", "8"), ("EXECUTOR_THREADS", "4")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        let ready = lines.find(|line| line["message"] == "ready").unwrap();
+        Self { child, address: format!("http://{}", ready["process"]["address"].as_str().unwrap()) }
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sixteen customers who buy the same thing again and again for three seconds.
+const RUSH: &str = "name: rush
+set_up: [{name: restock, patch: /api/products/4/, json: {inventory_count: 1000000}, expect: {status: [200]}}]
+journeys:
+  - name: buy
+    steps:
+      - {name: csrf_token, get: /api/csrf_token, expect: {status: [200]}, extract: {token: {json: $.csrfToken}}}
+      - name: checkout
+        post: /api/checkout
+        headers: {Referer: \"${base_url}/\", X-CSRFToken: \"${token}\"}
+        json: {customer: {email: a@b.cd}, payment: {method: collect}, items: [{id: 4, countRequested: 2}]}
+        expect: {status: [200]}
+        count: {units_sold: {add: \"$.items[*].countFulfilled\", when_status: [200]}}
+load: closed
+stages: [{name: rush, hold: 16, duration: 3s}]
+observe: [{name: stock, get: /api/products/, sum: \"$[*].inventory_count\"}]
+conserve: [{counter: units_sold, falls: stock}]
+";
+
+/// What the shop's own books say of the product: units sold, and units left.
+fn books(dir: &Path) -> (i64, i64) {
+    let database = rusqlite::Connection::open(dir.join("shop.db")).unwrap();
+    let sql = "SELECT units_sold, inventory_count FROM product WHERE id = 4";
+    database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+/// The line about the law, and what the service's own books say: units sold and units gone.
+fn rush(stock_updates: &str) -> (String, i64, i64) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rush.yaml"), RUSH).unwrap();
+    let shop = Shop::start(dir.path(), stock_updates);
+    let output =
+        tidegate(dir.path()).args(["run", "rush.yaml", "--quiet", "--target", &shop.address]).output().unwrap();
+    let (code, text, error) = told(&output);
+    // Sixteen who never pause may take the whole machine: the times are no evidence then, the law is.
+    assert!(matches!(code, Some(0 | 5)), "{code:?} {text} {error}");
+    let (sold, left) = books(dir.path());
+    let law = text.lines().find(|line| line.starts_with("law ")).unwrap_or_else(|| panic!("no law is told: {text}"));
+    (law.to_owned(), sold, 1_000_000 - left)
+}
+
+#[test]
+fn against_a_shop_that_loses_updates_the_run_tells_by_how_much_and_of_a_correct_one_that_none_was() {
+    let (law, sold, gone) = rush("exact");
+    assert!(sold > 100, "{sold} units were sold");
+    assert_eq!(
+        (law.as_str(), gone),
+        (format!("law units_sold = fall of stock: kept, {sold} counted and {gone} gone").as_str(), sold)
+    );
+
+    let (law, sold, gone) = rush("racy");
+    assert!(gone > 0 && gone < sold, "sixteen at once, and no update was lost: {sold} sold, {gone} gone");
+    let told = format!(
+        "law units_sold = fall of stock: NOT kept, {sold} counted and {gone} gone ({} counted and not gone, ",
+        sold - gone
+    );
+    assert!(law.starts_with(&told), "{told:?} is not how it begins: {law}");
 }

@@ -174,7 +174,10 @@ impl LimiterKind {
                 "CPU of every instance is limited by stopping and continuing its processes, a burst at a time; memory is \
                  looked at ten times per second, and who holds more than the limit is killed"
             }
-            Self::None => "instances run at full speed and share the host's memory",
+            Self::None => {
+                "instances are not limited: they run at full speed, and what memory their revision has is not held against \
+                 them, so none is ended for its memory"
+            }
         }
     }
 }

@@ -22,6 +22,18 @@ fn recorded(law: &Conservation, trial: &TrialResult) -> Option<StockCheck> {
     Some(StockCheck { sold, fall: before.saturating_sub(after) })
 }
 
+/// A line for each law that did not hold in every trial that could be asked: in how many it did, and by how much it failed.
+pub(super) fn broken(study: &Study) -> Vec<String> {
+    let checks: Vec<_> = study.trials.iter().map(|trial| checks(study, trial)).collect();
+    let line = |(index, law): (usize, &Conservation)| {
+        let asked: Vec<_> = checks.iter().filter_map(|checks| checks[index].as_ref()).collect();
+        let held = asked.iter().filter(|check| check.holds()).count();
+        let line = || format!("law {}: kept in {held} of {} trials.{}", name(law), asked.len(), failure(&asked));
+        (held < asked.len()).then(line)
+    };
+    study.scenario.conservation.iter().enumerate().filter_map(line).collect()
+}
+
 /// By how much the law failed in all the trials that could be asked, in words; empty where it held in each.
 pub(super) fn failure(checks: &[&StockCheck]) -> String {
     let broken: Vec<&StockCheck> = checks.iter().copied().filter(|check| !check.holds()).collect();

@@ -3,6 +3,7 @@
 use super::detail;
 use super::facts;
 use super::headline::Headline;
+use super::law;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
 use crate::scenario::{Conservation, Scenario, Slo, SloMetric};
 use crate::trial::{Books, DriverHealth, PromiseRecording, Recording, StockCheck, Study, Times};
@@ -26,6 +27,9 @@ pub fn summary(study: &Study, page: &Path) -> String {
     }
     if !headline.commands.is_empty() {
         let _ = write!(text, "\n  {}\n", headline.commands.join("\n  "));
+    }
+    for law in law::broken(study) {
+        let _ = write!(text, "\n{law}\n");
     }
     let _ = write!(text, "\n{}\n\nreport: {}\n", headline.advice, page.display());
     text
@@ -66,7 +70,7 @@ fn law_line(law: &Conservation, recording: &Recording) -> String {
     let check = StockCheck { sold: *gained, fall: observed.before.saturating_sub(observed.after) };
     let (verdict, by) =
         if check.holds() { ("kept", String::new()) } else { ("NOT kept", format!(" ({})", check.difference())) };
-    format!("law {} = fall of {}: {verdict}, {} and {}{by}\n", law.counter, law.observation, check.sold, check.fall)
+    format!("law {}: {verdict}, {} counted and {} gone{by}\n", law::name(law), check.sold, check.fall)
 }
 
 /// What [`run_summary`] tells, without the promises.
@@ -245,8 +249,24 @@ mod tests {
         let mut recording = study.trials[0].recording.clone();
         recording.counters.insert("units_sold".to_owned(), 434);
         let text = run_summary(&recording, &study.scenario);
-        let line = "law units_sold = fall of stock: NOT kept, 434 and 411 (23 counted and not gone, 5.3 % of what was counted)\n";
+        let line = "law units_sold = fall of stock: NOT kept, 434 counted and 411 gone (23 counted and not gone, 5.3 % of what was counted)\n";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn a_study_tells_which_law_was_broken_and_by_how_much() {
+        let mut study = fixture::study();
+        study.trials.iter_mut().for_each(|trial| trial.stock = Some(StockCheck { sold: 411, fall: 411 }));
+        assert!(!summary(&study, Path::new("x")).contains("law "), "where every law holds nothing is said of it");
+        study.trials[0].stock = Some(StockCheck { sold: 411, fall: 380 });
+        let text = summary(&study, Path::new("x"));
+        let line = format!(
+            "\nlaw units_sold = fall of stock: kept in {} of {} trials. In the others 411 were counted and 380 are gone: 31 \
+             counted and not gone, 7.5 % of what was counted.\n",
+            study.trials.len() - 1,
+            study.trials.len()
+        );
+        assert!(text.contains(&line), "{line:?} is not in: {text}");
     }
 
     #[test]

@@ -304,7 +304,8 @@ fn limiter(limiter: &Limiter) -> Vec<Span> {
     if limiter.kind == "none" {
         return vec![
             Span::Strong("The instances were not limited.".to_owned()),
-            format!(" They could use whole host cores, so costs and times at high load are too good.{note}").into(),
+            format!(" They could use whole host cores and any memory: costs and times at high load are too good, and none was \
+                 ended for its memory.{note}").into(),
         ];
     }
     let test = match (limiter.self_test_set_cores, limiter.self_test_measured_cores) {

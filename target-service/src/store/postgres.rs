@@ -1,8 +1,9 @@
 //! Addresses of PostgreSQL: the usual ones, and those of a socket as Cloud SQL's users write them.
 
+use std::fs::File;
 use std::str::FromStr;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
@@ -30,7 +31,31 @@ pub(super) fn options(url: &str, password: Option<&str>) -> Result<PgConnectOpti
         return Err("it names no database".to_owned());
     }
     let options = password.map_or(options.clone(), |password| options.password(password));
-    Ok(options.application_name("target-service"))
+    Ok(secured(options, url)?.application_name("target-service"))
+}
+
+/// The options with TLS as libpq has it, where the library differs: through a socket there is none, whatever `sslmode`
+/// says, and `require` with authorities of its own (`sslrootcert`) verifies by them.
+fn secured(options: PgConnectOptions, url: &str) -> Result<PgConnectOptions, String> {
+    if options.get_socket().is_some() {
+        return Ok(options.ssl_mode(PgSslMode::Disable));
+    }
+    let Some(path) = root_certificate(url) else { return Ok(options) };
+    // The library reads it with every connection, and a file that is not there would pass for a server that starts.
+    if !path.contains('%') {
+        File::open(path).map_err(|error| format!("its sslrootcert {path:?} cannot be read ({error})"))?;
+    }
+    Ok(match options.get_ssl_mode() {
+        PgSslMode::Require => options.ssl_mode(PgSslMode::VerifyCa),
+        _ => options,
+    })
+}
+
+/// The file of authorities that the address names.
+fn root_certificate(url: &str) -> Option<&str> {
+    const NAMES: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
+    let mut parameters = url.split_once('?')?.1.split('&').filter_map(|parameter| parameter.split_once('='));
+    parameters.find_map(|(name, value)| NAMES.contains(&name).then_some(value))
 }
 
 /// Where the options lead, without user and password.
@@ -90,6 +115,24 @@ mod tests {
         ] {
             assert_eq!(socket(url), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn tls_is_as_libpq_has_it() {
+        let mode = |url: &str| format!("{:?}", options(url, None).unwrap().get_ssl_mode());
+        assert_eq!(mode("postgres://shop:pw@db/store"), "Prefer");
+        assert_eq!(mode("postgres://shop:pw@db/store?sslmode=require"), "Require");
+        assert_eq!(mode("postgres://shop:pw@db/store?sslmode=verify-full"), "VerifyFull");
+        assert_eq!(mode("postgres://shop:pw@/store?host=/cloudsql/p:r:i&sslmode=verify-full"), "Disable");
+        let authorities = tempfile::NamedTempFile::new().unwrap();
+        let path = authorities.path().display();
+        let with = |mode: &str| format!("postgres://shop:pw@db/store?sslmode={mode}&sslrootcert={path}");
+        assert_eq!(mode(&with("require")), "VerifyCa");
+        assert_eq!(mode(&with("verify-full")), "VerifyFull");
+        let error =
+            options("postgres://shop:pw@db/store?sslmode=verify-full&sslrootcert=/no/ca.pem", None).unwrap_err();
+        assert!(error.contains("\"/no/ca.pem\" cannot be read"), "{error}");
+        assert!(options("postgres://shop:pw@db/store?sslmode=sometimes", None).unwrap_err().contains("sometimes"));
     }
 
     #[test]

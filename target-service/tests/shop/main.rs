@@ -14,4 +14,5 @@ mod process;
 mod secrets;
 mod service;
 mod stock;
+mod tls;
 mod traces;

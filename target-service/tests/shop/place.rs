@@ -1,6 +1,7 @@
 //! Where a test's shops keep their data: a file of its own, or a database of its own on a real PostgreSQL server.
 
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sqlx::Connection as _;
 
 use crate::service::{self, Service};
@@ -16,6 +20,50 @@ use crate::service::{self, Service};
 pub(crate) const PASSWORD: &str = "hunter2-and-so-on";
 /// A user without any rights, for a server that refuses to run as root.
 const NOBODY: u32 = 65_534;
+
+/// Of every server of PostgreSQL, unless it is told otherwise.
+const PORT: u16 = 5432;
+
+/// How the server is reached over TLS, and over nothing else.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    /// The address that its certificate is for.
+    pub(crate) named: IpAddr,
+    /// Another address of its.
+    pub(crate) unnamed: IpAddr,
+    /// The certificate of the authority that has certified it.
+    pub(crate) authority: PathBuf,
+    /// That of an authority that has certified nobody.
+    pub(crate) stranger: PathBuf,
+}
+
+impl Tls {
+    /// Makes the certificates and the server's key in `folder`. None where somebody else has the port.
+    fn prepare(folder: &Path) -> Option<Self> {
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let [named, unnamed] = [81, 82].map(|network| IpAddr::V4(Ipv4Addr::new(127, network, high, low)));
+        let free = [named, unnamed].into_iter().all(|address| TcpListener::bind((address, PORT)).is_ok());
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            std::fs::write(folder.join(name), pem("CERTIFICATE", params.self_signed(&key).unwrap().der())).unwrap();
+            Issuer::new(params, key)
+        };
+        let (issuer, _) = (authority("authority.pem"), authority("stranger.pem"));
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![named.to_string()]).unwrap();
+        std::fs::write(folder.join("server.pem"), pem("CERTIFICATE", params.signed_by(&key, &issuer).unwrap().der()))
+            .unwrap();
+        std::fs::write(folder.join("server.key"), pem("PRIVATE KEY", &key.serialize_der())).unwrap();
+        let path = |name| folder.join(name);
+        free.then(|| Self { named, unnamed, authority: path("authority.pem"), stranger: path("stranger.pem") })
+    }
+}
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(der))
+}
 
 /// A database that holds nothing yet.
 pub(crate) struct Place {
@@ -47,6 +95,23 @@ impl Place {
             folder: tempfile::tempdir().unwrap(),
             url: format!("postgres://shop:{PASSWORD}@/{name}?host={socket}"),
         })
+    }
+
+    /// How this database is reached over TLS. None where that cannot be tried, unless the environment says that
+    /// everything real must be here.
+    pub(crate) fn tls() -> Option<Tls> {
+        let tls = Server::running().and_then(|server| server.tls.clone());
+        if tls.is_none() {
+            assert!(std::env::var_os("TIDEGATE_REQUIRE_REAL").is_none(), "somebody else has port {PORT} everywhere");
+            let _ = writeln!(std::io::stderr(), "skipped: somebody else has port {PORT} of every address");
+        }
+        tls
+    }
+
+    /// The address of this database at an IP address.
+    pub(crate) fn url_at(&self, address: IpAddr, parameters: &str) -> String {
+        let name = self.url.rsplit_once("@/").unwrap().1.split('?').next().unwrap();
+        format!("postgres://shop:{PASSWORD}@{address}:{PORT}/{name}?{parameters}")
     }
 
     /// A shop on this database with further settings.
@@ -91,6 +156,7 @@ async fn execute(connection: &mut sqlx::PgConnection, sql: &str) {
 struct Server {
     /// The folder of its socket, named as Cloud SQL's are.
     socket: PathBuf,
+    tls: Option<Tls>,
     /// Its guard ends the server and removes its files when the other end of its standard input is gone, in whatever
     /// way this process ends.
     _guard: Child,
@@ -107,24 +173,31 @@ impl Server {
         let socket = folder.join("project:europe-west1:shop");
         std::fs::create_dir(&socket).unwrap();
         std::fs::write(folder.join("password"), PASSWORD).unwrap();
+        let tls = Tls::prepare(&folder);
+        let listen = tls.as_ref().map_or_else(String::new, |tls| format!("{},{}", tls.named, tls.unnamed));
         let script = r#"
             trap '' INT TERM
             PATH="$1:$PATH" && cd "$2" && unset PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS
             initdb -D data -U admin --pwfile=password -A scram-sha-256 --no-sync >initdb.log 2>&1 || exit
-            postgres -D data -k "$3" -c listen_addresses= -c fsync=off -c log_statement=all >postgres.log 2>&1 &
+            printf '%s all all %s scram-sha-256\n' local '' hostssl 127.0.0.0/8 >data/pg_hba.conf
+            chmod 600 server.key
+            postgres -D data -k "$3" -c listen_addresses="$4" -c fsync=off -c log_statement=all \
+              -c ssl=on -c ssl_cert_file="$2/server.pem" -c ssl_key_file="$2/server.key" >postgres.log 2>&1 &
             cat >/dev/null
             kill -QUIT $! && wait
             cd / && rm -rf "$2"
         "#;
         let mut guard = Command::new("sh");
-        guard.args(["-c", script, "sh"]).args([programs, &folder, &socket]).stdin(Stdio::piped()).process_group(0);
+        guard.args(["-c", script, "sh"]).args([programs, &folder, &socket]).arg(listen);
+        guard.stdin(Stdio::piped()).process_group(0);
         if rustix::process::geteuid().is_root() {
-            for path in [&folder, &socket, &folder.join("password")] {
-                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
+            for entry in std::fs::read_dir(&folder).unwrap() {
+                std::os::unix::fs::chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
             }
             guard.uid(NOBODY).gid(NOBODY);
         }
-        let server = Self { socket, _guard: guard.spawn().unwrap() };
+        let server = Self { socket, tls, _guard: guard.spawn().unwrap() };
         // The first who connects gives the shop its user. It is no superuser, whom no limit of connections would hold.
         // In a runtime of its own: this runs within a test's.
         let create = format!("CREATE ROLE shop LOGIN PASSWORD '{PASSWORD}'");
