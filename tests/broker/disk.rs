@@ -1,7 +1,8 @@
 //! The broker on disks that are full, slow, broken, or lose what was not synced.
 
 use crate::pubsub::{Broker, Clients, Endpoint, PATIENCE, subscription};
-use crate::{raw, rest};
+use crate::raw;
+use crate::refusals::rest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

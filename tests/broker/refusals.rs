@@ -3,7 +3,7 @@
 use crate::pubsub::Broker;
 
 /// A request over REST as any program would write it.
-async fn rest(broker: &Broker, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+pub(crate) async fn rest(broker: &Broker, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
     let client = reqwest::Client::new();
     let url = format!("{}/v1/{path}", broker.endpoint);
     let request = client.request(method.parse().unwrap(), url).body(body.to_owned());
