@@ -22,9 +22,9 @@ impl Disk {
     fn in_folder(dir: &Path) -> Self {
         let disk = Self { library: dir.join("disk.so"), order: dir.join("order"), synced: dir.join("synced") };
         let source = crate::tidegate::repository("tests/broker/disk.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-o"]).arg(&disk.library).arg(source).arg("-ldl");
-        let compiled = compiler.output().unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-o"]).arg(&disk.library).arg(source).arg("-ldl");
+        let compiled = cc.output().unwrap();
         assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
         std::fs::create_dir(&disk.synced).unwrap();
         disk
