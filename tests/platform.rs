@@ -193,7 +193,10 @@ fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
     let (code, _, error) = told(&delete(newest));
     assert!(code != Some(0) && error.contains("can receive traffic"), "{error}");
     succeeded(&delete(oldest));
-    assert_eq!(names(&gcloud.json(&at(&["run", "revisions", "list", "--service", "shop"]))), [newest.clone()]);
+    assert_eq!(
+        names(&gcloud.json(&at(&["run", "revisions", "list", "--service", "shop"]))),
+        std::slice::from_ref(newest)
+    );
     let missing = gcloud.command(&at(&["run", "services", "describe", "stall"])).output().unwrap();
     let (code, _, error) = told(&missing);
     assert!(code != Some(0) && error.contains("Cannot find service [stall]"), "{error}");
