@@ -1,6 +1,6 @@
 //! Instances that hold more memory than they may, with real processes.
 
-use super::accounts::{Answers, counted, endings, limited, until_kept};
+use super::accounts::{Answers, counted, endings, limited, until_kept, wait_until_ended};
 use super::*;
 use crate::platform::Ending;
 use crate::units::Gib;
@@ -28,6 +28,8 @@ async fn runs_out_of_memory(kind: LimiterChoice) {
     // The sigstop watch looks ten times per second: what is held for less it does not see.
     let eaten = get_text(&format!("{url}/eat/400")).await.0;
     assert_eq!((eaten, beside.await.unwrap()), (500, 500), "its requests end in 500");
+    // A request that comes before its end has been seen still goes to it, and ends in 500 as well.
+    wait_until_ended(&fleet, &mut samples, Ending::OutOfMemory).await;
     assert_eq!(get_text(&url).await.0, 200, "another instance has taken its place");
     assert_eq!(endings(&fleet), BTreeMap::from([(Ending::OutOfMemory, 1)]));
     samples.extend(fleet.sample().await);
