@@ -9,8 +9,15 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate::{repository, tidegate, told};
+
+/// Runs measure: a shop beside one takes the CPU that it needs to be trusted.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A service that answers each request after `wait` with this status; gives its address. Its threads end with the test.
 fn service(status: &'static str, wait: Duration) -> String {
@@ -63,6 +70,7 @@ fn done_or_late(code: Option<i32>, error: &str) -> bool {
 
 #[test]
 fn standard_output_is_the_json_alone() {
+    let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     scenario(dir.path(), "");
     let target = service("200 OK", Duration::ZERO);
@@ -88,6 +96,7 @@ fn standard_output_is_the_json_alone() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
+    let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     let target = service("200 OK", Duration::ZERO);
     let mut child = tidegate(dir.path())
@@ -107,12 +116,16 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn a_broken_promise_ends_the_run_early_with_three() {
+    let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     let target = service("500 No", Duration::ZERO);
     scenario(dir.path(), "  - {name: long, hold: 20, duration: 60s}\nabort: [{slo: error_rate < 50%, over: 1s}]");
     let (code, output, error) = run(dir.path(), &target, &["--json", "saved.json"]);
     assert!(output.contains("by the rule error_rate < 50%"), "{output} {error}");
-    assert!(code == Some(3) || code == Some(5) && error.contains("late"), "{code:?} {error}");
+    assert!(
+        code == Some(3) || code == Some(5) && (error.contains("late") || error.contains("saturated")),
+        "{code:?} {error}"
+    );
     let saved: Value = serde_json::from_str(&fs::read_to_string(dir.path().join("saved.json")).unwrap()).unwrap();
     assert_eq!(saved["aborted"]["rule"], "error_rate < 50%");
     assert_eq!(saved["interrupted"], false);
@@ -124,6 +137,7 @@ fn a_broken_promise_ends_the_run_early_with_three() {
 
 #[test]
 fn a_load_that_finds_no_room_is_refused_with_the_numbers_and_the_mend() {
+    let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
     scenario(dir.path(), "");
     let limited = |files: &str| {
@@ -215,6 +229,7 @@ fn rush(stock_updates: &str) -> (String, i64, i64) {
 
 #[test]
 fn against_a_shop_that_loses_updates_the_run_tells_by_how_much_and_of_a_correct_one_that_none_was() {
+    let _turn = alone();
     let (law, sold, gone) = rush("exact");
     assert!(sold > 100, "{sold} units were sold");
     assert_eq!(
