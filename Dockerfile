@@ -4,7 +4,7 @@
 #   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" tidegate run scenarios/shopping.yaml --target https://…
 #
 # The compiler is that of rust-toolchain.toml, the crates are those of Cargo.lock. The image's bytes are
-# those of its digest, which a dozen public projects name for this tag (read 2026-11-30; it was not pulled here). For another:
+# those of its digest, which some ten public projects name for this tag (read 2026-11-30; it was not pulled here). For another:
 # --build-arg BUILDER=rust:1.95.0-slim-bookworm@sha256:… as `docker buildx imagetools inspect` shows it.
 ARG BUILDER=rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
 FROM ${BUILDER} AS build

@@ -7,8 +7,9 @@ use crate::platform::status::{Code, Status};
 
 impl Service {
     /// Why this revision cannot be deleted, if so: as on Cloud Run, it can receive requests, by a share of the traffic or
-    /// by a tag, or it is the latest one, which the only one always is ("Manage revisions", read 2026-11-30). Traffic that
-    /// was asked for and is not in force yet counts too.
+    /// by a tag, or it is the latest one, which the only one always is. That tags and the latest one count is what others
+    /// say of Google's page "Manage revisions", which could not be read here: an assumption. Traffic that was asked for and
+    /// is not in force yet counts too.
     pub(in crate::platform::admin) fn check_deletable(&self, revision: &str) -> Result<(), Status> {
         self.check_changeable("")?;
         self.check_without_traffic(revision)?;
