@@ -2,7 +2,7 @@
 //! cost, what a promise measured. Means run over valid trials: the unit of statistics is the trial.
 
 use crate::scenario::{Candidate, Slo, SloMetric};
-use crate::trial::{Choice, Outcome, Place, Recording, Standing, Study, Times, TrialResult};
+use crate::trial::{Choice, Outcome, Place, Recording, Standing, Study, TrialResult};
 use crate::units::Usd;
 
 use super::number::in_milliseconds;
@@ -112,12 +112,13 @@ pub(super) fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 
 /// What a promise is about, in one trial: milliseconds, or a share for the error rate. None when its step never ran.
 pub(super) fn measured(slo: &Slo, recording: &Recording) -> Option<f64> {
-    let times: &Times = match &slo.step {
-        None => &recording.overall,
-        Some(step) => recording.steps.iter().find(|recorded| &recorded.name == step).map(|step| &step.times)?,
-    };
+    let times = recording.scope(slo.step.as_deref())?;
     Some(match slo.metric {
-        SloMetric::ResponseTime { quantile, .. } => in_milliseconds(times.response_time.quantile(quantile)),
+        // Of all that was due, as it is judged; where too much failed or was dropped for that, of the answers.
+        SloMetric::ResponseTime { quantile, .. } => {
+            let of_due = recording.quantile_of_due(slo.step.as_deref(), quantile);
+            in_milliseconds(of_due.unwrap_or_else(|| times.response_time.quantile(quantile)))
+        }
         SloMetric::MeanResponseTime { .. } => in_milliseconds(times.response_time.mean()),
         SloMetric::ErrorRate { .. } => times.error_rate(),
     })

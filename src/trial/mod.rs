@@ -5,6 +5,7 @@ mod assumed;
 mod class;
 mod decision;
 mod delivery;
+mod due;
 mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;

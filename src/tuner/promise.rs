@@ -5,6 +5,7 @@
 
 use crate::scenario::{Slo, SloMetric};
 use crate::trial::{Recording, Times};
+use std::time::Duration;
 
 /// A mean response time speaks for a service only if at most this share of its requests failed or was dropped.
 const MISSES_OF_A_MEAN: f64 = 0.05;
@@ -20,12 +21,11 @@ pub(super) struct Breach {
 
 /// How the recordings of valid trials break `slo`; `None` when they keep it.
 ///
-/// A response time is promised for answers that are of use. When more requests failed or were dropped than a quantile
-/// may leave out (5 % for p95), the promise is broken however fast the failures came.
+/// A response time is promised for answers that are of use: to a quantile, requests that failed or were dropped are the
+/// slowest, however fast the failures came. When more of them did than it may leave out (5 % for p95), it is broken.
 pub(super) fn breach(slo: &Slo, recordings: &[&Recording]) -> Option<Breach> {
     let scopes: Vec<&Times> = recordings.iter().filter_map(|recording| scope(slo, recording)).collect();
-    let due = |times: &&&Times| times.response_time.count() + times.dropped > 0;
-    let measured: Vec<&Times> = scopes.iter().filter(due).copied().collect();
+    let measured: Vec<&Times> = scopes.iter().filter(|times| is_due(times)).copied().collect();
     if measured.is_empty() {
         return Some(Breach { measured: "no request of it was measured".to_owned(), excess: f64::INFINITY });
     }
@@ -37,8 +37,12 @@ pub(super) fn breach(slo: &Slo, recordings: &[&Recording]) -> Option<Breach> {
         }),
         SloMetric::ResponseTime { quantile, limit } => {
             let name = quantile_name(quantile);
+            let missed = error_rate > 0.0;
             slow(&name, &measured, limit.as_secs_f64() * 1e3, |times| ms(times.response_time.quantile(quantile)))
                 .or_else(|| failing(&name, error_rate, 1.0 - quantile))
+                .or_else(|| {
+                    missed.then(|| slow_or_missed(&name, 1.0 - quantile, limit, &response_times_ms(slo, recordings)))?
+                })
         }
         SloMetric::MeanResponseTime { limit } => {
             slow("mean", &measured, limit.as_secs_f64() * 1e3, |times| ms(times.response_time.mean()))
@@ -55,10 +59,21 @@ pub fn broken_slos<'a>(slos: &'a [Slo], recording: &Recording) -> Vec<(&'a Slo, 
 
 /// What the promise speaks of in one recording.
 fn scope<'a>(slo: &Slo, recording: &'a Recording) -> Option<&'a Times> {
-    match &slo.step {
-        None => Some(&recording.overall),
-        Some(name) => recording.steps.iter().find(|step| step.name == *name).map(|step| &step.times),
-    }
+    recording.scope(slo.step.as_deref())
+}
+
+/// The response time that `slo` judges in each of `recordings` in which anything of it was due, in milliseconds; infinite
+/// where more failed or was dropped than it may leave out, and none for a promise of another kind.
+pub(super) fn response_times_ms(slo: &Slo, recordings: &[&Recording]) -> Vec<f64> {
+    let due = recordings.iter().filter(|recording| scope(slo, recording).is_some_and(is_due));
+    let told = |recording: &&Recording| match slo.metric {
+        SloMetric::ResponseTime { quantile, .. } => {
+            Some(recording.quantile_of_due(slo.step.as_deref(), quantile).map_or(f64::INFINITY, ms))
+        }
+        SloMetric::MeanResponseTime { .. } => scope(slo, recording).map(|times| ms(times.response_time.mean())),
+        SloMetric::ErrorRate { .. } => None,
+    };
+    due.filter_map(|recording| told(recording)).collect()
 }
 
 fn slow(name: &str, measured: &[&Times], limit_ms: f64, of: impl Fn(&Times) -> f64) -> Option<Breach> {
@@ -71,6 +86,24 @@ fn slow(name: &str, measured: &[&Times], limit_ms: f64, of: impl Fn(&Times) -> f
         measured: format!("{name} was {told:.1} ms, {}", over(told, limit_ms)),
         excess: told / limit_ms - 1.0,
     })
+}
+
+/// The same when what failed or was dropped counts as the slowest: `told_ms` of each trial.
+fn slow_or_missed(name: &str, allowed: f64, limit: Duration, told_ms: &[f64]) -> Option<Breach> {
+    let limit_ms = ms(limit);
+    let mean = told_ms.iter().sum::<f64>() / told_ms.len() as f64;
+    (mean >= limit_ms).then(|| Breach {
+        measured: if mean.is_finite() {
+            format!("{name} was {mean:.1} ms with what failed or was dropped as the slowest, {}", over(mean, limit_ms))
+        } else {
+            format!("in one trial more failed or was dropped than the {} that a {name} may leave out", percent(allowed))
+        },
+        excess: mean / limit_ms - 1.0,
+    })
+}
+
+fn is_due(times: &Times) -> bool {
+    times.response_time.count() + times.dropped > 0
 }
 
 fn failing(name: &str, error_rate: f64, allowed: f64) -> Option<Breach> {
@@ -89,7 +122,7 @@ fn mean(measured: &[&Times], of: impl Fn(&Times) -> f64) -> f64 {
     measured.iter().map(|times| of(times)).sum::<f64>() / measured.len() as f64
 }
 
-fn ms(duration: std::time::Duration) -> f64 {
+fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
@@ -119,7 +152,6 @@ pub(super) fn percent_short(share: f64) -> String {
 mod tests {
     use super::*;
     use crate::trial::fixtures::{times, trial};
-    use std::time::Duration;
 
     fn p95(limit_ms: u64) -> Slo {
         slo(None, SloMetric::ResponseTime { quantile: 0.95, limit: Duration::from_millis(limit_ms) })
@@ -176,6 +208,28 @@ mod tests {
         );
         trial.recording.overall = Times { dropped: 100, ..times(0, 1.0) };
         assert_eq!(breach(&p95(150), &[&trial.recording]).unwrap().measured, "every request was dropped");
+    }
+
+    #[test]
+    fn what_failed_or_was_dropped_is_the_slowest_to_a_percentile() {
+        let mut recording = trial(1, 8, 10.0, 100.0).recording;
+        recording.overall = Times::default();
+        (1..=1000_u64).for_each(|ms| recording.overall.response_time.record(Duration::from_millis(ms)));
+        assert_eq!(breach(&p95(960), &[&recording]), None);
+        // 96 in a hundred of what was due were answered; 95 of them within 988 ms and not 960.
+        recording.overall.dropped = 40;
+        assert_eq!(
+            breach(&p95(960), &[&recording]).unwrap().measured,
+            "p95 was 988.2 ms with what failed or was dropped as the slowest, 2.9 % over"
+        );
+        assert_eq!(breach(&p95(990), &[&recording]), None);
+        // Together three in a hundred were dropped, but in one of the trials more than five.
+        let sound = trial(1, 8, 10.0, 100.0).recording;
+        recording.overall.dropped = 60;
+        assert_eq!(
+            breach(&p95(2000), &[&recording, &sound]).unwrap().measured,
+            "in one trial more failed or was dropped than the 5 % that a p95 may leave out"
+        );
     }
 
     #[test]
