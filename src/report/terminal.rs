@@ -7,7 +7,7 @@ use super::law;
 use super::number::{bare_milliseconds, count, in_milliseconds, milliseconds, per_second, percent};
 use crate::scenario::{Conservation, Scenario, Slo, SloMetric};
 use crate::trial::{Books, DriverHealth, PromiseRecording, Recording, StockCheck, Study, Times};
-use crate::tuner::broken_slos;
+use crate::tuner::{broken_slos, too_few};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -155,7 +155,8 @@ pub fn judge_responses(recording: &Recording, scenario: &Scenario) -> Vec<Promis
     let broken = broken_slos(&scenario.slos, recording);
     let judge = |slo: &Slo| {
         let broken = broken.iter().find(|(other, _)| other.text == slo.text);
-        let measured = || told(slo.metric, facts::measured(slo, recording));
+        let few = || too_few(slo, &[recording]).map_or_else(String::new, |few| format!("; {few}"));
+        let measured = || told(slo.metric, facts::measured(slo, recording)) + &few();
         PromiseRecording {
             text: slo.text.clone(),
             kept: broken.is_none(),

@@ -1,10 +1,11 @@
 //! The decision: the cheapest candidate that keeps every promise, and why not each other one.
 
 use super::aims::Aims;
+use super::doubt::doubts;
 use super::promise::percent_short;
 use super::standing::{Judged, judge};
 use crate::scenario::Candidate;
-use crate::trial::{Choice, Decision, Outcome, TrialResult};
+use crate::trial::{Choice, Decision, Outcome, Recording, TrialResult};
 use std::cmp::Ordering;
 
 /// Costs that differ by no more than this share are a tie: trial and billing noise is of that order.
@@ -13,7 +14,8 @@ const TIE_SHARE: f64 = 0.05;
 /// Decides over what was measured.
 ///
 /// A candidate is feasible when the mean over its valid trials keeps every promise, and none of its trials, valid or not,
-/// lost a report. Of the feasible ones, those that
+/// lost a report. The reason for the chosen one tells which of its promises are kept by less than chance makes, or were judged
+/// by too few requests. Of the feasible ones, those that
 /// cost at most 5 % more than the cheapest are tied with it, and of these the one with the lowest mean p95 is chosen
 /// (then the cheaper, then the lower max concurrency). The frontier is taken over all candidates with valid trials,
 /// feasible or not: it shows what more money would buy. There is no verdict when a candidate has no valid trial, or a
@@ -30,13 +32,26 @@ pub fn decide(candidates: &[Candidate], aims: Aims<'_>, trials: &[TrialResult]) 
 
     // What a cost is told per.
     let unit = aims.objective.unit();
-    let outcome = outcome(&judged, unit);
+    let mut outcome = outcome(&judged, unit);
+    if let Outcome::Chosen(choice) = &mut outcome {
+        choice.reason.push_str(&reservations(choice.candidate, aims, &candidates, &trials));
+    }
     let reasons: Vec<Option<String>> = judged.iter().map(|one| why_not(one, &judged, &outcome, unit)).collect();
     for (one, reason) in judged.iter_mut().zip(reasons) {
         one.standing.why_not = reason;
     }
     let frontier = frontier(&judged);
     Decision { outcome, standings: judged.into_iter().map(|one| one.standing).collect(), frontier }
+}
+
+/// What speaks against relying on the promises that `chosen` keeps, as the end of a sentence; empty when nothing does.
+fn reservations(chosen: Candidate, aims: Aims<'_>, candidates: &[Candidate], trials: &[&TrialResult]) -> String {
+    let of = |candidate: Candidate| -> Vec<&Recording> {
+        let valid = trials.iter().filter(|trial| trial.candidate == candidate && trial.is_valid());
+        valid.map(|trial| &trial.recording).collect()
+    };
+    let groups: Vec<Vec<&Recording>> = candidates.iter().map(|candidate| of(*candidate)).collect();
+    doubts(aims.slos, &of(chosen), &groups).iter().map(|doubt| format!(". But {doubt}")).collect()
 }
 
 fn outcome(judged: &[Judged], unit: &str) -> Outcome {
