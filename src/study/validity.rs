@@ -1,15 +1,19 @@
 //! Whether a trial can be trusted, judged from what was recorded. The bounds are named here, each with its source.
 
 use crate::driver::OWN_FAILURES;
-use crate::scenario::{Plan, StageKind};
+use crate::scenario::{Plan, Slo, SloMetric, StageKind};
 use crate::stats::{Steadiness, steady_state};
 use crate::trial::{Failure, Invalid, Recording, Usage};
+use crate::tuner::broken_slos;
 use std::time::Duration;
 
 /// A driver later than this at p99 is not trusted, unless the share below allows more.
 const LATENESS_P99_MAX: Duration = Duration::from_millis(1);
 /// ... or this share of the median response time: 5 % of p50 cannot turn one candidate into another.
 const LATENESS_SHARE_OF_P50: f64 = 0.05;
+/// Where a promise speaks of a higher percentile than the 99th, the driver's lateness at that percentile may be this share of
+/// what is promised: it is in every response time that is measured there.
+const LATENESS_SHARE_OF_PROMISE: f64 = 0.05;
 /// A host busier than this leaves the driver no room to be on time.
 const HOST_CPU_SHARE_MAX: f64 = 0.97;
 /// A sending thread busier than this over its busiest five seconds lets answers wait for it. Nothing shows that in a
@@ -65,7 +69,8 @@ pub fn distrust(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
 
 /// What speaks against the driver and its host.
 fn distrust_driver(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
-    let reasons = [late(recording), saturated(recording), saturated_driver(recording), stolen(plan, recording)];
+    let late = late(recording).or_else(|| late_at_a_promise(plan, recording));
+    let reasons = [late, saturated(recording), saturated_driver(recording), stolen(plan, recording)];
     reasons.into_iter().flatten().collect()
 }
 
@@ -164,6 +169,23 @@ fn late(recording: &Recording) -> Option<Invalid> {
     (p99 > bound).then_some(Invalid::Late { p99_ms: p99.as_secs_f64() * 1e3, bound_ms: bound.as_secs_f64() * 1e3 })
 }
 
+/// The highest percentile above the 99th that is promised, where the driver was later than a share of what is promised.
+fn late_at_a_promise(plan: &Plan, recording: &Recording) -> Option<Invalid> {
+    let judge = |slo: &Slo| {
+        let SloMetric::ResponseTime { quantile, limit } = slo.metric else { return None };
+        let late = recording.lateness.quantile(quantile);
+        let bound = lateness_bound(recording).max(limit.mul_f64(LATENESS_SHARE_OF_PROMISE));
+        (quantile > 0.99 && late > bound).then(|| Invalid::LateAt {
+            promise: slo.text.clone(),
+            // Rounded: 0.999 × 100 is 99.9 only to fifteen digits.
+            percentile: (quantile * 1e8).round() / 1e6,
+            late_ms: late.as_secs_f64() * 1e3,
+            bound_ms: bound.as_secs_f64() * 1e3,
+        })
+    };
+    plan.scenario().slos.iter().find_map(judge)
+}
+
 fn saturated(recording: &Recording) -> Option<Invalid> {
     // What the hypervisor took was no more there for the driver than what other programs used.
     let share = recording.host_cpu_share? + recording.host_steal_share.unwrap_or(0.0);
@@ -206,8 +228,10 @@ fn unbalanced(recording: &Recording) -> Option<Invalid> {
 }
 
 /// Hold stages whose response times kept drifting. Ramps and spikes are never judged, and a stage too short to judge
-/// is not held against the trial.
+/// is not held against the trial. Nor is one whose response times rose, of a service that breaks a promise: it was given
+/// more than it can do, and a longer stage would show it slower yet.
 fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
+    let overloaded = !broken_slos(&plan.scenario().slos, recording).is_empty();
     let stages = plan.scenario().stages.iter().zip(plan.stages());
     let holds = stages.filter(|(stage, _)| stage.kind == StageKind::Hold);
     holds
@@ -224,7 +248,7 @@ fn unsteady(plan: &Plan, recording: &Recording) -> Vec<Invalid> {
                 .map(|bin| bin.response_time_mean_ms)
                 .collect();
             let steadiness = steady_state(&series);
-            matches!(steadiness, Steadiness::Unsteady { .. })
+            matches!(steadiness, Steadiness::Unsteady { drift_share } if !(overloaded && drift_share > 0.0))
                 .then(|| Invalid::Unsteady { stage: stage.name.clone(), cause: steadiness.to_string() })
         })
         .collect()
@@ -256,6 +280,32 @@ stages: [{{name: up, ramp: {{from: 1, to: 9}}, duration: 9s}}]"
     fn a_sound_run_is_trusted() {
         assert_eq!(distrust(&open(), &answered(10, 900)), Vec::new());
         assert_eq!(cautions(&answered(10, 900)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn lateness_is_judged_where_a_promise_is_measured() {
+        let mut recording = answered(10, 10);
+        (0..9_910).for_each(|_| recording.lateness.record(Duration::from_micros(100)));
+        (0..90).for_each(|_| recording.lateness.record(Duration::from_millis(400)));
+        let promising = |slo: &str| {
+            let text = format!(
+                "name: fixture
+journeys: [{{name: one, steps: [{{name: first, get: /}}]}}]
+load: {{open: {{arrivals: constant, unit: arrivals_per_second}}}}
+stages: [{{name: up, ramp: {{from: 1, to: 9}}, duration: 9s}}]
+slos: [{slo}]"
+            );
+            Plan::new(Arc::new(Scenario::from_yaml(Path::new("fixture.yaml"), &text).unwrap()), 1, 1.0)
+        };
+        assert_eq!(distrust(&promising("p95 < 200ms"), &recording), Vec::new(), "its p99 was on time");
+        let reasons = distrust(&promising("p99.9 < 200ms"), &recording);
+        assert!(matches!(reasons.as_slice(), [Invalid::LateAt { .. }]), "{reasons:?}");
+        let told = reasons[0].to_string();
+        assert!(
+            told.contains("\"p99.9 < 200ms\" is measured: p99.9 of lateness 400.") && told.contains("bound 10.0 ms"),
+            "{told}"
+        );
+        assert_eq!(distrust(&promising("p99.9 < 20s"), &recording), Vec::new(), "a fiftieth of what is promised");
     }
 
     #[test]
@@ -353,6 +403,37 @@ stages: [{name: level, hold: 9, duration: 120s}]";
         assert!(matches!(distrust(&held(text), &recording).as_slice(), [Invalid::Unsteady { .. }]));
         let ramp = text.replace("hold: 9", "ramp: {from: 1, to: 9}");
         assert_eq!(distrust(&held(&ramp), &recording), Vec::new());
+    }
+
+    #[test]
+    fn a_service_that_was_given_more_than_it_can_do_breaks_its_promise_and_is_evidence() {
+        let text = "name: fixture
+journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: closed
+stages: [{name: level, hold: 9, duration: 120s}]
+slos: [p95 < LIMIT]";
+        let held = |limit: &str| {
+            let scenario = Scenario::from_yaml(Path::new("fixture.yaml"), &text.replace("LIMIT", limit)).unwrap();
+            Plan::new(Arc::new(scenario), 1, 1.0)
+        };
+        let moving = |from: f64, slope: f64| {
+            let mut recording = answered(10, 10);
+            recording.intervals = (0..120_u32)
+                .map(|second| Interval {
+                    start_s: f64::from(second),
+                    length_s: 1.0,
+                    requests_due: 10,
+                    response_time_mean_ms: from + slope * f64::from(second),
+                    ..Interval::default()
+                })
+                .collect();
+            recording
+        };
+        // All answers of the fixture took 10 ms.
+        assert_eq!(distrust(&held("5ms"), &moving(10.0, 1.0)), Vec::new(), "it rose, and was too slow already");
+        for (limit, recording) in [("50ms", moving(10.0, 1.0)), ("5ms", moving(200.0, -1.0))] {
+            assert!(matches!(distrust(&held(limit), &recording).as_slice(), [Invalid::Unsteady { .. }]), "{limit}");
+        }
     }
 
     #[test]

@@ -97,6 +97,20 @@ pub enum Invalid {
         /// The bound.
         bound_percent: f64,
     },
+    /// The driver was late at a higher quantile than its p99, which a promise speaks of.
+    #[error(
+        "the driver was late where {promise:?} is measured: p{percentile} of lateness {late_ms:.1} ms, bound {bound_ms:.1} ms; run it on a quieter machine, or promise a lower percentile"
+    )]
+    LateAt {
+        /// The promise, as written.
+        promise: String,
+        /// Of which percentile it speaks.
+        percentile: f64,
+        /// That percentile of lateness.
+        late_ms: f64,
+        /// The bound.
+        bound_ms: f64,
+    },
     /// The thread that sends had no moment left.
     #[error(
         "the driver was saturated: its thread was busy for {share_percent:.0} % of five seconds, bound {bound_percent:.0} %, so answers waited for it; lower the load, or split it by --shard over several processes or machines"
