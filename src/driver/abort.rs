@@ -36,6 +36,11 @@ pub(super) struct Reading {
     pub(super) completed: u64,
 }
 
+impl Reading {
+    /// Before anything was due.
+    const START: Self = Self { now: Duration::ZERO, due: 0, completed: 0 };
+}
+
 impl Guards {
     /// The rules of `plan`'s scenario.
     pub(super) fn of(plan: &Plan) -> Self {
@@ -270,13 +275,13 @@ impl Rate {
 
     fn judge(&mut self, reading: Reading) -> Option<Aborted> {
         self.readings.push_back(reading);
-        let old = |then: &Reading| then.now + self.over <= reading.now;
-        // The oldest reading that is kept is the youngest that is a window ago.
-        while self.readings.get(1).is_some_and(old) {
+        let kept = self.over + self.answering();
+        // The oldest reading that is kept is the youngest that is so long ago.
+        while self.readings.get(1).is_some_and(|then| then.now + kept <= reading.now) {
             self.readings.pop_front();
         }
-        let then = *self.readings.front()?;
-        let (offered, achieved) = (reading.due - then.due, reading.completed.saturating_sub(then.completed));
+        let then = *self.window_before(reading);
+        let (offered, achieved) = (self.least_offered(reading), reading.completed.saturating_sub(then.completed));
         if reading.now < self.after || offered == 0 || achieved as f64 >= self.share * offered as f64 {
             return None;
         }
@@ -293,6 +298,25 @@ impl Rate {
             ),
             driver_at_fault: self.driver_at_fault(reading.now),
         })
+    }
+
+    /// How long an answer may take before it is missed: where the rate rises, what is answered is what was offered a response
+    /// time before, and a service that keeps up is not behind for that.
+    fn answering(&self) -> Duration {
+        self.over / 2
+    }
+
+    /// The reading that a window until `end` begins with: the youngest that is a window older, or the oldest of all.
+    fn window_before(&self, end: Reading) -> &Reading {
+        let old = |then: &&Reading| then.now + self.over <= end.now;
+        self.readings.iter().rev().find(old).or(self.readings.front()).unwrap_or(&Reading::START)
+    }
+
+    /// What was offered in a window that ends with `reading`, or in an earlier one that answers within it may be due to, where
+    /// that was less.
+    fn least_offered(&self, reading: Reading) -> u64 {
+        let ends = self.readings.iter().filter(|end| end.now + self.answering() >= reading.now);
+        ends.map(|end| end.due - self.window_before(*end).due).min().unwrap_or_default()
     }
 
     /// Whether more of the waiting was for the driver than for room: then the service could have had more.

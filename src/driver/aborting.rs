@@ -99,10 +99,28 @@ abort: {rule}"
     let recording = in_memory(crowded(rule), SECOND, |_| 400 * MS).await;
     assert_balance(&recording);
     let aborted = aborted(&recording);
-    assert!((10.0..=10.3).contains(&aborted.at_s), "{aborted:?}");
+    // Of 50 in ten seconds it is behind as soon as more than 55 had come five seconds before.
+    assert!((10.5..=11.0).contains(&aborted.at_s), "{aborted:?}");
     assert!(aborted.cause.starts_with("achieved ") && !aborted.driver_at_fault, "{aborted:?}");
     let lower = r#"[{rate: "achieved < 40% of offered", over: 10s}]"#;
     assert_eq!(in_memory(crowded(lower), SECOND, |_| 400 * MS).await.aborted, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_keeps_up_with_a_rate_that_rises_is_not_behind() {
+    let rising = |service: Duration| async move {
+        let plan = plan(
+            r#"journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second, max_in_flight: 2000}}
+stages: [{name: few, hold: 10, duration: 20s}, {name: many, hold: 40, duration: 20s}, {name: more, ramp: {from: 40, to: 150}, duration: 20s}]
+abort: [{rate: "achieved < 90% of offered", over: 10s}]"#,
+        );
+        in_memory(plan, 10 * SECOND, move |_| service).await.aborted
+    };
+    for service in [500 * MS, 2 * SECOND] {
+        assert_eq!(rising(service).await, None, "{service:?}");
+    }
+    assert!(rising(20 * SECOND).await.is_some(), "twice the window is too long");
 }
 
 #[tokio::test(start_paused = true)]
