@@ -93,6 +93,9 @@ impl Prices {
         if requests <= 0.0 {
             return None;
         }
+        // More requests than a month has room for at the trial's rate come at a higher one: more instances are busy then, and
+        // those that are kept warm are idle for no more than the month.
+        idle_s *= (MONTH_S / busy_hours_s.max(1.0)).min(1.0);
         let quiet_s = (MONTH_S - busy_hours_s).max(0.0) * f64::from(month.min_instances);
         match shape.billing {
             Billing::Request => idle_s += quiet_s,
@@ -180,6 +183,21 @@ mod tests {
         let month = month(&prices, &shape(0.167, 0.25), 0.2);
         assert_eq!((month.list() - month.free_requests).to_string(), "$12.47");
         assert_eq!(month.total().to_string(), "$7.25");
+    }
+
+    #[test]
+    fn instances_that_are_kept_warm_are_idle_for_no_more_than_the_month() {
+        let prices = PriceBook::embedded().prices("us-central1").unwrap();
+        // A hundred requests in ten seconds, of which each of two instances is idle for five.
+        let stage = StageUse { duration_s: 10.0, idle_min_instance_time_s: 10.0, ..stage(1.0, 100.0, 10.0) };
+        let idle = |requests: f64| {
+            let month = MonthUse { min_instances: 2, ..of(requests, &[stage]) };
+            prices.month(&shape(1.0, 0.5), &month).unwrap().idle.0
+        };
+        // At ten times the trial's rate the month is over before its requests are.
+        let all_month = prices.items(&shape(1.0, 0.5), 0.0, MONTH_S, 0.0).idle.0;
+        assert!((idle(MONTH_S * 10.0) - all_month).abs() < 1e-6 * all_month, "half of two, all month");
+        assert!((idle(MONTH_S * 100.0) - all_month).abs() < 1e-6 * all_month);
     }
 
     #[test]
