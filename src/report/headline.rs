@@ -72,6 +72,7 @@ impl Headline {
         };
         let mut reason = if news == News::Unfinished { unfinished(study) } else { sentence(reason) };
         reason.push_str(caution(study));
+        reason.push_str(&mix(study));
         let chosen = facts::choice(study).map(|choice| choice.candidate);
         Self {
             news,
@@ -108,6 +109,33 @@ fn caution(study: &Study) -> &'static str {
     } else {
         " Its figures rest on one trial: a look, not a measurement."
     }
+}
+
+/// How the mix of the trials that promises and cost are of differs from the month's, by the stage that differs most.
+fn mix(study: &Study) -> String {
+    /// A stage whose shares differ by less is the same mix to a reader.
+    const SHARE_APART: f64 = 0.1;
+    let (Some(traffic), Some(choice)) = (&study.scenario.traffic, facts::choice(study)) else { return String::new() };
+    let trials = facts::trials_of(study, choice.candidate);
+    let recordings = trials.iter().filter(|trial| trial.is_valid()).map(|trial| &trial.recording);
+    let stages = recordings.flat_map(|recording| &recording.stages);
+    let requests = |name: Option<&str>| -> f64 {
+        let of = stages.clone().filter(|stage| name.is_none_or(|name| stage.name == name));
+        of.map(|stage| stage.times.response_time.count() as f64).sum()
+    };
+    let all = requests(None);
+    let shares = study.scenario.stages.iter().map(|stage| {
+        let month = traffic.shares.get(&stage.name).copied().unwrap_or(0.0);
+        (stage.name.as_str(), requests(Some(&stage.name)) / all.max(1.0), month)
+    });
+    let over = |(_, measured, month): &(&str, f64, f64)| measured - month;
+    let most = shares.max_by(|a, b| over(a).total_cmp(&over(b))).filter(|stage| over(stage) > SHARE_APART);
+    most.map_or_else(String::new, |(name, measured, month)| {
+        let [measured, month] = [measured, month].map(|share| percent((share * 100.0).round() / 100.0));
+        format!(
+            " Promises and this cost are of the trials’ mix, {measured} of it stage “{name}”, which is {month} of the month."
+        )
+    })
 }
 
 fn unfinished(study: &Study) -> String {
@@ -259,12 +287,35 @@ fn promises(standing: &Standing) -> Cell {
 mod tests {
     use super::*;
     use crate::report::fixture;
+    use crate::trial::StageRecording;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_mix_that_is_not_the_months_is_told_by_the_stage_that_differs_most() {
+        let mut study = fixture::study();
+        let names: Vec<String> = study.scenario.stages.iter().map(|stage| stage.name.clone()).collect();
+        let measured = |name: &String, requests: u32| {
+            let mut stage = StageRecording { name: name.clone(), ..StageRecording::default() };
+            (0..requests).for_each(|_| stage.times.response_time.record(std::time::Duration::from_millis(9)));
+            stage
+        };
+        for trial in &mut study.trials {
+            trial.recording.stages = vec![measured(&names[0], 33), measured(&names[1], 67)];
+        }
+        let shares = |first: f64| BTreeMap::from([(names[0].clone(), first), (names[1].clone(), 1.0 - first)]);
+        study.scenario.traffic.as_mut().unwrap().shares = shares(0.9);
+        let reason = Headline::of(&study).reason;
+        let told = format!("of the trials’ mix, 67 % of it stage “{}”, which is 10 % of the month.", names[1]);
+        assert!(reason.ends_with(&told), "{reason}");
+        study.scenario.traffic.as_mut().unwrap().shares = shares(0.4);
+        assert_eq!(Headline::of(&study).reason, "It is the cheapest candidate that keeps every promise.");
+    }
 
     #[test]
     fn the_first_screen_names_the_setting_the_reason_the_cost_and_the_line() {
         let headline = Headline::of(&fixture::study());
         assert_eq!(headline.title, "Set max concurrency to 16");
-        assert_eq!(headline.reason, "It is the cheapest candidate that keeps every promise.");
+        assert!(headline.reason.starts_with("It is the cheapest candidate that keeps every promise."));
         let labels: Vec<_> = headline.figures.iter().map(|figure| figure.label.as_str()).collect();
         assert_eq!(
             labels,
@@ -314,6 +365,7 @@ mod tests {
     #[test]
     fn what_rests_on_one_trial_is_called_a_look() {
         let mut study = fixture::study();
+        study.scenario.traffic = None;
         assert!(!Headline::of(&study).reason.contains("a look"));
         let standings = &mut study.decision.as_mut().unwrap().standings;
         standings.iter_mut().find(|standing| standing.candidate.max_concurrency == 16).unwrap().trials_valid = 1;

@@ -168,7 +168,17 @@ fn steadiness(of_trials: &[Steadiness]) -> Cell {
     let short: Vec<_> = of_trials.iter().filter(|one| matches!(one, Steadiness::TooShort { .. })).collect();
     let mut said = Vec::new();
     if steady > 0 {
-        said.push(of("steady", steady));
+        let after = of_trials.iter().filter_map(|one| match one {
+            Steadiness::Steady { from } if *from > 0 => Some(*from),
+            _ => None,
+        });
+        let (late, longest) = (after.clone().count(), after.max().unwrap_or_default());
+        let warm_up = if late == 0 {
+            String::new()
+        } else {
+            format!(", in {late} of them only after the first {longest} measured intervals, which are in its figures")
+        };
+        said.push(of("steady", steady) + &warm_up);
     }
     if let Some(first) = moving.first() {
         said.push(format!("{} ({first})", of("not steady", moving.len())));
@@ -374,6 +384,11 @@ mod tests {
         assert_eq!(cell.text, "steady in 1 of 2 trials; too short to judge: 7 values of 10 needed, in 1 of 2");
         assert_eq!(cell.tone, Tone::Muted);
         assert_eq!(steadiness(&[]).text, "no trial");
+        let warming = steadiness(&[steady, Steadiness::Steady { from: 45 }]);
+        assert_eq!(
+            warming.text,
+            "✓ steady in 2 of 2 trials, in 1 of them only after the first 45 measured intervals, which are in its figures"
+        );
     }
 
     #[test]
