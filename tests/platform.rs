@@ -55,6 +55,23 @@ fn it_listens_where_it_is_told_to_and_logs_json() {
     assert!(entries.iter().all(|entry| entry["severity"] == "INFO" && entry["time"].is_string()), "{lines:?}");
 }
 
+/// Whoever reads no more than the first lines knows that an instance that leaks will not be ended for it.
+#[test]
+fn without_a_limiter_it_says_that_memory_is_not_limited() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["platform", "--port", "0", "--limiter", "none"];
+    let mut platform =
+        tidegate::tidegate(dir.path()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(platform.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told = lines.take_while(|line| !line.contains("Ctrl-C")).collect::<Vec<_>>().join("\n");
+    let pid = rustix::process::Pid::from_child(&platform);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(platform.wait().unwrap().code(), Some(143));
+    for part in ["limiter none", "instances are not limited", "none is ended for its memory (as asked for)"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
 #[test]
 fn pythons_clients_deploy_change_and_measure() {
     let python = std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into());
