@@ -57,10 +57,11 @@ pub(super) fn begin<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, draft:
 
 /// Has a service deleted that may be; gives the operation, null if there is none of this name.
 pub(super) fn begin_deletion<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, name: &str) -> Value {
-    let serial = books.unique(admin.clock.now());
+    let now = admin.clock.now();
+    let serial = books.unique(now);
     let Some(service) = books.services.get_mut(name) else { return Value::Null };
+    service.deleted = Some(now);
     let json = service.to_json();
-    service.deleting = true;
     let operation = format!("{}/operations/{serial}", service.place.path());
     let answer = books.operations.begin(&operation, json);
     let turn = books.queue(name);

@@ -41,7 +41,7 @@ struct Fake {
     knows_callers: AtomicBool,
     /// Why the next revisions do not become ready.
     failure: Mutex<Option<String>>,
-    /// A revision starts, or is deleted, when there is a permit.
+    /// A revision starts, or something is deleted, when there is a permit.
     starts: Semaphore,
 }
 
@@ -92,6 +92,7 @@ impl Operate for Fake {
     }
 
     async fn delete_service(&self, service: &str) {
+        self.starts.acquire().await.unwrap().forget();
         self.deleted.lock().unwrap().push(service.to_owned());
     }
 
