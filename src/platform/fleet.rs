@@ -46,9 +46,6 @@ pub struct FleetOptions {
     pub logs_dir: Option<PathBuf>,
 }
 
-/// A service's revisions at most, as on Cloud Run: of more, the oldest goes that has neither traffic nor instances.
-const REVISIONS_MOST: usize = 1000;
-
 /// What a platform has to do with those outside. By default it is reached from this machine only, and tells nobody.
 #[derive(Clone, Debug)]
 pub struct Outside {
@@ -252,12 +249,6 @@ impl Fleet {
             revisions.iter().any(|other| other.spec.service == spec.service && other.spec.revision == spec.revision);
         if taken {
             return None;
-        }
-        let of_service = revisions.iter().filter(|other| other.spec.service == spec.service).count();
-        if of_service >= REVISIONS_MOST
-            && let Some(oldest) = revisions.iter().position(|it| it.spec.service == spec.service && it.is_dormant())
-        {
-            revisions.remove(oldest);
         }
         let revision = Revision::new(spec, self.shared.policy.clone(), Arc::clone(&self.shared.host));
         revisions.push(Arc::clone(&revision));

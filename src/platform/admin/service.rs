@@ -131,7 +131,6 @@ impl Service {
             deleted: None,
             template,
         };
-        self.forget_oldest();
         self.revisions.insert(name.clone(), revision);
         self.latest_created = name;
         Ok(spec)

@@ -32,11 +32,11 @@ const PARENT: &str = "projects/demo/locations/europe-west1";
 const SHOP: &str = "projects/demo/locations/europe-west1/services/shop";
 
 /// A platform that runs nothing and remembers what it was asked.
-struct Fake {
+pub(super) struct Fake {
     specs: Mutex<Vec<RevisionSpec>>,
     routes: Mutex<Vec<Vec<Route>>>,
     scalings: Mutex<Vec<ServiceScaling>>,
-    deleted: Mutex<Vec<String>>,
+    pub(super) deleted: Mutex<Vec<String>>,
     admitted: Mutex<Vec<Access>>,
     knows_callers: AtomicBool,
     /// Why the next revisions do not become ready.
