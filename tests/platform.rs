@@ -5,6 +5,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "tidegate/announced.rs"]
+mod announced;
 mod served;
 mod tidegate;
 
