@@ -192,6 +192,8 @@ fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
     let program = env!("CARGO_BIN_EXE_tidegate");
     let image = ["--image", "tidegate/command", "--command", program, "--args", "target-service,shop"];
     let deploy = |more: &[&'static str]| gcloud.run(&[&at(&["run", "deploy", "stall"])[..], &image, more].concat());
+    // As the README has it: whether everybody may call it is not said, and gcloud asks what it may set.
+    deploy(&[]);
     deploy(&["--allow-unauthenticated", "--max-instances", "2"]);
     let stall = at(&["run", "services", "get-iam-policy", "stall"]);
     assert_eq!(gcloud.json(&stall)["bindings"][0]["members"][0], "allUsers");
