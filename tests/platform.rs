@@ -57,6 +57,29 @@ fn it_listens_where_it_is_told_to_and_logs_json() {
     assert!(entries.iter().all(|entry| entry["severity"] == "INFO" && entry["time"].is_string()), "{lines:?}");
 }
 
+/// Whoever has told gcloud to use the platform as a proxy, by the environment, has told every other program too.
+#[test]
+fn a_service_that_is_asked_for_through_the_platform_as_a_proxy_is_not_answered_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = Platform::start(dir.path(), &[], Stdio::inherit());
+    let address = platform.endpoint.strip_prefix("http://").unwrap();
+    let ask = |url: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {url} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    for url in ["http://127.0.0.1:1/", "http://localhost:1/status", "http://[::1]:1/"] {
+        let answer = ask(url);
+        assert!(answer.starts_with("HTTP/1.1 421") && answer.contains("no_proxy="), "{answer}");
+    }
+    let services = "/v2/projects/p/locations/l/services";
+    for url in [&format!("{}/status", platform.endpoint), &format!("http://run.googleapis.com{services}"), services] {
+        assert!(ask(url).starts_with("HTTP/1.1 200"), "{url}");
+    }
+}
+
 /// Whoever reads no more than the first lines knows that an instance that leaks will not be ended for it.
 #[test]
 fn without_a_limiter_it_says_that_memory_is_not_limited() {
