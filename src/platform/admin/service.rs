@@ -5,7 +5,7 @@ use super::field::{Message, array, object, significant};
 use super::policy::Policy;
 use super::revision::Revision;
 use super::traffic::{self, Target, is_label};
-use super::{enumeration, mask, scaling, template};
+use super::{enumeration, mask, misspelling, scaling, template};
 use crate::platform::place::Place;
 use crate::platform::spec::{Addresses, RevisionSpec, Route, ServiceScaling};
 use crate::platform::status::{Code, Status};
@@ -93,6 +93,7 @@ impl Service {
     /// The service with other wishes; a new revision if the template differs, or if one is forced.
     pub(super) fn change(&self, mut wanted: Message, force: bool, now: Timestamp) -> Result<Draft, Status> {
         wanted.retain(|field, value| !mask::OUTPUT_ONLY.contains(&field.as_str()) && !value.is_null());
+        misspelling::check(&wanted)?;
         enumeration::by_name(&mut wanted)?;
         let scaling = scaling::of_service(&wanted)?;
         match wanted.entry("template").or_insert_with(|| Value::Object(Message::new())) {
