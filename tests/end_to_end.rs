@@ -103,6 +103,9 @@ fn a_study_that_sells_measures_bills_decides_and_reports() {
     let constant = format!("{}: {}", assumed.constants[1].what, assumed.constants[1].value);
     assert!(page.contains(&constant), "{constant}");
     assert!(page.contains(&assumed.assumptions[3].what), "{:?}", assumed.assumptions);
+    // And so is that nobody's memory was limited.
+    assert!(scale.limiter.note.contains("none is ended for its memory"), "{:?}", scale.limiter);
+    assert!(page.contains("any memory") && page.contains(&scale.limiter.note), "{:?}", scale.limiter);
     // Rendered again from the record alone, the report is the same.
     let page = fs::read(folder.join("index.html")).unwrap();
     let again = tidegate::tidegate(dir.path()).args(["report", "study"]).output().unwrap();

@@ -90,6 +90,25 @@ fn a_port_in_use_is_named_with_the_mend() {
     assert!(error.contains(&port) && error.contains("--port"), "{error}");
 }
 
+#[test]
+fn a_platform_that_cannot_start_says_why_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = repository("Cargo.toml").display().to_string();
+    let start = |temporary: &Path| {
+        let arguments = ["platform", "--port", "0", "--limiter", "none", "--logs", &file];
+        let output = tidegate::tidegate(dir.path()).args(arguments).env("TMPDIR", temporary).output().unwrap();
+        let (code, _, error) = told(&output);
+        assert_eq!(code, Some(1), "{error}");
+        error
+    };
+    let error = start(dir.path());
+    assert!(error.contains(&file) && error.contains("--logs"), "{error}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "not even its own folder");
+    let missing = dir.path().join("missing");
+    let error = start(&missing);
+    assert!(error.contains(&missing.display().to_string()) && error.contains("TMPDIR"), "{error}");
+}
+
 /// A target that does this with every connection, on a thread that ends with the test's process.
 fn target(serve: fn(TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -5,6 +5,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "tidegate/announced.rs"]
+mod announced;
 mod served;
 mod tidegate;
 
@@ -53,6 +55,46 @@ fn it_listens_where_it_is_told_to_and_logs_json() {
     let messages: Vec<_> = entries.iter().map(|entry| entry["message"].as_str().unwrap()).collect();
     assert_eq!(messages, [&format!("the platform serves at http://{address}"), "the platform stops its instances"]);
     assert!(entries.iter().all(|entry| entry["severity"] == "INFO" && entry["time"].is_string()), "{lines:?}");
+}
+
+/// Whoever has told gcloud to use the platform as a proxy, by the environment, has told every other program too.
+#[test]
+fn a_service_that_is_asked_for_through_the_platform_as_a_proxy_is_not_answered_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = Platform::start(dir.path(), &[], Stdio::inherit());
+    let address = platform.endpoint.strip_prefix("http://").unwrap();
+    let ask = |url: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {url} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    for url in ["http://127.0.0.1:1/", "http://localhost:1/status", "http://[::1]:1/"] {
+        let answer = ask(url);
+        assert!(answer.starts_with("HTTP/1.1 421") && answer.contains("no_proxy="), "{answer}");
+    }
+    let services = "/v2/projects/p/locations/l/services";
+    for url in [&format!("{}/status", platform.endpoint), &format!("http://run.googleapis.com{services}"), services] {
+        assert!(ask(url).starts_with("HTTP/1.1 200"), "{url}");
+    }
+}
+
+/// Whoever reads no more than the first lines knows that an instance that leaks will not be ended for it.
+#[test]
+fn without_a_limiter_it_says_that_memory_is_not_limited() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["platform", "--port", "0", "--limiter", "none"];
+    let mut platform =
+        tidegate::tidegate(dir.path()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(platform.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told = lines.take_while(|line| !line.contains("Ctrl-C")).collect::<Vec<_>>().join("\n");
+    let pid = rustix::process::Pid::from_child(&platform);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(platform.wait().unwrap().code(), Some(143));
+    for part in ["limiter none", "instances are not limited", "none is ended for its memory (as asked for)"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
 }
 
 #[test]
@@ -173,6 +215,8 @@ fn gcloud_deploys_replaces_describes_updates_lists_and_deletes() {
     let program = env!("CARGO_BIN_EXE_tidegate");
     let image = ["--image", "tidegate/command", "--command", program, "--args", "target-service,shop"];
     let deploy = |more: &[&'static str]| gcloud.run(&[&at(&["run", "deploy", "stall"])[..], &image, more].concat());
+    // As the README has it: whether everybody may call it is not said, and gcloud asks what it may set.
+    deploy(&[]);
     deploy(&["--allow-unauthenticated", "--max-instances", "2"]);
     let stall = at(&["run", "services", "get-iam-policy", "stall"]);
     assert_eq!(gcloud.json(&stall)["bindings"][0]["members"][0], "allUsers");

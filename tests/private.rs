@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use google_cloud_pubsub::model::PushConfig;
 use google_cloud_pubsub::model::push_config::OidcToken;
-use pubsub::{Broker, PATIENCE};
+use pubsub::{Broker, PATIENCE, announced};
 use serde_json::{Value, json};
 use served::Platform;
 use std::path::{Path, PathBuf};

@@ -34,11 +34,7 @@ impl Cloud {
         env: &BTreeMap<String, String>,
         max_concurrency: Option<u32>,
     ) -> Result<Served, CloudError> {
-        let mut template = template_of(service, command, env);
-        if let Some(most) = max_concurrency {
-            template.max_instance_request_concurrency = count(most);
-        }
-        let created = Box::pin(self.create_from(template)).await?;
+        let created = Box::pin(self.create_from(template(service, command, env, max_concurrency))).await?;
         Ok(Served::of(&created))
     }
 
@@ -51,10 +47,7 @@ impl Cloud {
         env: &BTreeMap<String, String>,
         max_concurrency: Option<u32>,
     ) -> Result<Served, CloudError> {
-        let mut template = template_of(service, command, env);
-        if let Some(most) = max_concurrency {
-            template.max_instance_request_concurrency = count(most);
-        }
+        let template = template(service, command, env, max_concurrency);
         let now = self.read().await?;
         self.deploy_over(template, &now, || format!("deploy a revision of {}", self.endpoint.place())).await
     }
@@ -90,4 +83,18 @@ impl Cloud {
             Err(error) => Err(self.admin_error(&error, what())),
         }
     }
+}
+
+/// The template of a service that runs a command, with Google's default of requests at once unless one is given.
+fn template(
+    service: &Service,
+    command: &[String],
+    env: &BTreeMap<String, String>,
+    max_concurrency: Option<u32>,
+) -> RevisionTemplate {
+    let mut template = template_of(service, command, env);
+    if let Some(most) = max_concurrency {
+        template.max_instance_request_concurrency = count(most);
+    }
+    template
 }

@@ -12,9 +12,21 @@ pub fn target_service(arguments: Vec<OsString>) -> ExitCode {
     target_service::main_with(std::iter::once(name).chain(arguments))
 }
 
-/// Why the bundled service would not start with this variable in its environment, if it would not.
+/// A name is taken for a misspelt one that differs from it in so many letters at most …
+const SLIPS_MOST: usize = 2;
+/// … and has so many at least: short words are near to many.
+const LETTERS_LEAST: usize = 6;
+
+/// Why the bundled service would not start with this variable in its environment, or would not look at it though a name that
+/// is nearly the same sets something.
 pub(super) fn refused_setting(name: &str, value: &str) -> Option<String> {
-    target_service::refused_setting(name, value)
+    target_service::refused_setting(name, value).or_else(|| {
+        let known = target_service::settings();
+        let slips = |known: &&String| strsim::osa_distance(name, known);
+        let near = known.iter().filter(|known| known.len() >= LETTERS_LEAST).min_by_key(slips)?;
+        let is_misspelt = !known.contains(name) && slips(&near) <= SLIPS_MOST;
+        is_misspelt.then(|| format!("the bundled services have no setting {name}; did you mean `{near}`?"))
+    })
 }
 
 /// The program and arguments that an instance of `source` runs.
@@ -44,4 +56,20 @@ pub(super) async fn migrate(tidegate: &Path, database_url: &str) -> Result<(), S
     }
     let words = String::from_utf8_lossy(&output.stderr);
     Err(format!("{}: {}", output.status, words.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused_setting;
+
+    #[test]
+    fn a_name_that_is_nearly_a_setting_s_is_refused_and_others_are_the_service_s_own() {
+        for (typed, meant) in [("WAIT_MSS", "WAIT_MS"), ("CPU_WORK_MS", "CPU_WORK_US"), ("WORKER", "WORKERS")] {
+            let refusal = refused_setting(typed, "5").unwrap();
+            assert!(refusal.contains(typed) && refusal.ends_with(&format!("; did you mean `{meant}`?")), "{refusal}");
+        }
+        for (name, value) in [("COST", "5"), ("RUST_LOG", "debug"), ("WAIT_MS", "5"), ("DATABASE_PASSWORD", "x")] {
+            assert_eq!(refused_setting(name, value), None);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::interrupt::Interrupt;
 use super::local::Ready;
-use super::platform_log::{LogFormat, OutsideOptions, journal};
+use super::platform_log::{Log, LogFormat, OutsideOptions};
 use super::scaling::ScalingOptions;
 use crate::platform::{
     Clock, CpuIdle, Event, Fleet, FleetOptions, Journal, Leftovers, LimiterChoice, LimiterReport, Outside,
@@ -53,11 +53,21 @@ pub struct LimitOptions {
 /// # Errors
 /// When the port is taken, instances cannot be limited as asked, or the endpoints fail.
 pub async fn platform(options: PlatformOptions) -> Result<ExitStatus, CommandError> {
+    let format = options.outside.log_format.or((!options.announce).then_some(LogFormat::Text));
+    let log = format.map(Log::start).transpose();
+    let log = log.map_err(|cause| CommandError::System { action: "start the thread that logs", cause })?;
+    let journal = log.as_ref().map(Log::journal).unwrap_or_default();
+    let outcome = platform_with(options, journal).await;
+    if let Some(log) = log {
+        log.end().await;
+    }
+    outcome
+}
+
+async fn platform_with(options: PlatformOptions, journal: Journal) -> Result<ExitStatus, CommandError> {
     let outside = options.outside.clone();
     let address = SocketAddr::from((outside.listen, options.port));
     let listener = announced::listen(address).await.map_err(CommandError::Platform)?;
-    let format = outside.log_format.or((!options.announce).then_some(LogFormat::Text));
-    let journal = format.map(journal).unwrap_or_default();
     let interrupt =
         Interrupt::listen(|_| {}).map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
     let launcher = std::env::current_exe()

@@ -53,13 +53,15 @@ impl Cores {
         let beside = if others > 0.0 { format!(" and {others:.2} are other services'") } else { String::new() };
         Err(format!(
             "{} instances × {} vCPU × {host_cores_per_vcpu} host cores per vCPU would need {sum:.2} cores, but {room:.2} are \
-             left: this host has {}, of which {RESERVED} stay free{beside}. At most {} max instances fit, or at most {:.3} host \
-             cores per vCPU",
+             left: this host has {}, of which {RESERVED} stay free{beside}. At most {} max instances fit (--max-instances of \
+             gcloud, max_instances of a scenario), or at most {} host cores per vCPU (--host-cores-per-vcpu of the platform, \
+             local.host_cores_per_vcpu of a scenario)",
             spec.max_instances,
             spec.vcpu.0,
             self.all,
             ((room + ROUNDING) / share).floor(),
-            room / f64::from(spec.max_instances) / spec.vcpu.0,
+            // Never more than fits, as rounding would make it.
+            (room / f64::from(spec.max_instances) / spec.vcpu.0 * 1e4 + ROUNDING).floor() / 1e4,
         ))
     }
 
@@ -132,12 +134,19 @@ mod tests {
         let host = cores(2.0);
         assert_eq!(host.check_fits(&spec(30), 0.05, 0.0), Ok(()));
         let refusal = host.check_fits(&spec(31), 0.05, 0.0).unwrap_err();
-        for part in
-            ["31 instances × 1 vCPU × 0.05", "1.55 cores, but 1.50 are left", "at most 0.048 host cores per vCPU"]
-        {
+        for part in [
+            "31 instances × 1 vCPU × 0.05",
+            "1.55 cores, but 1.50 are left",
+            "at most 0.0483 host cores per vCPU (--host",
+        ] {
             assert!(refusal.contains(part), "{refusal}");
         }
         assert!(refusal.contains("At most 30 max instances fit"), "{refusal}");
+        // What is said to fit does.
+        let refusal = host.check_fits(&spec(103), 1.0, 0.0).unwrap_err();
+        assert!(refusal.contains("At most 1 max instances fit (--max-instances"), "{refusal}");
+        assert!(refusal.contains("at most 0.0145 host cores"), "{refusal}");
+        assert_eq!(host.check_fits(&spec(103), 0.0145, 0.0), Ok(()));
         // Another service has a core of them.
         assert_eq!(host.check_fits(&spec(10), 0.05, 1.0), Ok(()));
         let refusal = host.check_fits(&spec(11), 0.05, 1.0).unwrap_err();

@@ -86,6 +86,11 @@ pub(super) fn start_of(pid: u32) -> Option<u64> {
     field_of(pid, 19)
 }
 
+/// Whether a process lives, that is, not yet or no longer awaits that its parent takes note of its end.
+pub(super) fn lives(pid: u32) -> bool {
+    stat_of(pid).is_some_and(|stat| !matches!(stat.split_whitespace().next(), None | Some("Z" | "X")))
+}
+
 /// The group of a process.
 pub(super) fn group_of(pid: u32) -> Option<u32> {
     u32::try_from(field_of(pid, 2)?).ok()
@@ -93,8 +98,13 @@ pub(super) fn group_of(pid: u32) -> Option<u32> {
 
 /// A field of `/proc/PID/stat`, counted from the first behind the name, which may hold anything.
 fn field_of(pid: u32, place: usize) -> Option<u64> {
+    stat_of(pid)?.split_whitespace().nth(place)?.parse().ok()
+}
+
+/// What stands behind the name in `/proc/PID/stat`.
+fn stat_of(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(place)?.parse().ok()
+    Some(stat.rsplit_once(')')?.1.to_owned())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::port;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// How a platform is run.
@@ -45,9 +45,6 @@ pub struct FleetOptions {
     /// platform's own that is removed at its end.
     pub logs_dir: Option<PathBuf>,
 }
-
-/// A service's revisions at most, as on Cloud Run: of more, the oldest goes that has neither traffic nor instances.
-const REVISIONS_MOST: usize = 1000;
 
 /// What a platform has to do with those outside. By default it is reached from this machine only, and tells nobody.
 #[derive(Clone, Debug)]
@@ -177,12 +174,14 @@ impl Fleet {
         let unique = format!("{:x}", jiff::Timestamp::now().as_nanosecond());
         let premises = Premises::open(owner::name_of_this_process(&unique).trim_start_matches(owner::PREFIX))
             .map_err(|source| FleetError::Premises { path: std::env::temp_dir(), source })?;
-        let logs_dir = options.logs_dir.unwrap_or_else(|| premises.dir().to_owned());
-        std::fs::create_dir_all(&logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.clone(), source })?;
-        let spawner = Spawner::start().map_err(FleetError::Spawner)?;
-        let launcher = (options.launcher.as_deref(), &spawner);
-        let (limiter, limiter_report) =
-            Limiter::probe(options.limiter, launcher, options.host_cores_per_vcpu, &unique).await?;
+        let logs_dir = options.logs_dir.clone().unwrap_or_else(|| premises.dir().to_owned());
+        let (spawner, (limiter, limiter_report)) = match means(&options, &logs_dir, &unique).await {
+            Ok(means) => means,
+            Err(error) => {
+                premises.clear();
+                return Err(error);
+            }
+        };
         let host = Host {
             spawner,
             launcher: options.launcher,
@@ -253,12 +252,6 @@ impl Fleet {
         if taken {
             return None;
         }
-        let of_service = revisions.iter().filter(|other| other.spec.service == spec.service).count();
-        if of_service >= REVISIONS_MOST
-            && let Some(oldest) = revisions.iter().position(|it| it.spec.service == spec.service && it.is_dormant())
-        {
-            revisions.remove(oldest);
-        }
         let revision = Revision::new(spec, self.shared.policy.clone(), Arc::clone(&self.shared.host));
         revisions.push(Arc::clone(&revision));
         Some(revision)
@@ -286,6 +279,19 @@ impl Fleet {
         let is_it = |other: &&Arc<Revision>| other.spec.service == service && other.spec.revision == revision;
         lock(&self.shared.revisions).iter().find(is_it).cloned()
     }
+}
+
+/// What a platform needs of the host besides its folder.
+async fn means(
+    options: &FleetOptions,
+    logs_dir: &Path,
+    unique: &str,
+) -> Result<(Spawner, (Limiter, LimiterReport)), FleetError> {
+    std::fs::create_dir_all(logs_dir).map_err(|source| FleetError::Logs { path: logs_dir.to_owned(), source })?;
+    let spawner = Spawner::start().map_err(FleetError::Spawner)?;
+    let launcher = (options.launcher.as_deref(), &spawner);
+    let limiter = Limiter::probe(options.limiter, launcher, options.host_cores_per_vcpu, unique).await?;
+    Ok((spawner, limiter))
 }
 
 /// Stops these revisions at the same time.

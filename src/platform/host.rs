@@ -138,7 +138,8 @@ impl Host {
         spec: &RevisionSpec,
         (policy, log, (stop, counts)): (&Policy, &Path, (&Notify, &Counts)),
     ) -> Result<Process, StartError> {
-        let command = self.command(port, spec, (log, limits)).map_err(failed("its log could not be opened"))?;
+        let unopened = |error| StartError::Failed(format!("its log {} could not be opened: {error}", log.display()));
+        let command = self.command(port, spec, (log, limits)).map_err(unopened)?;
         let cores = self.cores.hold(spec.vcpu.0 * self.cores_per_vcpu);
         let scale = (spec.vcpu.0, self.cores_per_vcpu);
         let boost = spec.startup_cpu_boost.then(|| self.cores.boost(limits, scale, policy.startup_boost_tail));

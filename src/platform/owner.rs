@@ -1,7 +1,7 @@
 //! Whose something is that a platform made and may have left behind: it bears the platform's name, which no other
 //! process will ever have. The number of a process alone will not do, because numbers come again.
 
-use super::family::start_of;
+use super::family::{lives, start_of};
 
 /// All that platforms make begins with this.
 pub(super) const PREFIX: &str = "tidegate-";
@@ -22,7 +22,8 @@ pub(super) fn is_gone(name: &str) -> bool {
         return false;
     };
     let Ok(pid) = u32::try_from(pid) else { return false };
-    space == namespace() && start_of(pid) != Some(start)
+    // Killed, and not yet waited for by its parent, it has its number and does nothing any more.
+    space == namespace() && !(lives(pid) && start_of(pid) == Some(start))
 }
 
 /// The number of this process's process namespace; 0 where there are none.
@@ -50,5 +51,18 @@ mod tests {
         {
             assert!(!is_gone(others), "{others}");
         }
+    }
+
+    #[test]
+    fn a_process_that_was_killed_is_gone_before_its_parent_has_waited_for_it() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let name = format!("tidegate-{}-{}-{}-5f", namespace(), child.id(), start_of(child.id()).unwrap());
+        assert!(!is_gone(&name));
+        child.kill().unwrap();
+        while lives(child.id()) {
+            std::thread::yield_now();
+        }
+        assert!(start_of(child.id()).is_some() && is_gone(&name));
+        child.wait().unwrap();
     }
 }

@@ -57,6 +57,7 @@ impl Overview {
                 json!({
                     "name": row.name,
                     "state": row.state,
+                    "message": row.message,
                     "max_concurrency": row.max_concurrency,
                     "instances": instances.iter().map(instance_json).collect::<Vec<_>>(),
                     "pending_requests": row.glance.map_or(0, |glance| glance.pending),
@@ -69,6 +70,7 @@ impl Overview {
                 "name": text(&service.json["name"]),
                 "uri": service.json["uri"],
                 "state": state(&service.json["terminalCondition"]),
+                "message": text(&service.json["terminalCondition"]["message"]),
                 "revisions": revisions.collect::<Vec<_>>(),
             })
         });
@@ -329,7 +331,9 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }
-        let Json(status) = overview("").to_json();
+        let Json(status) = overview("it is broken").to_json();
+        let service = &status["services"][0];
+        assert_eq!((&service["state"], &service["message"]), (&json!("failed"), &json!("it is broken")));
         let revision = &status["services"][0]["revisions"][0];
         assert_eq!(revision["instances"][0]["in_flight"], 8);
         assert_eq!(revision["endings"], json!({"stopped": 2, "exited": 1, "out_of_memory": 3}));

@@ -14,8 +14,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CONTENT_TYPE, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -67,7 +68,9 @@ pub async fn serve<O: Operate>(
     }
     let admin = Admin::new(Arc::clone(&operate), options.clock.clone(), options.journal);
     let monitoring = Monitoring::new(options.clock, options.time_factor);
+    let own_port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
     let router = router(&operate, &admin, &monitoring);
+    let router = router.layer(from_fn(move |request, next| refuse_detours(own_port, request, next)));
     tokio::select! {
         () = port::serve(listener, router, shutdown, GRACE) => {}
         () = sample(operate.as_ref(), &admin, &monitoring) => {}
@@ -121,6 +124,28 @@ async fn refuse_pages(request: Request, next: Next) -> Response {
         }
         _ => next.run(request).await,
     }
+}
+
+/// gcloud has to be told to use the platform as a proxy. Who then asks for a service has not reached it, and would take this
+/// port's answer for the service's.
+async fn refuse_detours(own_port: u16, request: Request, next: Next) -> Response {
+    let asked = request.uri().authority().filter(|_| request.version() <= Version::HTTP_11);
+    match asked.filter(|asked| is_address(asked.host()) && asked.port_u16() != Some(own_port)) {
+        None => next.run(request).await,
+        Some(asked) => {
+            let message = format!(
+                "{asked} was asked for through the local platform, which passes nothing on: leave its host out of the proxy's, \
+                 as no_proxy={} does",
+                asked.host()
+            );
+            Status::http(StatusCode::MISDIRECTED_REQUEST, Code::FailedPrecondition, message).into_response()
+        }
+    }
+}
+
+/// Whether a host is named as services here are: Google's APIs have names.
+fn is_address(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 async fn unknown_path(uri: Uri, headers: HeaderMap) -> Response {

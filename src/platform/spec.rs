@@ -140,6 +140,7 @@ pub trait Operate: Send + Sync + 'static {
     fn delete_service(&self, service: &str) -> impl Future<Output = ()> + Send;
 
     /// Stops every instance of a revision without routes, requests under way with it, and forgets it: its name is free.
+    /// Revisions are forgotten in no other way, however many there are: which are too many, the Admin API decides.
     fn delete_revision(&self, service: &str, revision: &str) -> impl Future<Output = ()> + Send;
 
     /// What every revision did since the last call, for all revisions that have instances or did anything.

@@ -84,6 +84,11 @@ impl Problems {
         }
     }
 
+    /// How much has been found so far.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// True until something is wrong.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -141,7 +146,9 @@ pub(super) fn from_yaml_reader(error: &serde_saphyr::Error) -> Problem {
         // The reader points at the last key of the mapping that lacks one.
         Error::SerdeMissingField { field, .. } => (
             format!("beside this key the key `{field}` is missing"),
-            format!("add `{field}: …`; scenarios/README.md describes it"),
+            format!(
+                "add `{field}: …`, or mend the indentation of the one that is there; scenarios/README.md describes it"
+            ),
         ),
         Error::DuplicateMappingKey { key, .. } => {
             (format!("the key `{}` stands here twice", key.as_deref().unwrap_or("?")), "keep one of the two".to_owned())
@@ -158,12 +165,28 @@ pub(super) fn from_yaml_reader(error: &serde_saphyr::Error) -> Problem {
             "write fewer or smaller aliases: each stands for all it refers to".to_owned(),
         ),
         Error::Eof { .. } => ("the file is empty".to_owned(), "start from scenarios/minimal.yaml".to_owned()),
-        other => (
-            serde_saphyr::DefaultMessageFormatter.format_message(other).into_owned(),
-            "a value with `{`, `[`, `#` or `: ` in it wants quotes; scenarios/README.md shows every key".to_owned(),
+        Error::UnexpectedValueForUnitEnumVariant { .. } => (
+            "this word takes no more keys".to_owned(),
+            "write it alone, with nothing behind its colon; scenarios/README.md shows every key".to_owned(),
         ),
+        other => {
+            let message = serde_saphyr::DefaultMessageFormatter.format_message(other).into_owned();
+            let hint = mend(&message).to_owned();
+            (message, hint)
+        }
     };
     Problem::new(error.location().map(Location::from), &message, &hint)
+}
+
+/// What most probably mends what the YAML reader stumbled over.
+fn mend(message: &str) -> &'static str {
+    if message.contains("a tab") || message.contains("tabs") {
+        "YAML is indented by spaces, never by tabs: look here and at the lines below"
+    } else if message.contains("block") && message.contains("did not find") {
+        "look at the indentation, here and above: what belongs together begins in the same column"
+    } else {
+        "a value with `{`, `[`, `#` or `: ` in it wants quotes; scenarios/README.md shows every key"
+    }
 }
 
 /// What a writer of the file calls a Rust type.

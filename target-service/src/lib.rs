@@ -31,6 +31,8 @@ mod validate;
 mod wire;
 mod work;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -57,9 +59,46 @@ pub fn refused_setting(name: &str, value: &str) -> Option<String> {
     shop.or_else(|| lab::refused_setting(name, value)).map(|error| error.to_string())
 }
 
+/// The names of all variables that the services look at.
+#[must_use]
+pub fn settings() -> BTreeSet<String> {
+    let asked = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        // What lets them ask for more.
+        let value = match name {
+            "DATABASE_URL" => "postgres://localhost/shop",
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => "http://localhost",
+            "GOOGLE_CLOUD_PROJECT" => "project",
+            _ => return None,
+        };
+        Some(OsString::from(value))
+    };
+    // What they would make of the answers does not matter.
+    let _ = settings::Settings::read(lookup);
+    lab::ask_for_settings(lookup);
+    asked.into_inner()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::refused_setting;
+    use super::{refused_setting, settings};
+
+    #[test]
+    fn every_setting_that_the_documents_tell_is_looked_at() {
+        let known = settings();
+        let mut told = 0;
+        for text in [include_str!("../README.md"), include_str!("../LAB.md")] {
+            // Of a table the first cell: | `NAME` | …
+            for name in text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()) {
+                if name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+                    assert!(known.contains(name), "{name} is not among {known:?}");
+                    told += 1;
+                }
+            }
+        }
+        assert!(told > 10, "{told}");
+    }
 
     #[test]
     fn a_setting_is_judged_by_itself() {

@@ -1,5 +1,8 @@
 //! A served Pub/Sub, Google's own clients of it, and endpoints that it pushes to.
 
+#[path = "../tidegate/announced.rs"]
+pub(crate) mod announced;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -8,9 +11,8 @@ use google_cloud_auth::credentials::{Credentials, anonymous};
 use google_cloud_pubsub::client::{Publisher, Subscriber, SubscriptionAdmin, TopicAdmin};
 use google_cloud_pubsub::model::{Message, PushConfig, Subscription};
 use serde_json::Value;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -39,21 +41,15 @@ impl Broker {
 
     /// Starts it with these variables in its environment.
     pub(crate) fn start_under(data: &Path, more: &[&str], variables: &[(&str, &Path)]) -> Self {
-        let mut child = crate::tidegate::tidegate(data)
+        let mut command = crate::tidegate::tidegate(data);
+        command
             .args(["broker", "--announce", "--data"])
             .arg(data.join("broker"))
             .args(if more.contains(&"--port") { &[][..] } else { &["--port", "0"] })
             .args(more)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let announced: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { child, endpoint: announced["endpoint"].as_str().unwrap().to_owned() }
+            .envs(variables.iter().copied());
+        let (child, endpoint) = announced::start(&mut command);
+        Self { child, endpoint }
     }
 
     /// Its port.

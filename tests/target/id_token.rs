@@ -1,5 +1,8 @@
 //! Google ID tokens: a metadata server gives them, and a private service takes one.
 
+#[path = "../tidegate/announced.rs"]
+mod announced;
+
 use crate::program::{repository, tidegate, told};
 use crate::{assert_sent, private_service, run, scenario, server};
 use ::tidegate::cloud::{Cloud, Endpoint, SteadyClock};
@@ -8,9 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex};
 
 /// A token that lives for an hour, signed by nobody.
@@ -80,17 +82,9 @@ fn platform_with_shop(dir: &Path, scenario: &str) -> (Platform, String, String) 
     let migrated =
         tidegate(dir).args(["target-service", "migrate"]).env("DATABASE_URL", &database_url).status().unwrap();
     assert!(migrated.success());
-    let mut platform = tidegate(dir)
-        .args(["platform", "--announce", "--port", "0", "--limiter", "none", "--time-factor", "60"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(platform.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let arguments = ["platform", "--announce", "--port", "0", "--limiter", "none", "--time-factor", "60"];
+    let (platform, endpoint) = announced::start(tidegate(dir).args(arguments));
     let platform = Platform(platform);
-    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let endpoint = ready["endpoint"].as_str().unwrap().to_owned();
     let name = |text: &str| text.to_owned();
     let place = Endpoint {
         local: Some(endpoint.clone()),

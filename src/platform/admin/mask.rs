@@ -6,7 +6,7 @@ use crate::platform::status::Status;
 use serde_json::Value;
 
 /// Fields that the user sets.
-const SERVICE: [&str; 16] = [
+pub(super) const SERVICE: [&str; 16] = [
     "description",
     "labels",
     "annotations",
@@ -51,7 +51,7 @@ pub(super) const OUTPUT_ONLY: [&str; 22] = [
     "etag",
 ];
 
-const TEMPLATE: [&str; 21] = [
+pub(super) const TEMPLATE: [&str; 21] = [
     "revision",
     "labels",
     "annotations",
@@ -75,10 +75,10 @@ const TEMPLATE: [&str; 21] = [
     "clientVersion",
 ];
 
-const TEMPLATE_SCALING: [&str; 4] =
+pub(super) const TEMPLATE_SCALING: [&str; 4] =
     ["minInstanceCount", "maxInstanceCount", "cpuUtilization", "concurrencyUtilization"];
 
-const SCALING: [&str; 4] = ["minInstanceCount", "maxInstanceCount", "scalingMode", "manualInstanceCount"];
+pub(super) const SCALING: [&str; 4] = ["minInstanceCount", "maxInstanceCount", "scalingMode", "manualInstanceCount"];
 
 /// A field's path, one name after the other.
 type Path = Vec<String>;

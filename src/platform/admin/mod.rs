@@ -7,6 +7,7 @@ mod field;
 mod iam;
 mod knative;
 mod mask;
+mod misspelling;
 mod operation;
 mod operations;
 mod policy;

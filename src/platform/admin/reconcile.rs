@@ -57,10 +57,11 @@ pub(super) fn begin<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, draft:
 
 /// Has a service deleted that may be; gives the operation, null if there is none of this name.
 pub(super) fn begin_deletion<O: Operate>(admin: &Arc<Admin<O>>, books: &mut Books, name: &str) -> Value {
-    let serial = books.unique(admin.clock.now());
+    let now = admin.clock.now();
+    let serial = books.unique(now);
     let Some(service) = books.services.get_mut(name) else { return Value::Null };
+    service.deleted = Some(now);
     let json = service.to_json();
-    service.deleting = true;
     let operation = format!("{}/operations/{serial}", service.place.path());
     let answer = books.operations.begin(&operation, json);
     let turn = books.queue(name);
@@ -130,6 +131,7 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
         admin.operate.admit(&change.service, service.access(admin.operate.knows_callers()));
     }
     if let Some(spec) = &change.spec {
+        forget_oldest(admin, change).await;
         let failure = admin.operate.create_revision(spec.clone()).await.err().map(|error| status_of(&error));
         let now = admin.clock.now();
         if let Some(service) = admin.books().services.get_mut(&change.service) {
@@ -160,6 +162,22 @@ async fn carry_out<O: Operate>(admin: &Admin<O>, change: &Change) -> Result<(), 
             service.fail_routes(&status, now);
             Err(status)
         }
+    }
+}
+
+/// Makes room for the revision of a change.
+async fn forget_oldest<O: Operate>(admin: &Admin<O>, change: &Change) {
+    let name = &change.service;
+    let glance = admin.operate.glance().into_iter();
+    let busy = glance.filter(|it| it.service == *name && !it.instances.is_empty()).map(|it| it.revision).collect();
+    let forgotten = match admin.books().services.get_mut(name) {
+        Some(service) => service.forget_oldest(&change.targets, &busy),
+        None => return,
+    };
+    for revision in forgotten {
+        admin.operate.delete_revision(name, &revision).await;
+        let event = || Event::new(Severity::Info, "the revision is forgotten, there are too many newer ones");
+        admin.journal.tell(|| event().of_service(name).of_revision(&revision));
     }
 }
 
@@ -212,4 +230,53 @@ fn status_of(error: &OperateError) -> Status {
         other => other.to_string(),
     };
     Status::new(code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::admin::revision::Revision;
+    use crate::platform::clock::Clock;
+    use crate::platform::conformance::Fake;
+    use crate::platform::journal::Journal;
+    use crate::platform::place::Place;
+    use jiff::{SignedDuration, Timestamp};
+    use serde_json::json;
+
+    /// Makes a service of these wishes, or changes it, and waits until that is done.
+    async fn change(admin: &Arc<Admin<Fake>>, wanted: &Value) {
+        let Value::Object(wanted) = wanted.clone() else { panic!("{wanted}") };
+        let now = admin.clock.now();
+        let operation = {
+            let mut books = admin.books();
+            let draft = match books.services.get("shop") {
+                Some(service) => service.change(wanted, true, now),
+                None => books.draft(Place { project: "p".into(), location: "l".into() }, "shop".into(), wanted, now),
+            };
+            begin(admin, &mut books, draft.unwrap())
+        };
+        let mut done = admin.books().operations.watch(operation["name"].as_str().unwrap()).unwrap();
+        done.wait_for(|done| *done).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_of_a_thousand_revisions_the_platform_lets_go_of() {
+        let fake = Arc::new(Fake::default());
+        let admin = Admin::new(Arc::clone(&fake), Clock::new(|| Timestamp::UNIX_EPOCH), Journal::default());
+        let wanted = json!({"template": {"containers": [{"image": "tidegate/command", "command": ["shop"]}]}});
+        change(&admin, &wanted).await;
+        {
+            let mut books = admin.books();
+            let service = books.services.get_mut("shop").unwrap();
+            let first = service.revisions.values().next().unwrap().clone();
+            for number in 1..1000_i32 {
+                let created = Timestamp::UNIX_EPOCH - SignedDuration::from_secs((1000 - number).into());
+                let name = format!("shop-{number}");
+                service.revisions.insert(name.clone(), Revision { name, created, ..first.clone() });
+            }
+        }
+        change(&admin, &wanted).await;
+        assert_eq!(*fake.deleted.lock().unwrap(), ["shop/shop-1"]);
+        assert_eq!(admin.books().services["shop"].revisions.len(), 1000);
+    }
 }

@@ -5,7 +5,7 @@ use super::field::{Message, array, object, significant};
 use super::policy::Policy;
 use super::revision::Revision;
 use super::traffic::{self, Target, is_label};
-use super::{enumeration, mask, scaling, template};
+use super::{enumeration, mask, misspelling, scaling, template};
 use crate::platform::place::Place;
 use crate::platform::spec::{Addresses, RevisionSpec, Route, ServiceScaling};
 use crate::platform::status::{Code, Status};
@@ -38,8 +38,8 @@ pub(super) struct Service {
     /// The targets that the addresses stand for.
     routed: Vec<Target>,
     routes: Condition,
-    /// Nothing may change it any more.
-    pub(super) deleting: bool,
+    /// Since when it is being deleted: nothing may change it any more.
+    pub(super) deleted: Option<Timestamp>,
 }
 
 /// A change that has been found valid: the service as it will stand in the books, and what is left to do.
@@ -85,7 +85,7 @@ impl Service {
             addresses: Addresses::default(),
             routed: Vec::new(),
             routes: Condition::new(State::Reconciling, now),
-            deleting: false,
+            deleted: None,
         };
         blank.change(wanted, false, now)
     }
@@ -93,6 +93,7 @@ impl Service {
     /// The service with other wishes; a new revision if the template differs, or if one is forced.
     pub(super) fn change(&self, mut wanted: Message, force: bool, now: Timestamp) -> Result<Draft, Status> {
         wanted.retain(|field, value| !mask::OUTPUT_ONLY.contains(&field.as_str()) && !value.is_null());
+        misspelling::check(&wanted)?;
         enumeration::by_name(&mut wanted)?;
         let scaling = scaling::of_service(&wanted)?;
         match wanted.entry("template").or_insert_with(|| Value::Object(Message::new())) {
@@ -131,7 +132,6 @@ impl Service {
             deleted: None,
             template,
         };
-        self.forget_oldest();
         self.revisions.insert(name.clone(), revision);
         self.latest_created = name;
         Ok(spec)
@@ -233,7 +233,7 @@ impl Service {
 
     /// Refuses a change of what is being deleted, or of another state than the one that the etag names.
     pub(super) fn check_changeable(&self, etag: &str) -> Result<(), Status> {
-        if self.deleting {
+        if self.deleted.is_some() {
             let message = format!("'{}' is being deleted", self.path());
             return Err(Status::new(Code::FailedPrecondition, message));
         }
@@ -301,8 +301,12 @@ impl Service {
             json["uri"] = self.addresses.service.as_str().into();
             json["urls"] = json!([self.addresses.service]);
         }
-        if self.observed_generation < self.generation || self.deleting {
+        if self.observed_generation < self.generation || self.deleted.is_some() {
             json["reconciling"] = true.into();
+        }
+        // No `expireTime`: what is deleted here is not kept for a while, it is gone when its operation is done.
+        if let Some(since) = self.deleted {
+            json["deleteTime"] = since.to_string().into();
         }
         json["etag"] = self.etag().into();
         json

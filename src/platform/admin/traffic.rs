@@ -39,7 +39,11 @@ impl Target {
                 return Err(Status::field(&join(path, "revision"), "a target of type REVISION names its revision"));
             }
             ("TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", name) => Allocation::Revision(name.to_owned()),
-            _ => return Err(Status::field(&join(path, "type"), "LATEST or REVISION is expected")),
+            _ => {
+                let why =
+                    "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST or TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION is expected";
+                return Err(Status::field(&join(path, "type"), why));
+            }
         };
         let percent = count(target, path, "percent")?;
         let tag = match text(target, path, "tag")? {

@@ -192,12 +192,41 @@ async fn validate_only_changes_nothing_and_allow_missing_creates() {
 async fn a_deleted_service_is_gone_and_its_name_is_free() {
     let stand = Stand::with_shop(1.0).await;
     let services = stand.services().await;
-    services.delete_service().set_name(SHOP).poller().until_done().await.unwrap();
+    let deleted = services.delete_service().set_name(SHOP).poller().until_done().await.unwrap();
+    assert!(deleted.delete_time.is_some() && deleted.expire_time.is_none(), "{deleted:?}");
     assert_eq!(*stand.fake.deleted.lock().unwrap(), ["shop"]);
     let missing = services.get_service().set_name(SHOP).send().await.unwrap_err();
     assert_eq!(missing.http_status_code(), Some(404));
     let path = "/v2/projects/other/locations/l/services?serviceId=shop";
     stand.change("POST", path, &json!({"template": template()})).await;
+}
+
+#[tokio::test]
+async fn while_a_service_is_being_deleted_both_versions_tell_since_when() {
+    let stand = Stand::with_shop(1.0).await;
+    let path = format!("/v2/{SHOP}");
+    let (_, valid) = stand.call("DELETE", &format!("{path}?validateOnly=true"), &Value::Null).await;
+    assert_eq!((&valid["done"], &valid["response"]["deleteTime"]), (&json!(true), &Value::Null), "{valid}");
+    stand.fake.starts.forget_permits(1000);
+    stand.pass(5);
+    let (_, operation) = stand.call("DELETE", &path, &Value::Null).await;
+    let since = json!("2026-11-22T12:00:05Z");
+    assert_eq!((&operation["done"], &operation["metadata"]["deleteTime"]), (&json!(false), &since), "{operation}");
+    stand.pass(5);
+    let shown = stand.get(&path).await;
+    assert_eq!((&shown["reconciling"], &shown["deleteTime"]), (&json!(true), &since), "{shown}");
+    for kind in ["services", "routes", "configurations"] {
+        let shown = stand.get(&format!("/apis/serving.knative.dev/v1/namespaces/demo/{kind}/shop")).await;
+        assert_eq!(shown["metadata"]["deletionTimestamp"], since, "{shown}");
+    }
+    let (status, twice) = stand.call("DELETE", &path, &Value::Null).await;
+    assert_eq!(status, 400);
+    assert!(twice["error"]["message"].as_str().unwrap().contains("is being deleted"), "{twice}");
+    stand.fake.starts.add_permits(1);
+    let wait = format!("/v2/{}:wait", operation["name"].as_str().unwrap());
+    let (_, operation) = stand.call("POST", &wait, &json!({})).await;
+    assert_eq!(operation["response"]["deleteTime"], since, "{operation}");
+    assert_eq!(stand.call("GET", &path, &Value::Null).await.0, 404);
 }
 
 #[tokio::test]

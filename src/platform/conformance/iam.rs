@@ -48,6 +48,18 @@ async fn a_policy_is_read_and_set_in_both_versions_and_in_force_at_once() {
     }
 }
 
+/// gcloud asks whether it may set the policy before it creates the service.
+#[tokio::test]
+async fn what_one_may_do_with_a_service_is_told_before_there_is_one() {
+    let stand = Stand::start(1.0).await;
+    let asked = json!({"permissions": ["run.services.setIamPolicy"]});
+    for services in VERSIONS {
+        let path = format!("{services}/shop:testIamPermissions");
+        assert_eq!(stand.call("POST", &path, &asked).await, (200, asked.clone()));
+        assert_eq!(stand.call("POST", &format!("{services}/shop:setIamPolicy"), &policy(&[])).await.0, 404);
+    }
+}
+
 #[tokio::test]
 async fn a_policy_that_is_none_is_refused_and_the_old_one_stays() {
     let stand = Stand::with_shop(1.0).await;

@@ -32,16 +32,16 @@ const PARENT: &str = "projects/demo/locations/europe-west1";
 const SHOP: &str = "projects/demo/locations/europe-west1/services/shop";
 
 /// A platform that runs nothing and remembers what it was asked.
-struct Fake {
+pub(super) struct Fake {
     specs: Mutex<Vec<RevisionSpec>>,
     routes: Mutex<Vec<Vec<Route>>>,
     scalings: Mutex<Vec<ServiceScaling>>,
-    deleted: Mutex<Vec<String>>,
+    pub(super) deleted: Mutex<Vec<String>>,
     admitted: Mutex<Vec<Access>>,
     knows_callers: AtomicBool,
     /// Why the next revisions do not become ready.
     failure: Mutex<Option<String>>,
-    /// A revision starts, or is deleted, when there is a permit.
+    /// A revision starts, or something is deleted, when there is a permit.
     starts: Semaphore,
 }
 
@@ -92,6 +92,7 @@ impl Operate for Fake {
     }
 
     async fn delete_service(&self, service: &str) {
+        self.starts.acquire().await.unwrap().forget();
         self.deleted.lock().unwrap().push(service.to_owned());
     }
 

@@ -89,6 +89,8 @@ async fn while_it_is_being_deleted_it_is_shown_so_and_gets_no_traffic() {
     assert_eq!((&operation["done"], &operation["error"]), (&json!(false), &Value::Null), "{operation}");
     let shown = stand.get(&path).await;
     assert_eq!((&shown["reconciling"], &shown["deleteTime"]), (&json!(true), &json!("2026-11-22T12:00:00Z")));
+    let v1 = stand.get("/apis/serving.knative.dev/v1/namespaces/demo/revisions/shop-a").await;
+    assert_eq!(v1["metadata"]["deletionTimestamp"], shown["deleteTime"]);
     let (status, twice) = stand.call("DELETE", &path, &Value::Null).await;
     assert_eq!(status, 400);
     assert!(twice["error"]["message"].as_str().unwrap().contains("being deleted already"), "{twice}");

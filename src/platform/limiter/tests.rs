@@ -21,6 +21,9 @@ async fn without_a_launcher_auto_is_openly_unlimited_and_an_explicit_choice_is_a
     assert!(error.to_string().contains("--limiter none"), "{error}");
     let (_, asked) = Limiter::probe(LimiterChoice::Only(LimiterKind::None), (None, &spawner), 2.0, "1").await.unwrap();
     assert!(asked.note.contains("as asked for"), "{}", asked.note);
+    for report in [report, asked.clone()] {
+        assert!(report.note.contains("none is ended for its memory"), "{}", report.note);
+    }
     assert_eq!(asked.set_cores, 1.0);
 }
 

@@ -424,6 +424,20 @@ mod tests {
     }
 
     #[test]
+    fn without_a_limiter_it_is_told_that_memory_was_not_limited() {
+        let mut study = fixture::study();
+        let unlimited = "They could use whole host cores and any memory";
+        assert!(!words(&study).contains(unlimited));
+        let Place::Local(scale) = &mut study.place else { panic!("the fixture is local") };
+        scale.limiter = Limiter { kind: "none".into(), note: "as asked for".into(), ..scale.limiter.clone() };
+        let text = words(&study);
+        for part in ["The instances were not limited.", unlimited, "none was ended for its memory. Note: as asked for."]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
+    #[test]
     fn a_time_factor_tells_what_it_does_to_start_ups_and_to_a_backlog() {
         let mut study = fixture::study();
         assert!(words(&study).contains("a backlog is 12 times too small") && words(&study).contains("flatters a high"));

@@ -83,10 +83,13 @@ fn stages(file: &ScenarioFile, scenario: &Scenario, problems: &mut Problems) -> 
         return Vec::new();
     }
     unique(stages.value.iter().map(|stage| &stage.value.name), "stage", problems);
+    let before = problems.len();
     let converted: Vec<Stage> =
         stages.value.iter().filter_map(|written| stage(written, &file.load.value, scenario, problems)).collect();
     let measures = |stage: &Stage| stage.duration > stage.warm_up && stage.level_max() > 0.0;
-    if converted.len() == stages.value.len() && !converted.iter().any(measures) {
+    // A level or a warm-up that was refused is told already, and is the cause.
+    let all_converted = converted.len() == stages.value.len() && problems.len() == before;
+    if all_converted && !converted.iter().any(measures) {
         problems.add(
             stages.at,
             "nothing would be measured: every stage is without load or is warm-up as a whole",

@@ -53,6 +53,13 @@ pub(crate) fn refused_setting(name: &str, value: &str) -> Option<SettingsError> 
     ReportSettings::read(lookup).err().or_else(|| ConsumerSettings::read("email", lookup).err())
 }
 
+/// Looks at all variables that the services of the laboratory look at.
+pub(crate) fn ask_for_settings(lookup: impl Fn(&str) -> Option<OsString> + Copy) {
+    // What they would make of the answers does not matter.
+    let _ = ReportSettings::read(lookup);
+    let _ = ConsumerSettings::read("email", lookup);
+}
+
 /// Serves lab reports until SIGTERM or SIGINT.
 pub(crate) async fn report(settings: ReportSettings) -> Result<(), LabError> {
     let Some(start) = Start::new(&settings.common).await? else { return Ok(()) };

@@ -154,7 +154,7 @@ fn metadata(v2: &Value, collection: &str) -> Value {
         }
     }
     let own = short(&v2["name"]);
-    json!({
+    let mut metadata = json!({
         "name": own,
         "namespace": name.project,
         "selfLink": format!("/apis/{API}/namespaces/{}/{collection}/{own}", name.project),
@@ -164,7 +164,11 @@ fn metadata(v2: &Value, collection: &str) -> Value {
         "creationTimestamp": v2["createTime"],
         "labels": labels,
         "annotations": annotations,
-    })
+    });
+    if v2["deleteTime"].is_string() {
+        metadata["deletionTimestamp"] = v2["deleteTime"].clone();
+    }
+    metadata
 }
 
 /// The etag without its quotes: it changes with every accepted change.

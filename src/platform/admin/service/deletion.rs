@@ -31,7 +31,7 @@ impl Service {
         if self.leads_to(&self.routed, revision) { Err(has_traffic(revision)) } else { Ok(()) }
     }
 
-    fn leads_to(&self, targets: &[Target], revision: &str) -> bool {
+    pub(super) fn leads_to(&self, targets: &[Target], revision: &str) -> bool {
         let mut routes = targets.iter().filter_map(|target| target.route(self.latest_ready.as_deref()));
         routes.any(|route| route.revision == revision)
     }

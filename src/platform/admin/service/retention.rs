@@ -1,6 +1,10 @@
 //! How many revisions a service keeps.
 
 use super::Service;
+use crate::platform::admin::condition::State;
+use crate::platform::admin::field::array;
+use crate::platform::admin::revision::Revision;
+use crate::platform::admin::traffic::{self, Target};
 use std::collections::BTreeSet;
 
 /// "Maximum number of revisions per service. When limit is reached, non-serving revisions are automatically deleted in
@@ -8,37 +12,54 @@ use std::collections::BTreeSet;
 const REVISIONS_MOST: usize = 1000;
 
 impl Service {
-    /// Makes room for one more revision: the oldest go that have no traffic and are neither the latest nor the latest
-    /// ready one.
-    pub(super) fn forget_oldest(&mut self) {
-        if self.revisions.len() < REVISIONS_MOST {
-            return;
+    /// Forgets the revisions that are too many, and names them: the oldest that have no traffic, neither in force nor asked
+    /// for (last, or by the change that is now carried out, whose `targets` these are), and no instance (`busy` names those
+    /// that have one), that neither come nor go, and are neither the latest nor the latest ready one. The platform has no
+    /// rule of its own: it is told.
+    pub(in crate::platform::admin) fn forget_oldest(
+        &mut self,
+        targets: &[Target],
+        busy: &BTreeSet<String>,
+    ) -> Vec<String> {
+        let surplus = self.revisions.len().saturating_sub(REVISIONS_MOST);
+        if surplus == 0 {
+            return Vec::new();
         }
-        let routes = self.routes(&self.routed).unwrap_or_default();
-        let mut kept: BTreeSet<String> = routes.into_iter().map(|route| route.revision).collect();
-        kept.extend(self.latest_ready.clone());
-        kept.insert(self.latest_created.clone());
-        let mut others: Vec<_> = self.revisions.values().filter(|revision| !kept.contains(&revision.name)).collect();
-        others.sort_by_key(|revision| (revision.created, revision.uid.clone()));
-        let surplus = self.revisions.len() + 1 - REVISIONS_MOST;
+        let wanted = array(&self.wanted, "", "traffic").and_then(|targets| traffic::targets(&self.name, targets));
+        // What the books hold has been found valid.
+        let targets = [targets, &self.routed, &wanted.unwrap_or_default()].concat();
+        let may_go = |revision: &&Revision| {
+            let name = revision.name.as_str();
+            let latest = self.latest_created == name || self.latest_ready.as_deref() == Some(name);
+            let changing = revision.ready.state == State::Reconciling || revision.deleted.is_some();
+            !(latest || changing || busy.contains(name) || self.leads_to(&targets, name))
+        };
+        let mut others: Vec<_> = self.revisions.values().filter(may_go).collect();
+        others.sort_by_key(|revision| (revision.created, &revision.uid));
         let oldest: Vec<String> = others.into_iter().take(surplus).map(|revision| revision.name.clone()).collect();
-        for name in oldest {
-            self.revisions.remove(&name);
+        for name in &oldest {
+            self.revisions.remove(name);
         }
+        oldest
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::admin::revision::Revision;
+    use crate::platform::admin::condition::Condition;
     use crate::platform::admin::service::Identity;
     use crate::platform::place::Place;
+    use crate::platform::spec::Addresses;
     use jiff::{SignedDuration, Timestamp};
     use serde_json::{Value, json};
 
+    fn of_type_revision(name: &str) -> Value {
+        json!({"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": name, "percent": 100})
+    }
+
     #[test]
-    fn beyond_a_thousand_revisions_the_oldest_without_traffic_goes() {
+    fn beyond_a_thousand_revisions_the_oldest_that_nobody_needs_goes() {
         let wanted = json!({"template": {"containers": [{"image": "tidegate/command", "command": ["shop"]}]}});
         let Value::Object(wanted) = wanted else { panic!("it is one") };
         let place = Place { project: "p".to_owned(), location: "l".to_owned() };
@@ -53,9 +74,18 @@ mod tests {
             let created = begun + SignedDuration::from_secs(i64::try_from(number).unwrap());
             service.revisions.insert(name.clone(), Revision { name, created, ..first.clone() });
         }
-        let changed = service.change(wanted, true, begun + SignedDuration::from_hours(9)).unwrap().service;
+        assert!(service.forget_oldest(&[], &BTreeSet::new()).is_empty(), "a thousand are not too many");
+        let now = begun + SignedDuration::from_hours(9);
+        let targets = |name: &str| traffic::targets("shop", &[of_type_revision(name)]).unwrap();
+        service.settle_routes(targets("shop-1"), Addresses::default(), now);
+        let mut wanted = wanted;
+        wanted.insert("traffic".to_owned(), json!([of_type_revision("shop-2")]));
+        let mut changed = service.change(wanted, true, now).unwrap().service;
+        changed.revisions.get_mut("shop-3").unwrap().ready = Condition::new(State::Reconciling, now);
+        changed.revisions.get_mut("shop-4").unwrap().deleted = Some(now);
+        let gone = changed.forget_oldest(&targets("shop-5"), &BTreeSet::from(["shop-6".to_owned()]));
+        assert_eq!(gone, ["shop-7"], "not {serving}, the latest ready one, nor those that something else holds");
         assert_eq!(changed.revisions.len(), REVISIONS_MOST);
-        let gone: Vec<_> = service.revisions.keys().filter(|name| !changed.revisions.contains_key(*name)).collect();
-        assert_eq!(gone, ["shop-1"], "the oldest of all, {serving}, is the latest ready one");
+        assert!(!changed.revisions.contains_key("shop-7"));
     }
 }

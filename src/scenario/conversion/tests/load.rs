@@ -88,6 +88,15 @@ fn loads_that_cannot_be_are_told() {
 
     hint: give 0 to 1000000
     ");
+    insta::assert_snapshot!(refusal("{name: normal, hold: 60, duration: 60s, warm_up: 20s}\n  - {name: sale, ramp: {from: 60, to: 120}, duration: 30s}", "{name: normal, hold: -1, duration: 60s, warm_up: 20s}"), @r"
+    shop.yaml:26:26: the level -1 is out of range
+
+    hint: give 0 to 1000000
+
+    shop.yaml:34:31: there is no stage `sale`
+
+    hint: there is only `normal`
+    ");
     insta::assert_snapshot!(refusal("hold: 60, ", ""), @r"
     shop.yaml:26:5: one of `hold`, `ramp`, `sine`, `spike` is missing
 
@@ -108,9 +117,9 @@ fn loads_that_cannot_be_are_told() {
     hint: give at least 1, or leave it out for 1000
     ");
     insta::assert_snapshot!(refusal("open: {arrivals: poisson, unit: requests_per_second, max_in_flight: 50}", "closed: {virtual_users: 3}"), @r"
-    shop.yaml:24:11: unexpected value for unit enum variant
+    shop.yaml:24:11: this word takes no more keys
 
-    hint: a value with `{`, `[`, `#` or `: ` in it wants quotes; scenarios/README.md shows every key
+    hint: write it alone, with nothing behind its colon; scenarios/README.md shows every key
     ");
     insta::assert_snapshot!(refusal("  open: {arrivals: poisson, unit: requests_per_second, max_in_flight: 50}\nstages:\n  - {name: normal, hold: 60", "  closed:\nstages:\n  - {name: normal, hold: 1.5"), @r"
     shop.yaml:26:26: there are no 1.5 virtual users

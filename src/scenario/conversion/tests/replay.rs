@@ -50,7 +50,7 @@ fn sines_that_cannot_be_are_told() {
     insta::assert_snapshot!(stage("{name: normal, sine: {mean: 5, amplitude: 1}, duration: 1m}"), @r"
     shop.yaml:26:36: beside this key the key `period` is missing
 
-    hint: add `period: …`; scenarios/README.md describes it
+    hint: add `period: …`, or mend the indentation of the one that is there; scenarios/README.md describes it
     ");
     insta::assert_snapshot!(stage("{name: normal, sine: {mean: 5, amplitud: 1, period: 1m}, duration: 1m}"), @r"
     shop.yaml:26:36: unknown key `amplitud`
@@ -109,7 +109,7 @@ fn paces_that_cannot_be_are_told() {
     insta::assert_snapshot!(refusal(load, "paced: {}"), @r"
     shop.yaml:24:10: beside this key the key `every` is missing
 
-    hint: add `every: …`; scenarios/README.md describes it
+    hint: add `every: …`, or mend the indentation of the one that is there; scenarios/README.md describes it
     ");
     insta::assert_snapshot!(refusal(load, "in_fligt"), @r"
     shop.yaml:24:3: unknown word `in_fligt`

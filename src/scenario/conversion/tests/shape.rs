@@ -7,7 +7,7 @@ fn a_file_of_the_wrong_shape_is_told() {
     insta::assert_snapshot!(refusal("duration: 60s, ", ""), @r"
     shop.yaml:26:30: beside this key the key `duration` is missing
 
-    hint: add `duration: …`; scenarios/README.md describes it
+    hint: add `duration: …`, or mend the indentation of the one that is there; scenarios/README.md describes it
     ");
     insta::assert_snapshot!(refusal("status: [200]}\n", "status: [70000]}\n"), @r"
     shop.yaml:20:27: this is not a whole number from 0 to 65535
@@ -62,7 +62,7 @@ fn a_file_of_the_wrong_shape_is_told() {
     insta::assert_snapshot!(refusal("name: base\n", ""), @r"
     shop.yaml:42:1: beside this key the key `name` is missing
 
-    hint: add `name: …`; scenarios/README.md describes it
+    hint: add `name: …`, or mend the indentation of the one that is there; scenarios/README.md describes it
     ");
     insta::assert_snapshot!(refusal("weight: 2", "weight: 2\n    weight: 3"), @r"
     shop.yaml:10:5: the key `weight` stands here twice
@@ -73,6 +73,16 @@ fn a_file_of_the_wrong_shape_is_told() {
     shop.yaml:26:5: mismatched bracket '{' closed by ']'
 
     hint: a value with `{`, `[`, `#` or `: ` in it wants quotes; scenarios/README.md shows every key
+    ");
+    insta::assert_snapshot!(refusal("    weight: 2", "\tweight: 2"), @r"
+    shop.yaml:8:11: while scanning a plain scalar, found a tab
+
+    hint: YAML is indented by spaces, never by tabs: look here and at the lines below
+    ");
+    insta::assert_snapshot!(refusal("        get: /products/${product}/", "       get: /products/${product}/"), @r"
+    shop.yaml:12:8: while parsing a block collection, did not find expected '-' indicator
+
+    hint: look at the indentation, here and above: what belongs together begins in the same column
     ");
     insta::assert_snapshot!(refusal("name: base", "name: *base"), @r"
     shop.yaml:1:7: this alias has no anchor
