@@ -31,12 +31,13 @@ pub struct QuantileRatio {
 /// is the cube root of the number of seconds (Hall, Horowitz and Jing, 1995). One run is one sample of the world all
 /// the same: what differs from run to run is not in the interval.
 ///
-/// Each element of `inside` and `outside` holds the values of one second, in any order. `None` when a side has too few
-/// seconds, or no values.
+/// Each element of `inside` and `outside` holds the values of one second, in any order; `u64::MAX` is infinite. `None` when a
+/// side has too few seconds, or no values, and when the ratio or an end of the interval is not finite.
 #[must_use]
 pub fn quantile_ratio(inside: &[Vec<u64>], outside: &[Vec<u64>], q: f64, seed: u64) -> Option<QuantileRatio> {
     let (one, other) = (Side::of(inside)?, Side::of(outside)?);
-    let ratio_of = |one: Option<u64>, other: Option<u64>| Some(one? as f64 / other?.max(1) as f64);
+    let number = |value: u64| if value == u64::MAX { f64::INFINITY } else { value.max(1) as f64 };
+    let ratio_of = |one: Option<u64>, other: Option<u64>| Some(number(one?) / number(other?));
     let ratio = ratio_of(one.quantile(&vec![1; one.seconds], q), other.quantile(&vec![1; other.seconds], q))?;
     let mut draws = ChaCha8Rng::seed_from_u64(seed);
     let mut ratios: Vec<f64> = (0..RESAMPLES)
@@ -52,7 +53,9 @@ pub fn quantile_ratio(inside: &[Vec<u64>], outside: &[Vec<u64>], q: f64, seed: u
     if ratios.is_empty() {
         return None;
     }
-    Some(QuantileRatio { ratio, low: at(tail)?, high: at(1.0 - tail)? })
+    let told = QuantileRatio { ratio, low: at(tail)?, high: at(1.0 - tail)? };
+    let is_finite = [told.ratio, told.low, told.high].iter().all(|end| end.is_finite() && *end > 0.0);
+    is_finite.then_some(told)
 }
 
 /// All values of a side, ascending, each with its second.
@@ -149,6 +152,18 @@ mod tests {
         let long = seconds(30, 40, 1.0, 1);
         assert_eq!(quantile_ratio(&long[..7], &long, 0.95, 1), None);
         assert_eq!(quantile_ratio(&long, &vec![Vec::new(); 30], 0.95, 1), None);
+    }
+
+    #[test]
+    fn what_takes_for_ever_has_no_ratio_once_it_reaches_the_quantile() {
+        let with = |infinite: usize| {
+            let second = |_| (0..40).map(|place| if place < infinite { u64::MAX } else { 500 }).collect();
+            (0..30).map(second).collect::<Vec<Vec<u64>>>()
+        };
+        assert!(quantile_ratio(&with(1), &with(0), 0.95, 1).is_some(), "2.5 % do not reach p95");
+        assert_eq!(quantile_ratio(&with(40), &with(0), 0.95, 1), None);
+        assert_eq!(quantile_ratio(&with(0), &with(4), 0.95, 1), None);
+        assert_eq!(quantile_ratio(&with(4), &with(4), 0.95, 1), None);
     }
 
     #[test]

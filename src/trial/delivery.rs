@@ -1,6 +1,7 @@
 //! What became of what was posted: the ledger of a run whose reports are delivered beyond the answer. Counts, histograms and
 //! series, never single reports.
 
+use super::contrast::{Contrast, Shortfalls};
 use crate::stats::{Histogram, QuantileRatio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,8 @@ pub struct DeliveryRecording {
     pub time_factor: f64,
     /// The books of the posts, warm-up included.
     pub posts: PostBooks,
-    /// Response times of measured posts due while a fault lasted.
+    /// Response times of measured posts due while a fault lasted that were answered as expected; in recordings of before
+    /// `post_missing` was kept, of all that were answered.
     pub post_time_inside: Histogram,
     /// Those of posts due after a fault, while what had waited for its end was still being delivered.
     pub post_time_healing: Histogram,
@@ -35,6 +37,10 @@ pub struct DeliveryRecording {
     /// fault, or too little to tell, and in recordings that were made before it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_ratio: Option<QuantileRatio>,
+    /// Measured posts that failed, by when they were due; in the ratio they take for ever. `None` when there was no fault, and in
+    /// recordings of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_missing: Option<Shortfalls>,
     /// What went wrong, and when.
     #[serde(default)]
     pub faults: Vec<FaultRecording>,
@@ -133,6 +139,10 @@ pub struct ConsumerRecording {
     /// p95 inside over p95 outside, neither of which holds the healing; `None` when there was no fault, or too little to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<QuantileRatio>,
+    /// Measured reports that were lost, by when they were due; in the ratio they take for ever. `None` when there was no fault, and in
+    /// recordings of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Shortfalls>,
     /// From the end of its last fault to the last delivery of a report that was due before that end; `None` when it had no
     /// fault or has not healed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,10 +236,16 @@ impl Claim {
 }
 
 impl ConsumerRecording {
-    /// What its ratio shows; `None` without one.
+    /// The time while faults lasted beside the rest.
+    #[must_use]
+    pub fn while_it_lasted(&self) -> Contrast {
+        Contrast { missing: self.missing.map(|missing| (missing.inside, missing.outside)), ratio: self.ratio }
+    }
+
+    /// Whether it noticed, while faults lasted, those of others; `None` when there is too little to tell.
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {
-        self.ratio.map(Claim::of)
+        self.while_it_lasted().claim()
     }
 
     /// Enters how many redeliveries there had been at some moments, in order: (seconds since the start of the load, count).
@@ -278,6 +294,12 @@ impl DeliveryRecording {
     #[must_use]
     pub fn healed_s(&self) -> Option<f64> {
         self.consumers.iter().filter_map(|consumer| consumer.healed_s).reduce(f64::max)
+    }
+
+    /// The posts while faults lasted beside the rest.
+    #[must_use]
+    pub fn posts_while_it_lasted(&self) -> Contrast {
+        Contrast { missing: self.post_missing.map(|missing| (missing.inside, missing.outside)), ratio: self.post_ratio }
     }
 
     /// Whether this consumer's service had a fault.

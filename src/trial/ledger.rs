@@ -2,8 +2,11 @@
 //! start of the load. Reports are known by the numbers of their arrivals, so that a report takes some bytes in dense
 //! vectors and nothing is looked up.
 
+mod compare;
 mod conclude;
 mod fate;
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 
 mod assumed;
 mod class;
+mod contrast;
 mod decision;
 mod delivery;
 mod exemplar;
@@ -25,6 +26,7 @@ mod usage;
 
 pub use assumed::{Assumed, Assumption, Constant};
 pub use class::StatusClass;
+pub use contrast::{Contrast, Shortfall, Shortfalls};
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use delivery::{
     Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, InstanceLevel,

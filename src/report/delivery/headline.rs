@@ -3,8 +3,8 @@
 use super::super::document::{Block, Cell, Row, Table, Tone};
 use super::super::number::{count, in_milliseconds, milliseconds, seconds};
 use super::timeline;
-use crate::stats::{Histogram, QuantileRatio};
-use crate::trial::{Claim, ConsumerRecording, DeliveryRecording, Recording, UNAFFECTED_MARGIN};
+use crate::stats::Histogram;
+use crate::trial::{Claim, ConsumerRecording, Contrast, DeliveryRecording, Recording, Shortfall, UNAFFECTED_MARGIN};
 use std::time::Duration;
 
 /// How the posts are called beside the consumers.
@@ -24,7 +24,7 @@ impl Headline {
         let (class, title) = news(recording, delivery);
         let mut blocks = vec![Block::Table(at_a_glance(delivery))];
         blocks.extend(timeline::figure(recording, delivery));
-        Self { class, title, reason: reason(delivery), blocks }
+        Self { class, title, reason: reason(recording, delivery), blocks }
     }
 }
 
@@ -59,7 +59,7 @@ fn lost_of(delivery: &DeliveryRecording) -> String {
 }
 
 /// The faults and how they healed, who noticed them, and what is wrong with the measurement.
-fn reason(delivery: &DeliveryRecording) -> String {
+fn reason(recording: &Recording, delivery: &DeliveryRecording) -> String {
     let mut sentences: Vec<String> = delivery.unobserved.iter().map(|cause| format!("INVALID: {cause}.")).collect();
     for fault in &delivery.faults {
         let healing = delivery.consumers.iter().find(|consumer| consumer.name == fault.service);
@@ -69,15 +69,15 @@ fn reason(delivery: &DeliveryRecording) -> String {
             None => format!("{}.", fault.text),
         });
     }
-    let claims: Vec<(&str, Option<Claim>)> =
-        others(delivery).map(|(name, _, ratio)| (name, ratio.map(Claim::of))).collect();
+    let claims: Vec<(String, Option<Claim>)> =
+        others(recording, delivery).map(|(name, of, told)| (named(name, of, &told), told.claim())).collect();
     for (claim, words) in [
         (Some(Claim::Affected), "AFFECTED by it"),
         (Some(Claim::Unaffected), "Unaffected by it"),
         (Some(Claim::Undecided), "Undecided whether affected"),
         (None, "Too little was measured to tell whether affected"),
     ] {
-        let names: Vec<&str> = claims.iter().filter(|(_, of)| *of == claim).map(|(name, _)| *name).collect();
+        let names: Vec<&str> = claims.iter().filter(|(_, of)| *of == claim).map(|(name, _)| name.as_str()).collect();
         if !names.is_empty() {
             sentences.push(format!("{words}: {}.", names.join(", ")));
         }
@@ -86,15 +86,56 @@ fn reason(delivery: &DeliveryRecording) -> String {
     sentences.join(" ")
 }
 
-/// The post and the consumers that had no fault of their own, while others had: what each is timed by, and what came of it.
-pub(super) fn others(
-    delivery: &DeliveryRecording,
-) -> impl Iterator<Item = (&str, &'static str, Option<QuantileRatio>)> {
+/// Somebody who had no fault of his own, while others had.
+pub(super) type Other<'a> = (&'a str, Timed, Contrast);
+
+/// What somebody is timed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timed {
+    Posts,
+    Deliveries,
+}
+
+impl Timed {
+    fn p95(self) -> &'static str {
+        match self {
+            Self::Posts => "response p95",
+            Self::Deliveries => "delivery p95",
+        }
+    }
+
+    /// What happens to a report that never gets there.
+    fn missing(self) -> &'static str {
+        match self {
+            Self::Posts => "failed",
+            Self::Deliveries => "lost",
+        }
+    }
+
+    /// What is missing of a stretch and of the rest, in words.
+    fn told(self, (stretch, rest): (Shortfall, Shortfall)) -> String {
+        let [missing, of, others, of_others] = [stretch.missing, stretch.of, rest.missing, rest.of].map(count);
+        format!("{missing} of {of} {}, against {others} of {of_others}", self.missing())
+    }
+}
+
+/// A name, and why it is not unaffected when that is not a matter of time.
+fn named(name: &str, timed: Timed, told: &Contrast) -> String {
+    told.excess().map_or_else(|| name.to_owned(), |more| format!("{name} ({})", timed.told(more)))
+}
+
+/// The post and the consumers that had no fault of their own, while others had. Nothing is said of consumers when what was delivered
+/// to them is not known: what is missing may have arrived.
+pub(super) fn others<'a>(
+    recording: &Recording,
+    delivery: &'a DeliveryRecording,
+) -> impl Iterator<Item = Other<'a>> + use<'a> {
     let faults = !delivery.faults.is_empty();
-    let post = (POST, "response p95", delivery.post_ratio);
-    let of_consumer = move |consumer: &ConsumerRecording| faults && !delivery.is_faulty(&consumer.name);
-    let consumers = delivery.consumers.iter().filter(move |consumer| of_consumer(consumer));
-    let consumers = consumers.map(|consumer| (consumer.name.as_str(), "delivery p95", consumer.ratio));
+    let is_known = delivery.unobserved.is_none() && !recording.interrupted;
+    let post = (POST, Timed::Posts, delivery.posts_while_it_lasted());
+    let of_consumer = move |consumer: &&ConsumerRecording| faults && is_known && !delivery.is_faulty(&consumer.name);
+    let consumers = delivery.consumers.iter().filter(of_consumer);
+    let consumers = consumers.map(|consumer| (consumer.name.as_str(), Timed::Deliveries, consumer.while_it_lasted()));
     faults.then_some(post).into_iter().chain(consumers)
 }
 
@@ -109,7 +150,8 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
     }
     let mut table = Table::new(caption, &titles);
     let bad_if = |number: u64| Cell::toned(count(number), if number > 0 { Tone::Bad } else { Tone::Good });
-    let p95 = |times: &Histogram| match times.count() {
+    let p95 = |times: &Histogram, missing: Option<Shortfall>| match times.count() {
+        _ if missing.is_some_and(|missing| missing.reaches(0.95)) => Cell::toned("∞", Tone::Bad),
         0 => Cell::from("–"),
         _ => Cell::from(time(times.quantile(0.95))),
     };
@@ -117,11 +159,17 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
         let books = consumer.books;
         let name = format!("{}, delivery", consumer.name);
         let mut cells = vec![name.into(), bad_if(books.lost), bad_if(books.late), count(books.duplicates).into()];
-        cells.push(p95(&consumer.delivery_time));
+        cells.push(p95(&consumer.delivery_time, None));
         if faults {
-            cells.extend([p95(&consumer.inside), p95(&consumer.outside)]);
+            let missing = consumer.missing;
+            let (inside, outside) = (missing.map(|missing| missing.inside), missing.map(|missing| missing.outside));
+            cells.extend([p95(&consumer.inside, inside), p95(&consumer.outside, outside)]);
             let own = delivery.is_faulty(&consumer.name);
-            cells.push(if own { Cell::toned("had the fault itself", Tone::Muted) } else { ratio(consumer.ratio) });
+            cells.push(if own {
+                Cell::toned("had the fault itself", Tone::Muted)
+            } else {
+                ratio(Timed::Deliveries, consumer.while_it_lasted())
+            });
             cells.push(consumer.healed_s.map_or_else(|| "–".into(), |healed| seconds(healed).into()));
         }
         table.rows.push(Row::of(cells));
@@ -130,37 +178,53 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
     all.merge(&delivery.post_time_healing);
     all.merge(&delivery.post_time_outside);
     let nothing = || Cell::toned("–", Tone::Muted);
-    let mut cells = vec![format!("{POST}, response").into(), nothing(), nothing(), nothing(), p95(&all)];
+    let mut cells = vec![format!("{POST}, response").into(), nothing(), nothing(), nothing(), p95(&all, None)];
     if faults {
-        cells.extend([p95(&delivery.post_time_inside), p95(&delivery.post_time_outside)]);
-        cells.extend([ratio(delivery.post_ratio), nothing()]);
+        let missing = delivery.post_missing;
+        let (inside, outside) = (missing.map(|missing| missing.inside), missing.map(|missing| missing.outside));
+        cells.extend([p95(&delivery.post_time_inside, inside), p95(&delivery.post_time_outside, outside)]);
+        cells.extend([ratio(Timed::Posts, delivery.posts_while_it_lasted()), nothing()]);
     }
     table.rows.push(Row::of(cells));
     table
 }
 
-/// A ratio with its interval and what that shows.
-fn ratio(ratio: Option<QuantileRatio>) -> Cell {
-    let Some(ratio) = ratio else { return Cell::toned("too little to tell", Tone::Muted) };
-    let figures = format!("{:.3} ({:.3} to {:.3})", ratio.ratio, ratio.low, ratio.high);
-    match Claim::of(ratio) {
-        Claim::Unaffected => Cell::toned(format!("✓ {figures}"), Tone::Good),
-        Claim::Affected => Cell::toned(format!("✗ {figures}"), Tone::Bad),
-        Claim::Undecided => Cell::toned(format!("? {figures}"), Tone::Plain),
+/// A ratio with its interval, or what is missing, and what that shows.
+fn ratio(timed: Timed, contrast: Contrast) -> Cell {
+    let figures = match (contrast.excess(), contrast.ratio) {
+        (Some(more), _) => timed.told(more),
+        (None, Some(ratio)) => format!("{:.3} ({:.3} to {:.3})", ratio.ratio, ratio.low, ratio.high),
+        (None, None) => return Cell::toned("too little to tell", Tone::Muted),
+    };
+    match contrast.claim() {
+        Some(Claim::Unaffected) => Cell::toned(format!("✓ {figures}"), Tone::Good),
+        Some(Claim::Affected) => Cell::toned(format!("✗ {figures}"), Tone::Bad),
+        Some(Claim::Undecided) | None => Cell::toned(format!("? {figures}"), Tone::Plain),
     }
 }
 
-/// What a ratio shows of `name`, whose `what` it compares, in a sentence.
-pub(super) fn noticed(name: &str, what: &str, ratio: Option<QuantileRatio>) -> String {
+/// What is shown of somebody, in a sentence.
+pub(super) fn noticed((name, timed, contrast): Other<'_>) -> String {
     let margin = format!("1 ± {UNAFFECTED_MARGIN}");
-    let Some(ratio) = ratio else {
+    let claim = contrast.claim();
+    if let Some(more) = contrast.excess() {
+        let told = timed.told(more);
+        return match claim {
+            Some(Claim::Affected) => format!("{name} AFFECTED ({told} before the fault and after it had healed)"),
+            _ => format!("{name}: undecided ({told}: more than otherwise, and no more than chance may bring)"),
+        };
+    }
+    let (Some(claim), Some(ratio)) = (claim, contrast.ratio) else {
         return format!("{name}: too little was measured to tell whether it noticed");
     };
     let figures = format!(
-        "{what} during the fault over that before and after it had healed: {:.3}, 95 % interval {:.3} to {:.3}",
-        ratio.ratio, ratio.low, ratio.high
+        "{} during the fault over that before and after it had healed: {:.3}, 95 % interval {:.3} to {:.3}",
+        timed.p95(),
+        ratio.ratio,
+        ratio.low,
+        ratio.high
     );
-    match Claim::of(ratio) {
+    match claim {
         Claim::Unaffected => format!("{name} unaffected ({figures}, all of it within {margin})"),
         Claim::Affected => format!("{name} AFFECTED ({figures}, all of it outside {margin})"),
         Claim::Undecided if ratio.low <= 1.0 && 1.0 <= ratio.high => {

@@ -105,8 +105,8 @@ pub fn ledger(recording: &Recording) -> String {
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
     }
-    for (name, what, ratio) in headline::others(delivery) {
-        let _ = writeln!(text, "{}", headline::noticed(name, what, ratio));
+    for other in headline::others(recording, delivery) {
+        let _ = writeln!(text, "{}", headline::noticed(other));
     }
     for fault in &delivery.faults {
         let _ = writeln!(text, "fault {}: served from {:.1} s to {:.1} s", fault.text, fault.from_s, fault.until_s);
@@ -159,6 +159,7 @@ fn laws(delivery: &DeliveryRecording) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::{Shortfall, Shortfalls};
     use std::collections::BTreeMap;
 
     fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -244,6 +245,28 @@ mod tests {
         assert_eq!(first_screen(|recording, _| recording.interrupted = true).0, "unfinished");
         let (_, title, _) = first_screen(|_, delivery| delivery.response_promises[0].kept = false);
         assert_eq!(title, "0 of 59 reports lost, but a promise broken");
+    }
+
+    #[test]
+    fn posts_that_are_refused_at_once_are_not_unaffected() {
+        let of = |missing: u64| Shortfall { missing, of: 30, seconds: missing, of_seconds: 30 };
+        let refused = |inside: u64| {
+            move |_: &mut Recording, delivery: &mut DeliveryRecording| {
+                delivery.post_missing = Some(Shortfalls { inside: of(inside), healing: of(0), outside: of(0) });
+            }
+        };
+        let (_, _, reason) = first_screen(refused(30));
+        assert!(reason.contains("AFFECTED by it: the post (30 of 30 failed, against 0 of 30). Unaffected"), "{reason}");
+        let (_, _, reason) = first_screen(refused(1));
+        assert!(reason.contains("Undecided whether affected: the post (1 of 30 failed, against 0 of 30)."), "{reason}");
+    }
+
+    #[test]
+    fn nothing_is_said_of_who_noticed_when_what_was_delivered_is_not_known() {
+        let (_, _, reason) = first_screen(|_, delivery| delivery.unobserved = Some("sms does not tell".to_owned()));
+        assert!(!reason.contains("by it: the post, sms") && reason.contains("the post"), "{reason}");
+        let (_, _, reason) = first_screen(|recording, _| recording.interrupted = true);
+        assert!(!reason.contains("by it: the post, sms") && reason.contains("the post"), "{reason}");
     }
 
     #[test]

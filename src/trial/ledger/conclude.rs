@@ -3,18 +3,14 @@
 use super::super::delivery::{
     ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, PostBooks,
 };
+use super::compare::compare;
 use super::{Book, Ledger, NEVER, Post, State};
-use crate::stats::{QuantileRatio, Sketch, quantile_ratio};
+use crate::stats::Sketch;
 use std::time::Duration;
 
 /// Intervals of a series at most; a longer run has longer ones.
 const INTERVALS_MAX: u64 = 600;
-/// The quantile that is compared inside and outside of faults.
-const COMPARED: f64 = 0.95;
 const SECOND: u64 = 1_000_000;
-
-/// Times by the second that their reports were due in.
-type Seconds = Vec<(u64, Vec<u64>)>;
 
 /// By what a ledger is concluded.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +50,8 @@ impl Ledger {
             time_factor: terms.time_factor,
             ..DeliveryRecording::default()
         };
-        for post in self.posts.iter().filter(|post| post.measured && post.done != NEVER) {
+        let is_answered = |post: &&Post| post.measured && post.state == State::Acknowledged && post.done != NEVER;
+        for post in self.posts.iter().filter(is_answered) {
             let times = match calendar.phase(post) {
                 Phase::Inside => &mut told.post_time_inside,
                 Phase::Healing => &mut told.post_time_healing,
@@ -62,8 +59,11 @@ impl Ledger {
             };
             times.record(Duration::from_micros(post.done.saturating_sub(post.due)));
         }
-        let answered = self.posts.iter().filter(|post| post.done != NEVER).map(|post| (post, post.done));
-        told.post_ratio = ratio(answered, &terms, &calendar);
+        let posted = self.posts.iter().filter(|post| post.state != State::Planned);
+        // An answer that acknowledges nothing may be quick: it is none.
+        let answered = posted.map(|post| (post, if post.state == State::Acknowledged { post.done } else { NEVER }));
+        let compared = compare(answered, &calendar, terms.seed);
+        (told.post_ratio, told.post_missing) = (compared.ratio, compared.missing);
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
     }
 
@@ -111,8 +111,9 @@ impl Ledger {
         };
         books.out_of_order = book.out_of_order.iter().filter(is_acknowledged).count() as u64;
         let delivered = self.posts.iter().zip(&book.first).map(|(post, first)| (post, *first));
-        let delivered = delivered.filter(|(post, first)| post.state == State::Acknowledged && *first != NEVER);
-        told.ratio = ratio(delivered, terms, calendar);
+        let delivered = delivered.filter(|(post, _)| post.state == State::Acknowledged);
+        let compared = compare(delivered, calendar, terms.seed);
+        (told.ratio, told.missing) = (compared.ratio, compared.missing);
         told.healed_s = self.healed(book, terms);
         told.series = self.series(book, terms);
         told.books = books;
@@ -188,46 +189,27 @@ impl Ledger {
     }
 }
 
-/// p95 inside over p95 outside of the faults, of the times from the due time of measured posts to what they are paired with. They
-/// come in the order of their due times, as posts have their numbers.
-fn ratio<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, terms: &Terms, calendar: &Calendar) -> Option<QuantileRatio> {
-    if terms.faults.is_empty() {
-        return None;
-    }
-    let (mut inside, mut outside): (Seconds, Seconds) = (Vec::new(), Vec::new());
-    for (post, end) in ends.filter(|(post, _)| post.measured) {
-        let side = match calendar.phase(post) {
-            Phase::Inside => &mut inside,
-            Phase::Outside => &mut outside,
-            // What comes all at once when a service is back is a load of its own.
-            Phase::Healing => continue,
-        };
-        let (second, time) = (post.due / SECOND, end.saturating_sub(post.due));
-        match side.last_mut() {
-            Some((last, times)) if *last == second => times.push(time),
-            _ => side.push((second, vec![time])),
-        }
-    }
-    let times = |side: Seconds| side.into_iter().map(|(_, times)| times).collect::<Vec<_>>();
-    quantile_ratio(&times(inside), &times(outside), COMPARED, terms.seed)
-}
-
 /// When faults lasted and when they healed, in seconds.
-struct Calendar {
+pub(super) struct Calendar {
     faults: Vec<(f64, f64)>,
     healing: Vec<(f64, f64)>,
 }
 
 /// Where a moment lies.
-enum Phase {
+pub(super) enum Phase {
     Inside,
     Healing,
     Outside,
 }
 
 impl Calendar {
+    /// Whether there was no fault.
+    pub(super) fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     /// Where the due time of a report lies.
-    fn phase(&self, post: &Post) -> Phase {
+    pub(super) fn phase(&self, post: &Post) -> Phase {
         let due = Duration::from_micros(post.due).as_secs_f64();
         let within = |stretches: &[(f64, f64)]| stretches.iter().any(|(from, until)| (*from..*until).contains(&due));
         match () {

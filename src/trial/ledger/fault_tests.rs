@@ -1,0 +1,78 @@
+//! What is said of a fault: who noticed it, and when it had healed.
+
+use super::super::delivery::{Claim, DeliveryRecording, FaultRecording};
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Posts that are due now, and are answered as expected or not.
+fn settle(ledger: &mut Ledger, number: u64, done: Duration, acknowledged: bool) {
+    ledger.settle(number, done, acknowledged);
+}
+
+fn fault(service: &str, from_s: f64, until_s: f64) -> FaultRecording {
+    FaultRecording { service: service.to_owned(), from_s, until_s, ..FaultRecording::default() }
+}
+
+/// `each` reports a second for 100 s: `post` says how long a post takes and whether it is acknowledged, `deliver` when its report is
+/// delivered, if ever, both by the due time.
+fn run(
+    each: u64,
+    faults: Vec<FaultRecording>,
+    post: impl Fn(Duration) -> (Duration, bool),
+    deliver: impl Fn(Duration) -> Option<Duration>,
+) -> DeliveryRecording {
+    let mut ledger = Ledger::new(&["email".to_owned()], 100 * each);
+    for number in 0..100 * each {
+        let due = Duration::from_secs(number) / u32::try_from(each).unwrap();
+        let (took, acknowledged) = post(due);
+        ledger.post(number, due, true);
+        settle(&mut ledger, number, due + took, acknowledged);
+        if let Some(at) = deliver(due).filter(|_| acknowledged) {
+            ledger.deliver(0, &Arrived { number: Some(number), at, key: None });
+        }
+    }
+    ledger.conclude(Terms { within: s(60), looked_until: s(200), time_factor: 1.0, faults, ..Terms::default() })
+}
+
+fn in_time(due: Duration) -> Option<Duration> {
+    Some(due + 20 * MS)
+}
+
+#[test]
+fn a_post_that_is_slower_during_a_fault_has_a_ratio_above_one() {
+    let slow = |due: Duration| (if (s(20)..s(50)).contains(&due) { 3 * MS } else { MS }, true);
+    let ratio = run(10, vec![fault("fax", 20.0, 50.0)], slow, in_time).post_ratio.unwrap();
+    assert_eq!((ratio.low, ratio.ratio, ratio.high), (3.0, 3.0, 3.0));
+}
+
+#[test]
+fn posts_that_are_refused_as_quickly_as_others_are_acknowledged_are_affected() {
+    let refused = |due: Duration| (8 * MS, !(s(20)..s(50)).contains(&due));
+    let told = run(10, vec![fault("lab", 20.0, 50.0)], refused, in_time);
+    let missing = told.post_missing.unwrap();
+    assert_eq!((missing.inside.missing, missing.inside.of, missing.inside.seconds), (300, 300, 30));
+    assert_eq!((missing.outside.missing, missing.outside.of), (0, 700));
+    assert_eq!((told.post_ratio, told.posts_while_it_lasted().claim()), (None, Some(Claim::Affected)));
+    assert_eq!(told.post_time_inside.count(), 0, "an answer that acknowledges nothing is none");
+}
+
+#[test]
+fn what_a_consumer_loses_during_a_fault_does_not_drop_out_of_its_times() {
+    let lossy =
+        |due: Duration| if (s(20)..s(50)).contains(&due) && due.as_millis() % 1000 == 0 { None } else { in_time(due) };
+    let told = run(10, vec![fault("fax", 20.0, 50.0)], |_| (MS, true), lossy);
+    let missing = told.consumers[0].missing.unwrap();
+    assert_eq!((missing.inside.missing, missing.inside.of, missing.outside.missing), (30, 300, 0));
+    assert_eq!((told.consumers[0].ratio, told.consumers[0].claim()), (None, Some(Claim::Affected)));
+    // One lost report in a hundred leaves p95 as it is, and is noticed all the same.
+    let rare =
+        |due: Duration| if (s(20)..s(50)).contains(&due) && due.as_millis() % 5000 == 0 { None } else { in_time(due) };
+    let told = run(10, vec![fault("fax", 20.0, 50.0)], |_| (MS, true), rare);
+    assert_eq!(told.consumers[0].ratio.map(Claim::of), Some(Claim::Unaffected));
+    assert_eq!(told.consumers[0].claim(), Some(Claim::Affected));
+}
