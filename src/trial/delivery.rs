@@ -118,6 +118,10 @@ pub struct FaultRecording {
     pub from_s: f64,
     /// When the good one served again.
     pub until_s: f64,
+    /// How long after that it had healed; `None` when it has not, when the service is no consumer, and in recordings of before it was
+    /// kept for each fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed_s: Option<f64>,
 }
 
 /// One consumer.
@@ -143,8 +147,8 @@ pub struct ConsumerRecording {
     /// recordings of before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Shortfalls>,
-    /// From the end of its last fault to the last delivery of a report that was due before that end; `None` when it had no
-    /// fault or has not healed.
+    /// The longest time that a fault of its own took to heal; `None` when it had no fault or has not healed from one. In recordings of
+    /// before each fault had its own, that of the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healed_s: Option<f64>,
     /// Deliveries of a message after its first, whatever became of them; `None` when nobody told.
@@ -290,7 +294,15 @@ impl DeliveryRecording {
             })
     }
 
-    /// The longest time that a consumer took to heal after its last fault; `None` when none had a fault.
+    /// How long it took until `fault` had healed: `Some(None)` when it has not, `None` when its service is no consumer.
+    #[must_use]
+    pub fn healed_from(&self, fault: &FaultRecording) -> Option<Option<f64>> {
+        let consumer = self.consumers.iter().find(|consumer| consumer.name == fault.service)?;
+        // A recording of before knows only how long the consumer took.
+        Some(fault.healed_s.or(consumer.healed_s))
+    }
+
+    /// The longest time that a consumer took to heal; `None` when none had a fault.
     #[must_use]
     pub fn healed_s(&self) -> Option<f64> {
         self.consumers.iter().filter_map(|consumer| consumer.healed_s).reduce(f64::max)

@@ -46,7 +46,9 @@ fn measure(metric: DeliveryMetric, consumer: &ConsumerRecording, recording: &Del
         DeliveryMetric::Heal { limit } => match consumer.healed_s {
             Some(healed) => {
                 let limit = limit.as_secs_f64() / recording.time_factor.max(1.0);
-                (healed < limit, format!("healed in {healed:.1} s"))
+                let many = recording.faults.iter().filter(|fault| fault.service == consumer.name).count();
+                let which = if many > 1 { format!(", the longest of {many} faults") } else { String::new() };
+                (healed < limit, format!("healed in {healed:.1} s{which}"))
             }
             None if recording.is_faulty(&consumer.name) => (false, "has not healed".to_owned()),
             None => (true, "had no fault".to_owned()),

@@ -36,6 +36,7 @@ impl Happened {
             service: self.fault.service,
             from_s: seconds(self.from),
             until_s: seconds(self.until),
+            healed_s: None,
         }
     }
 }

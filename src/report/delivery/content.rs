@@ -35,8 +35,8 @@ pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> V
 fn ledger(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new(
         "What became of each report that was posted. Lost: acknowledged and not delivered when the drain ended. Late: \
-         delivered after the promised time. Healed: from the end of its last fault to the last delivery of a report that \
-         was due before that end. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
+         delivered after the promised time. Healed: from the end of a fault of its own to the last delivery of a report that \
+         was due before that end, the longest. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
         &[
             "consumer",
             "#acknowledged",

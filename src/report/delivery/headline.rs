@@ -62,8 +62,7 @@ fn lost_of(delivery: &DeliveryRecording) -> String {
 fn reason(recording: &Recording, delivery: &DeliveryRecording) -> String {
     let mut sentences: Vec<String> = delivery.unobserved.iter().map(|cause| format!("INVALID: {cause}.")).collect();
     for fault in &delivery.faults {
-        let healing = delivery.consumers.iter().find(|consumer| consumer.name == fault.service);
-        sentences.push(match healing.map(|consumer| consumer.healed_s) {
+        sentences.push(match delivery.healed_from(fault) {
             Some(Some(healed)) => format!("{}, healed in {}.", fault.text, seconds(healed)),
             Some(None) => format!("{}, not healed.", fault.text),
             None => format!("{}.", fault.text),

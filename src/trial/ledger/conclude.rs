@@ -34,12 +34,15 @@ pub struct Terms {
 impl Ledger {
     /// The record: what was acknowledged and is not delivered now is lost.
     #[must_use]
-    pub fn conclude(&self, terms: Terms) -> DeliveryRecording {
+    pub fn conclude(&self, mut terms: Terms) -> DeliveryRecording {
+        for fault in &mut terms.faults {
+            fault.healed_s = self.healed(fault);
+        }
         let count = |state: State| self.posts.iter().filter(|post| post.state == state).count() as u64;
         let acknowledged = count(State::Acknowledged);
         // A post without an answer was not acknowledged.
         let failed = count(State::Failed) + count(State::Posted);
-        let calendar = self.calendar(&terms);
+        let calendar = self.calendar(&terms.faults);
         let mut told = DeliveryRecording {
             posts: PostBooks { posted: acknowledged + failed, acknowledged, failed },
             consumers: self.books.iter().map(|book| self.consumer(book, &terms, &calendar)).collect(),
@@ -114,7 +117,9 @@ impl Ledger {
         let delivered = delivered.filter(|(post, _)| post.state == State::Acknowledged);
         let compared = compare(delivered, calendar, terms.seed);
         (told.ratio, told.missing) = (compared.ratio, compared.missing);
-        told.healed_s = self.healed(book, terms);
+        let own = terms.faults.iter().filter(|fault| fault.service == book.name).map(|fault| fault.healed_s);
+        // One fault that has not healed is enough.
+        told.healed_s = own.collect::<Option<Vec<f64>>>().and_then(|healed| healed.into_iter().reduce(f64::max));
         told.series = self.series(book, terms);
         told.books = books;
         told
@@ -122,24 +127,22 @@ impl Ledger {
 
     /// A fault heals until the consumer that had it has all that was due before its end; one that never does to the end of
     /// time.
-    fn calendar(&self, terms: &Terms) -> Calendar {
+    fn calendar(&self, faults: &[FaultRecording]) -> Calendar {
+        let heals = |fault: &&FaultRecording| self.books.iter().any(|book| book.name == fault.service);
         let healing = |fault: &FaultRecording| {
-            let book = self.books.iter().find(|book| book.name == fault.service)?;
-            let own = Terms { faults: vec![fault.clone()], ..Terms::default() };
-            Some((fault.until_s, fault.until_s + self.healed(book, &own).unwrap_or(f64::INFINITY)))
+            (fault.until_s, fault.healed_s.map_or(f64::INFINITY, |healed| fault.until_s + healed))
         };
         Calendar {
-            faults: terms.faults.iter().map(|fault| (fault.from_s, fault.until_s)).collect(),
-            healing: terms.faults.iter().filter_map(healing).collect(),
+            faults: faults.iter().map(|fault| (fault.from_s, fault.until_s)).collect(),
+            healing: faults.iter().filter(heals).map(healing).collect(),
         }
     }
 
-    /// Seconds from the end of the consumer's last fault to the last delivery of what was due before it. `None` without a
-    /// fault, and when something of that is not delivered.
-    fn healed(&self, book: &Book, terms: &Terms) -> Option<f64> {
-        let own = terms.faults.iter().filter(|fault| fault.service == book.name);
-        let end = own.map(|fault| fault.until_s).reduce(f64::max)?;
-        let end = super::micros(Duration::try_from_secs_f64(end).ok()?);
+    /// Seconds from the end of a fault to the last delivery of what was due before it. `None` when its service is no consumer, and when
+    /// something of that is not delivered.
+    fn healed(&self, fault: &FaultRecording) -> Option<f64> {
+        let book = self.books.iter().find(|book| book.name == fault.service)?;
+        let end = super::micros(Duration::try_from_secs_f64(fault.until_s).ok()?);
         let mut last = end;
         for (post, first) in self.posts.iter().zip(&book.first) {
             if post.state == State::Acknowledged && post.due < end {

@@ -76,3 +76,29 @@ fn what_a_consumer_loses_during_a_fault_does_not_drop_out_of_its_times() {
     assert_eq!(told.consumers[0].ratio.map(Claim::of), Some(Claim::Unaffected));
     assert_eq!(told.consumers[0].claim(), Some(Claim::Affected));
 }
+
+/// E-mails are away twice: what was due meanwhile is delivered 30 s after the end of the first fault, 2 s after that of the second.
+#[test]
+fn each_fault_has_its_own_healing_and_the_longest_is_promised() {
+    let deliver = |due: Duration| match due.as_secs() {
+        10..20 => Some(s(50)),
+        60..70 => Some(s(72)),
+        _ => in_time(due),
+    };
+    let faults = vec![fault("email", 10.0, 20.0), fault("email", 60.0, 70.0), fault("fax", 1.0, 2.0)];
+    let told = run(10, faults, |_| (MS, true), deliver);
+    let healed: Vec<Option<f64>> = told.faults.iter().map(|fault| fault.healed_s).collect();
+    assert_eq!(healed, [Some(30.0), Some(2.0), None]);
+    assert_eq!(told.consumers[0].healed_s, Some(30.0), "the longest, not the last");
+    assert_eq!(told.healed_from(&told.faults[1]), Some(Some(2.0)));
+    assert_eq!(told.healed_from(&told.faults[2]), None, "who is no consumer has nothing to heal");
+}
+
+#[test]
+fn one_fault_of_two_that_has_not_healed_is_not_hidden_by_the_other() {
+    let deliver = |due: Duration| if due.as_secs() == 10 { None } else { in_time(due) };
+    // The first has not healed, nor has the second: what was due before its end is missing too.
+    let told = run(10, vec![fault("email", 10.0, 20.0), fault("email", 60.0, 70.0)], |_| (MS, true), deliver);
+    assert_eq!(told.consumers[0].healed_s, None);
+    assert_eq!(told.healed_from(&told.faults[0]), Some(None));
+}

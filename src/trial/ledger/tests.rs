@@ -129,8 +129,13 @@ fn outage() -> DeliveryRecording {
         let waits = (20..50).contains(&number);
         ledger.deliver(0, &arrived(number, if waits { s(50 + (number - 20) * 12 / 29) } else { due + 30 * MS }));
     }
-    let fault =
-        FaultRecording { text: "email down".to_owned(), service: "email".to_owned(), from_s: 20.0, until_s: 50.0 };
+    let fault = FaultRecording {
+        text: "email down".to_owned(),
+        service: "email".to_owned(),
+        from_s: 20.0,
+        until_s: 50.0,
+        healed_s: None,
+    };
     ledger.conclude(Terms { looked_until: 65 * S, ..terms(vec![fault]) })
 }
 
