@@ -132,6 +132,9 @@ pub struct ConsumerRecording {
     pub name: String,
     /// Warm-up included.
     pub books: DeliveryBooks,
+    /// Deliveries that were told to have been before their report was due: its clock is behind, and no time of it is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<EarlyDeliveries>,
     /// From the due time of the post to the first delivery, of measured reports that were acknowledged.
     pub delivery_time: Histogram,
     /// The same, of reports due while a fault lasted.
@@ -162,6 +165,16 @@ pub struct ConsumerRecording {
     /// Instances of its service over time.
     #[serde(default)]
     pub instances: Vec<InstanceLevel>,
+}
+
+/// First deliveries that were told to have been before their report was due, which no report can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyDeliveries {
+    /// How many.
+    pub deliveries: u64,
+    /// The most by which one was: the clock that told them is behind by as much at least.
+    pub behind_s: f64,
 }
 
 /// A stretch of the series.
@@ -211,8 +224,16 @@ pub struct PromiseRecording {
     pub text: String,
     /// Whether it was kept.
     pub kept: bool,
+    /// Whether that cannot be told; it counts as not kept then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unverifiable: bool,
     /// What was measured, in words.
     pub measured: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Whether a consumer noticed a fault that was not its own.
@@ -280,6 +301,20 @@ impl DeliveryRecording {
     /// Every promise that was judged.
     pub fn all_promises(&self) -> impl Iterator<Item = &PromiseRecording> {
         self.response_promises.iter().chain(&self.promises)
+    }
+
+    /// What is wrong with the consumers' clocks, each in a sentence without its end.
+    #[must_use]
+    pub fn wrong_clocks(&self) -> Vec<String> {
+        let told = |consumer: &ConsumerRecording| {
+            let EarlyDeliveries { deliveries, behind_s } = consumer.early?;
+            let many = if deliveries == 1 { "delivery was told" } else { "deliveries were told" };
+            Some(format!(
+                "{}: {deliveries} {many} before the post was due; that clock is at least {behind_s:.3} s behind, so that no delivery                  time is true; set the clocks of both hosts by the same source",
+                consumer.name
+            ))
+        };
+        self.consumers.iter().filter_map(told).collect()
     }
 
     /// True when nothing is hidden.

@@ -29,8 +29,8 @@ pub use class::StatusClass;
 pub use contrast::{Contrast, Shortfall, Shortfalls};
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use delivery::{
-    Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, InstanceLevel,
-    PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
+    Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, EarlyDeliveries, FaultRecording,
+    InstanceLevel, PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
 };
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};

@@ -164,6 +164,12 @@ pub enum Invalid {
     /// Interrupted.
     #[error("interrupted before its end")]
     Interrupted,
+    /// A consumer's clock was behind: its delivery times are not true.
+    #[error("delivery times are not true: {cause}")]
+    ClockBehind {
+        /// Whose, and by how much at least.
+        cause: String,
+    },
     /// A consumer did not tell what was delivered to it.
     #[error("what was delivered is not known: {cause}")]
     Unobserved {

@@ -131,6 +131,7 @@ impl Concluded {
 /// Why the measurement cannot be trusted.
 fn distrust(plan: &Plan, recording: &Recording, delivery: &DeliveryRecording) -> Vec<String> {
     let mut reasons: Vec<String> = study::distrust(plan, recording).iter().map(ToString::to_string).collect();
+    reasons.extend(delivery.wrong_clocks());
     if !delivery.balances() {
         reasons.push(
             "the books of the deliveries do not balance; this is a fault of tidegate, please report it".to_owned(),
@@ -270,6 +271,16 @@ slos: [p95 < 50ms]";
             status(0, None, |recording| recording.delivery.as_mut().unwrap().posts.posted = 21),
             ExitStatus::Untrusted
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_makes_no_run_a_success() {
+        let behind = |recording: &mut Recording| {
+            let consumers = &mut recording.delivery.as_mut().unwrap().consumers;
+            consumers[0].early = Some(crate::trial::EarlyDeliveries { deliveries: 3, behind_s: 5.0 });
+        };
+        assert_eq!(status(0, None, behind), ExitStatus::Untrusted);
+        assert_eq!(status(1, None, behind), ExitStatus::Lost, "what was lost needs no clock");
     }
 
     #[test]

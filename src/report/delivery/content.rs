@@ -76,7 +76,10 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
 fn promises(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new("What was promised.", &["promise", "verdict", "measured"]);
     for promise in delivery.all_promises() {
-        let verdict = Cell::verdict(promise.kept, if promise.kept { "kept" } else { "broken" });
+        let verdict = match (promise.kept, promise.unverifiable) {
+            (_, true) => Cell::toned("? cannot be told", Tone::Bad),
+            (kept, false) => Cell::verdict(kept, if kept { "kept" } else { "broken" }),
+        };
         table.rows.push(Row::of([promise.text.as_str().into(), verdict, promise.measured.as_str().into()]));
     }
     table

@@ -58,9 +58,14 @@ pub(super) fn recording() -> Recording {
         text: "lost == 0".to_owned(),
         kept: true,
         measured: "email 0 lost, sms 0 lost".to_owned(),
+        ..PromiseRecording::default()
     }];
-    delivery.response_promises =
-        vec![PromiseRecording { text: "post.p95 < 250ms".to_owned(), kept: true, measured: "8.00 ms".to_owned() }];
+    delivery.response_promises = vec![PromiseRecording {
+        text: "post.p95 < 250ms".to_owned(),
+        kept: true,
+        measured: "8.00 ms".to_owned(),
+        ..PromiseRecording::default()
+    }];
     let interval = |second: u32| Interval {
         start_s: f64::from(second),
         length_s: 1.0,

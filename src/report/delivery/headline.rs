@@ -30,7 +30,7 @@ impl Headline {
 
 fn news(recording: &Recording, delivery: &DeliveryRecording) -> (&'static str, String) {
     let (lost, acknowledged) = (delivery.lost(), delivery.posts.acknowledged);
-    let broken = delivery.all_promises().filter(|promise| !promise.kept).count();
+    let broken = delivery.all_promises().filter(|promise| !promise.kept && !promise.unverifiable).count();
     let none_lost = format!("0 of {} reports lost", count(acknowledged));
     match () {
         () if delivery.unobserved.is_some() => ("untrusted", "What was delivered is not known".to_owned()),

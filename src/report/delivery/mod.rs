@@ -112,8 +112,9 @@ pub fn ledger(recording: &Recording) -> String {
         let _ = writeln!(text, "fault {}: served from {:.1} s to {:.1} s", fault.text, fault.from_s, fault.until_s);
     }
     for promise in &delivery.promises {
-        let verdict = if promise.kept { "kept" } else { "NOT met" };
-        let _ = writeln!(text, "promise {}: {verdict}: {}", promise.text, promise.measured);
+        let verdict = if promise.kept { "kept: " } else { "NOT met: " };
+        let verdict = if promise.unverifiable { "" } else { verdict };
+        let _ = writeln!(text, "promise {}: {verdict}{}", promise.text, promise.measured);
     }
     let headline = Headline::of(recording, delivery);
     let _ = writeln!(text, "{}. {}", headline.title, headline.reason);

@@ -1,7 +1,7 @@
 //! From the ledger to the record.
 
 use super::super::delivery::{
-    ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, PostBooks,
+    ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, EarlyDeliveries, FaultRecording, PostBooks,
 };
 use super::compare::compare;
 use super::{Book, Ledger, NEVER, Post, State};
@@ -11,6 +11,8 @@ use std::time::Duration;
 /// Intervals of a series at most; a longer run has longer ones.
 const INTERVALS_MAX: u64 = 600;
 const SECOND: u64 = 1_000_000;
+/// The same clock read by two programs may differ by this; a delivery that was earlier than its post by more had another clock.
+const CLOCK_TOLERANCE: u64 = 5_000;
 
 /// By what a ledger is concluded.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +123,7 @@ impl Ledger {
         // One fault that has not healed is enough.
         told.healed_s = own.collect::<Option<Vec<f64>>>().and_then(|healed| healed.into_iter().reduce(f64::max));
         told.series = self.series(book, terms);
+        told.early = self.early(book);
         told.books = books;
         told
     }
@@ -153,6 +156,15 @@ impl Ledger {
             }
         }
         Some(Duration::from_micros(last - end).as_secs_f64())
+    }
+
+    /// What was delivered, by the consumer's clock, before it was due.
+    fn early(&self, book: &Book) -> Option<EarlyDeliveries> {
+        let posted = self.posts.iter().zip(&book.first).filter(|(post, _)| post.state != State::Planned);
+        let early = posted.map(|(post, first)| post.due.saturating_sub(*first)).filter(|by| *by > CLOCK_TOLERANCE);
+        let (deliveries, most) = early.fold((0, 0), |(many, most), by| (many + 1, by.max(most)));
+        let behind_s = Duration::from_micros(most).as_secs_f64();
+        (deliveries > 0).then_some(EarlyDeliveries { deliveries, behind_s })
     }
 
     fn series(&self, book: &Book, terms: &Terms) -> Vec<DeliveryInterval> {

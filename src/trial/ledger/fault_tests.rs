@@ -102,3 +102,18 @@ fn one_fault_of_two_that_has_not_healed_is_not_hidden_by_the_other() {
     assert_eq!(told.consumers[0].healed_s, None);
     assert_eq!(told.healed_from(&told.faults[0]), Some(None));
 }
+
+/// A consumer whose clock is 5 s behind tells of what it got after 3 s as 2 s before it was posted, or, near the start, as at the start.
+#[test]
+fn a_clock_that_is_behind_is_told_and_no_time_is_zero_in_silence() {
+    let behind = |due: Duration| Some((due + s(3)).saturating_sub(s(5)));
+    let told = run(10, Vec::new(), |_| (MS, true), behind);
+    let early = told.consumers[0].early.unwrap();
+    assert_eq!((early.deliveries, early.behind_s), (999, 2.0), "all but the report due at the start");
+    assert!(
+        told.wrong_clocks()[0]
+            .starts_with("email: 999 deliveries were told before the post was due; that clock is at least 2.000 s")
+    );
+    let told = run(10, Vec::new(), |_| (MS, true), |due| Some(due.saturating_sub(4 * MS)));
+    assert_eq!((told.consumers[0].early, told.wrong_clocks()), (None, Vec::new()), "two programs may read one clock");
+}
