@@ -26,10 +26,13 @@ pub struct DeliveryRecording {
     pub time_factor: f64,
     /// The books of the posts, warm-up included.
     pub posts: PostBooks,
+    /// Response times of posts as those below, due so shortly before a fault that they may have met it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub post_time_beginning: Histogram,
     /// Response times of measured posts due while a fault lasted that were answered as expected; in recordings of before
     /// `post_missing` was kept, of all that were answered.
     pub post_time_inside: Histogram,
-    /// Those of posts due after a fault, while what had waited for its end was still being delivered.
+    /// Those of posts due after a fault, until it had healed.
     pub post_time_healing: Histogram,
     /// Those of the others.
     pub post_time_outside: Histogram,
@@ -114,11 +117,15 @@ pub struct FaultRecording {
     pub text: String,
     /// The service.
     pub service: String,
+    /// When the broken revision was asked for; in recordings of before it was kept, nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_s: Option<f64>,
     /// When the broken revision served.
     pub from_s: f64,
     /// When the good one served again.
     pub until_s: f64,
-    /// How long after that it had healed; `None` when it has not, when the service is no consumer, and in recordings of before it was
+    /// How long after that the consumer had all that was due before and its deliveries took what they take without a fault; in
+    /// recordings of before it was kept for each fault, how long it took until the former. `None` when it has not healed, when the service is no consumer, and in recordings of before it was
     /// kept for each fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healed_s: Option<f64>,
@@ -137,9 +144,12 @@ pub struct ConsumerRecording {
     pub early: Option<EarlyDeliveries>,
     /// From the due time of the post to the first delivery, of measured reports that were acknowledged.
     pub delivery_time: Histogram,
+    /// The same, of reports due so shortly before a fault that they may have met it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub beginning: Histogram,
     /// The same, of reports due while a fault lasted.
     pub inside: Histogram,
-    /// The same, of reports due after a fault, while what had waited for its end was still being delivered.
+    /// The same, of reports due after a fault, until it had healed.
     pub healing: Histogram,
     /// The same, of the others.
     pub outside: Histogram,
@@ -234,6 +244,10 @@ pub struct PromiseRecording {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+fn is_empty(times: &Histogram) -> bool {
+    times.count() == 0
 }
 
 /// Whether a consumer noticed a fault that was not its own.

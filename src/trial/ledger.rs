@@ -2,6 +2,7 @@
 //! start of the load. Reports are known by the numbers of their arrivals, so that a report takes some bytes in dense
 //! vectors and nothing is looked up.
 
+mod calendar;
 mod compare;
 mod conclude;
 mod fate;

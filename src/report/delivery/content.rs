@@ -35,8 +35,9 @@ pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> V
 fn ledger(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new(
         "What became of each report that was posted. Lost: acknowledged and not delivered when the drain ended. Late: \
-         delivered after the promised time. Healed: from the end of a fault of its own to the last delivery of a report that \
-         was due before that end, the longest. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
+         delivered after the promised time. Healed: from the end of a fault of its own until all that was \
+         due before that end was delivered and 95 % of the reports due within a second took no longer than twice the p95 of before \
+         the first fault; the longest. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
         &[
             "consumer",
             "#acknowledged",
@@ -87,7 +88,7 @@ fn promises(delivery: &DeliveryRecording) -> Table {
 
 fn times(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new(
-        "With and without the fault (healing: while what had waited for its end was delivered): response time of the post, and delivery time of each consumer, both from the due time of \
+        "With and without the fault (as it began: due so shortly before the broken revision served that they may have met it): response time of the post, and delivery time of each consumer, both from the due time of \
          the post.",
         &["what", "when", "#reports", "#p50", "#p95", "#p99", "#longest"],
     );
@@ -101,11 +102,13 @@ fn times(delivery: &DeliveryRecording) -> Table {
         }
     };
     let (during, else_when) = ("while the fault lasted", "before, and after it had healed");
-    let healing = "while it healed";
+    let (beginning, healing) = ("as it began", "while it healed");
+    push("post, response time", beginning, &delivery.post_time_beginning);
     push("post, response time", during, &delivery.post_time_inside);
     push("post, response time", healing, &delivery.post_time_healing);
     push("post, response time", else_when, &delivery.post_time_outside);
     for consumer in &delivery.consumers {
+        push(&format!("{}, delivery time", consumer.name), beginning, &consumer.beginning);
         push(&format!("{}, delivery time", consumer.name), during, &consumer.inside);
         push(&format!("{}, delivery time", consumer.name), healing, &consumer.healing);
         push(&format!("{}, delivery time", consumer.name), else_when, &consumer.outside);

@@ -34,7 +34,7 @@ pub(super) fn recording() -> Recording {
         service: "email".to_owned(),
         from_s: 20.0,
         until_s: 50.0,
-        healed_s: None,
+        ..FaultRecording::default()
     };
     let mut delivery = ledger().0.conclude(Terms {
         step: "post".to_owned(),

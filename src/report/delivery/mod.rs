@@ -236,7 +236,7 @@ mod tests {
         assert!(reason.starts_with("INVALID: email does not tell."), "{reason}");
         let (class, title, reason) = first_screen(|_, delivery| {
             delivery.promises[0].kept = false;
-            delivery.consumers[0].healed_s = None;
+            (delivery.consumers[0].healed_s, delivery.faults[0].healed_s) = (None, None);
             delivery.consumers[1].ratio = None;
             delivery.post_ratio = delivery.consumers[0].ratio;
         });

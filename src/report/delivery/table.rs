@@ -44,6 +44,7 @@ pub(super) fn ledger(delivery: &DeliveryRecording) -> Result<Vec<u8>, csv::Error
         (&delivery.post_time_inside, &delivery.post_time_healing, &delivery.post_time_outside);
     let mut all = inside.clone();
     all.merge(healing);
+    all.merge(&delivery.post_time_beginning);
     all.merge(outside);
     let mut line = vec!["post".to_owned(), delivery.step.clone()];
     line.extend(posted.clone());

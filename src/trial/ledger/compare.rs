@@ -1,7 +1,7 @@
 //! Times while a fault lasted beside those of the rest of the run.
 
 use super::super::contrast::{Shortfall, Shortfalls};
-use super::conclude::{Calendar, Phase};
+use super::calendar::{Calendar, Phase};
 use super::{NEVER, Post};
 use crate::stats::{QuantileRatio, quantile_ratio};
 use std::collections::BTreeMap;
@@ -56,6 +56,8 @@ pub(super) fn compare<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, calendar:
             // What comes all at once when a service is back is a load of its own.
             Phase::Healing => &mut healing,
             Phase::Outside => &mut outside,
+            // Some of it met the fault and some did not.
+            Phase::Beginning => continue,
         };
         side.enter(post, end);
     }

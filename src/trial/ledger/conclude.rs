@@ -3,6 +3,7 @@
 use super::super::delivery::{
     ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, EarlyDeliveries, FaultRecording, PostBooks,
 };
+use super::calendar::{Calendar, Phase};
 use super::compare::compare;
 use super::{Book, Ledger, NEVER, Post, State};
 use crate::stats::Sketch;
@@ -37,14 +38,11 @@ impl Ledger {
     /// The record: what was acknowledged and is not delivered now is lost.
     #[must_use]
     pub fn conclude(&self, mut terms: Terms) -> DeliveryRecording {
-        for fault in &mut terms.faults {
-            fault.healed_s = self.healed(fault);
-        }
+        let calendar = self.calendar(&mut terms.faults);
         let count = |state: State| self.posts.iter().filter(|post| post.state == state).count() as u64;
         let acknowledged = count(State::Acknowledged);
         // A post without an answer was not acknowledged.
         let failed = count(State::Failed) + count(State::Posted);
-        let calendar = self.calendar(&terms.faults);
         let mut told = DeliveryRecording {
             posts: PostBooks { posted: acknowledged + failed, acknowledged, failed },
             consumers: self.books.iter().map(|book| self.consumer(book, &terms, &calendar)).collect(),
@@ -58,6 +56,7 @@ impl Ledger {
         let is_answered = |post: &&Post| post.measured && post.state == State::Acknowledged && post.done != NEVER;
         for post in self.posts.iter().filter(is_answered) {
             let times = match calendar.phase(post) {
+                Phase::Beginning => &mut told.post_time_beginning,
                 Phase::Inside => &mut told.post_time_inside,
                 Phase::Healing => &mut told.post_time_healing,
                 Phase::Outside => &mut told.post_time_outside,
@@ -99,6 +98,7 @@ impl Ledger {
                         let time = Duration::from_micros(first.saturating_sub(post.due));
                         told.delivery_time.record(time);
                         let part = match calendar.phase(post) {
+                            Phase::Beginning => &mut told.beginning,
                             Phase::Inside => &mut told.inside,
                             Phase::Healing => &mut told.healing,
                             Phase::Outside => &mut told.outside,
@@ -126,36 +126,6 @@ impl Ledger {
         told.early = self.early(book);
         told.books = books;
         told
-    }
-
-    /// A fault heals until the consumer that had it has all that was due before its end; one that never does to the end of
-    /// time.
-    fn calendar(&self, faults: &[FaultRecording]) -> Calendar {
-        let heals = |fault: &&FaultRecording| self.books.iter().any(|book| book.name == fault.service);
-        let healing = |fault: &FaultRecording| {
-            (fault.until_s, fault.healed_s.map_or(f64::INFINITY, |healed| fault.until_s + healed))
-        };
-        Calendar {
-            faults: faults.iter().map(|fault| (fault.from_s, fault.until_s)).collect(),
-            healing: faults.iter().filter(heals).map(healing).collect(),
-        }
-    }
-
-    /// Seconds from the end of a fault to the last delivery of what was due before it. `None` when its service is no consumer, and when
-    /// something of that is not delivered.
-    fn healed(&self, fault: &FaultRecording) -> Option<f64> {
-        let book = self.books.iter().find(|book| book.name == fault.service)?;
-        let end = super::micros(Duration::try_from_secs_f64(fault.until_s).ok()?);
-        let mut last = end;
-        for (post, first) in self.posts.iter().zip(&book.first) {
-            if post.state == State::Acknowledged && post.due < end {
-                if *first == NEVER {
-                    return None;
-                }
-                last = last.max(*first);
-            }
-        }
-        Some(Duration::from_micros(last - end).as_secs_f64())
     }
 
     /// What was delivered, by the consumer's clock, before it was due.
@@ -201,36 +171,5 @@ impl Ledger {
             interval.delivery_time_p95_ms = sketch.quantile_ms(0.95);
         }
         intervals
-    }
-}
-
-/// When faults lasted and when they healed, in seconds.
-pub(super) struct Calendar {
-    faults: Vec<(f64, f64)>,
-    healing: Vec<(f64, f64)>,
-}
-
-/// Where a moment lies.
-pub(super) enum Phase {
-    Inside,
-    Healing,
-    Outside,
-}
-
-impl Calendar {
-    /// Whether there was no fault.
-    pub(super) fn is_empty(&self) -> bool {
-        self.faults.is_empty()
-    }
-
-    /// Where the due time of a report lies.
-    pub(super) fn phase(&self, post: &Post) -> Phase {
-        let due = Duration::from_micros(post.due).as_secs_f64();
-        let within = |stretches: &[(f64, f64)]| stretches.iter().any(|(from, until)| (*from..*until).contains(&due));
-        match () {
-            () if within(&self.faults) => Phase::Inside,
-            () if within(&self.healing) => Phase::Healing,
-            () => Phase::Outside,
-        }
     }
 }

@@ -117,3 +117,43 @@ fn a_clock_that_is_behind_is_told_and_no_time_is_zero_in_silence() {
     let told = run(10, Vec::new(), |_| (MS, true), |due| Some(due.saturating_sub(4 * MS)));
     assert_eq!((told.consumers[0].early, told.wrong_clocks()), (None, Vec::new()), "two programs may read one clock");
 }
+
+/// What waits for the end of the fault is flushed at 76.6 s; reports due until 79 s queue behind it. The fault met what was under way
+/// when it was asked for at 20 s, though the broken revision served a little later.
+#[test]
+fn what_queues_behind_the_flush_and_what_met_the_exchange_are_not_told_as_otherwise() {
+    let deliver = |due: Duration| match due.as_micros() {
+        19_990_000..50_000_000 => Some(Duration::from_millis(76_600)),
+        50_000_000..79_000_000 => Some(due.max(Duration::from_millis(76_600)) + 2_000 * MS),
+        _ => in_time(due),
+    };
+    let email = FaultRecording { asked_s: Some(20.0), ..fault("email", 20.16, 50.0) };
+    let told = run(10, vec![email.clone(), fault("fax", 60.0, 70.0)], |_| (MS, true), deliver);
+    let consumer = &told.consumers[0];
+    // The last of what was due before the end is delivered at 76.6 s; then 2 s are taken until 79 s.
+    assert_eq!(told.faults[0].healed_s, Some(29.0));
+    assert_eq!(consumer.outside.max().as_millis(), 20, "neither the flush nor what had waited for it");
+    assert_eq!(consumer.beginning.count(), 2, "due at 20.0 and 20.1 s");
+    assert_eq!(
+        consumer.inside.count() + consumer.healing.count() + consumer.beginning.count() + consumer.outside.count(),
+        1000
+    );
+}
+
+#[test]
+fn a_fault_that_is_never_normal_again_has_healed_when_nothing_waits_any_more() {
+    let slow = |due: Duration| if due < s(20) { in_time(due) } else { Some(due.max(s(50)) + s(1)) };
+    let told = run(10, vec![fault("email", 20.0, 50.0)], |_| (MS, true), slow);
+    // The last report is due at 99.9 s and takes a second: fifty times what it took before.
+    assert_eq!(told.faults[0].healed_s, Some(50.9));
+    assert_eq!(told.consumers[0].healing.count(), 500);
+    let lost = |due: Duration| if due >= s(99) { None } else { slow(due) };
+    assert_eq!(run(10, vec![fault("email", 20.0, 50.0)], |_| (MS, true), lost).faults[0].healed_s, None);
+}
+
+#[test]
+fn without_anything_before_the_fault_what_waited_is_all_that_can_be_asked_for() {
+    let deliver = |due: Duration| if due < s(10) { Some(s(14)) } else { Some(due + s(1)) };
+    let told = run(10, vec![fault("email", 0.0, 10.0)], |_| (MS, true), deliver);
+    assert_eq!(told.faults[0].healed_s, Some(4.0));
+}

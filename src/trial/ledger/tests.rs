@@ -134,7 +134,7 @@ fn outage() -> DeliveryRecording {
         service: "email".to_owned(),
         from_s: 20.0,
         until_s: 50.0,
-        healed_s: None,
+        ..FaultRecording::default()
     };
     ledger.conclude(Terms { looked_until: 65 * S, ..terms(vec![fault]) })
 }
