@@ -40,6 +40,9 @@ pub struct DeliveryRecording {
     /// fault, or too little to tell, and in recordings that were made before it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_ratio: Option<QuantileRatio>,
+    /// The same while a fault healed over outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_healing_ratio: Option<QuantileRatio>,
     /// Measured posts that failed, by when they were due; in the ratio they take for ever. `None` when there was no fault, and in
     /// recordings of before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,6 +159,9 @@ pub struct ConsumerRecording {
     /// p95 inside over p95 outside, neither of which holds the healing; `None` when there was no fault, or too little to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<QuantileRatio>,
+    /// p95 while a fault healed over p95 outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healing_ratio: Option<QuantileRatio>,
     /// Measured reports that were lost, by when they were due; in the ratio they take for ever. `None` when there was no fault, and in
     /// recordings of before this was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,6 +287,12 @@ impl ConsumerRecording {
         Contrast { missing: self.missing.map(|missing| (missing.inside, missing.outside)), ratio: self.ratio }
     }
 
+    /// The time while faults healed beside the rest.
+    #[must_use]
+    pub fn while_it_healed(&self) -> Contrast {
+        Contrast { missing: self.missing.map(|missing| (missing.healing, missing.outside)), ratio: self.healing_ratio }
+    }
+
     /// Whether it noticed, while faults lasted, those of others; `None` when there is too little to tell.
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {
@@ -361,6 +373,13 @@ impl DeliveryRecording {
     #[must_use]
     pub fn posts_while_it_lasted(&self) -> Contrast {
         Contrast { missing: self.post_missing.map(|missing| (missing.inside, missing.outside)), ratio: self.post_ratio }
+    }
+
+    /// The posts while faults healed beside the rest.
+    #[must_use]
+    pub fn posts_while_it_healed(&self) -> Contrast {
+        let missing = self.post_missing.map(|missing| (missing.healing, missing.outside));
+        Contrast { missing, ratio: self.post_healing_ratio }
     }
 
     /// Whether this consumer's service had a fault.

@@ -68,21 +68,59 @@ fn reason(recording: &Recording, delivery: &DeliveryRecording) -> String {
             None => format!("{}.", fault.text),
         });
     }
-    let claims: Vec<(String, Option<Claim>)> =
-        others(recording, delivery).map(|(name, of, told)| (named(name, of, &told), told.claim())).collect();
-    for (claim, words) in [
-        (Some(Claim::Affected), "AFFECTED by it"),
-        (Some(Claim::Unaffected), "Unaffected by it"),
-        (Some(Claim::Undecided), "Undecided whether affected"),
-        (None, "Too little was measured to tell whether affected"),
-    ] {
-        let names: Vec<&str> = claims.iter().filter(|(_, of)| *of == claim).map(|(name, _)| name.as_str()).collect();
-        if !names.is_empty() {
-            sentences.push(format!("{words}: {}.", names.join(", ")));
-        }
-    }
+    sentences.extend(Stretch::ALL.into_iter().flat_map(|stretch| claims(recording, delivery, stretch)));
     sentences.extend(delivery.distrust.iter().map(|cause| format!("INVALID: {cause}.")));
     sentences.join(" ")
+}
+
+/// A stretch of a run that has a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stretch {
+    Lasted,
+    Healed,
+}
+
+impl Stretch {
+    pub(super) const ALL: [Self; 2] = [Self::Lasted, Self::Healed];
+
+    fn when(self) -> &'static str {
+        match self {
+            Self::Lasted => "while it lasted",
+            Self::Healed => "while it healed",
+        }
+    }
+
+    fn of_consumer(self, consumer: &ConsumerRecording) -> Contrast {
+        match self {
+            Self::Lasted => consumer.while_it_lasted(),
+            Self::Healed => consumer.while_it_healed(),
+        }
+    }
+
+    fn of_posts(self, delivery: &DeliveryRecording) -> Contrast {
+        match self {
+            Self::Lasted => delivery.posts_while_it_lasted(),
+            Self::Healed => delivery.posts_while_it_healed(),
+        }
+    }
+}
+
+/// Who noticed a fault in a stretch, a sentence for each thing that is shown.
+fn claims(recording: &Recording, delivery: &DeliveryRecording, stretch: Stretch) -> Vec<String> {
+    let others: Vec<Other<'_>> = others(recording, delivery, stretch).collect();
+    let when = stretch.when();
+    let sentence = |(claim, words): (Option<Claim>, &str)| {
+        let of_claim = others.iter().filter(|(_, _, told)| told.claim() == claim);
+        let names: Vec<String> = of_claim.map(|(name, timed, told)| named(name, *timed, told)).collect();
+        (!names.is_empty()).then(|| format!("{words} {when}: {}.", names.join(", ")))
+    };
+    let shown = [
+        (Some(Claim::Affected), "AFFECTED"),
+        (Some(Claim::Unaffected), "Unaffected"),
+        (Some(Claim::Undecided), "Undecided whether affected"),
+        (None, "Too little was measured to tell whether affected"),
+    ];
+    shown.into_iter().filter_map(sentence).collect()
 }
 
 /// Somebody who had no fault of his own, while others had.
@@ -128,13 +166,17 @@ fn named(name: &str, timed: Timed, told: &Contrast) -> String {
 pub(super) fn others<'a>(
     recording: &Recording,
     delivery: &'a DeliveryRecording,
+    stretch: Stretch,
 ) -> impl Iterator<Item = Other<'a>> + use<'a> {
-    let faults = !delivery.faults.is_empty();
+    // Where nothing healed, or it was not kept, nothing is to be told of it.
+    let has_healed = stretch == Stretch::Lasted || delivery.post_missing.is_some_and(|missing| missing.healing.of > 0);
+    let faults = !delivery.faults.is_empty() && has_healed;
     let is_known = delivery.unobserved.is_none() && !recording.interrupted;
-    let post = (POST, Timed::Posts, delivery.posts_while_it_lasted());
+    let post = (POST, Timed::Posts, stretch.of_posts(delivery));
     let of_consumer = move |consumer: &&ConsumerRecording| faults && is_known && !delivery.is_faulty(&consumer.name);
     let consumers = delivery.consumers.iter().filter(of_consumer);
-    let consumers = consumers.map(|consumer| (consumer.name.as_str(), Timed::Deliveries, consumer.while_it_lasted()));
+    let consumers =
+        consumers.map(|consumer| (consumer.name.as_str(), Timed::Deliveries, stretch.of_consumer(consumer)));
     faults.then_some(post).into_iter().chain(consumers)
 }
 
@@ -144,7 +186,8 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
     let mut titles = vec!["", "#lost", "#late", "#duplicates", "#p95"];
     let mut caption = "Times from the due time of the post.".to_owned();
     if faults {
-        titles.extend(["#while the fault lasted", "#otherwise", "ratio of the two (95 % interval)", "#healed in"]);
+        titles.extend(["#while the fault lasted", "#while it healed", "#otherwise"]);
+        titles.extend(["lasted / otherwise (95 % interval)", "healed / otherwise (95 % interval)", "#healed in"]);
         caption.push_str(
             " Otherwise: before the fault, and after it had healed, which is when all that was due before its end was delivered \
              and 95 % of a second’s reports took at most twice the p95 of before the fault.",
@@ -164,14 +207,14 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
         cells.push(p95(&consumer.delivery_time, None));
         if faults {
             let missing = consumer.missing;
-            let (inside, outside) = (missing.map(|missing| missing.inside), missing.map(|missing| missing.outside));
-            cells.extend([p95(&consumer.inside, inside), p95(&consumer.outside, outside)]);
+            cells.push(p95(&consumer.inside, missing.map(|missing| missing.inside)));
+            cells.push(p95(&consumer.healing, missing.map(|missing| missing.healing)));
+            cells.push(p95(&consumer.outside, missing.map(|missing| missing.outside)));
             let own = delivery.is_faulty(&consumer.name);
-            cells.push(if own {
-                Cell::toned("had the fault itself", Tone::Muted)
-            } else {
-                ratio(Timed::Deliveries, consumer.while_it_lasted())
-            });
+            cells.extend(Stretch::ALL.map(|stretch| match own {
+                true => Cell::toned("had the fault itself", Tone::Muted),
+                false => ratio(Timed::Deliveries, stretch.of_consumer(consumer)),
+            }));
             cells.push(consumer.healed_s.map_or_else(|| "–".into(), |healed| seconds(healed).into()));
         }
         table.rows.push(Row::of(cells));
@@ -184,9 +227,11 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
     let mut cells = vec![format!("{POST}, response").into(), nothing(), nothing(), nothing(), p95(&all, None)];
     if faults {
         let missing = delivery.post_missing;
-        let (inside, outside) = (missing.map(|missing| missing.inside), missing.map(|missing| missing.outside));
-        cells.extend([p95(&delivery.post_time_inside, inside), p95(&delivery.post_time_outside, outside)]);
-        cells.extend([ratio(Timed::Posts, delivery.posts_while_it_lasted()), nothing()]);
+        cells.push(p95(&delivery.post_time_inside, missing.map(|missing| missing.inside)));
+        cells.push(p95(&delivery.post_time_healing, missing.map(|missing| missing.healing)));
+        cells.push(p95(&delivery.post_time_outside, missing.map(|missing| missing.outside)));
+        cells.extend(Stretch::ALL.map(|stretch| ratio(Timed::Posts, stretch.of_posts(delivery))));
+        cells.push(nothing());
     }
     table.rows.push(Row::of(cells));
     table
@@ -206,34 +251,39 @@ fn ratio(timed: Timed, contrast: Contrast) -> Cell {
     }
 }
 
-/// What is shown of somebody, in a sentence.
-pub(super) fn noticed((name, timed, contrast): Other<'_>) -> String {
+/// What is shown of somebody in a stretch, in a sentence.
+pub(super) fn noticed((name, timed, contrast): Other<'_>, stretch: Stretch) -> String {
+    let when = stretch.when();
     let margin = format!("1 ± {UNAFFECTED_MARGIN}");
     let claim = contrast.claim();
     if let Some(more) = contrast.excess() {
         let told = timed.told(more);
         return match claim {
-            Some(Claim::Affected) => format!("{name} AFFECTED ({told} before the fault and after it had healed)"),
-            _ => format!("{name}: undecided ({told}: more than otherwise, and no more than chance may bring)"),
+            Some(Claim::Affected) => {
+                format!("{name} AFFECTED {when} ({told} before the fault and after it had healed)")
+            }
+            _ => format!("{name}: undecided {when} ({told}: more than otherwise, and no more than chance may bring)"),
         };
     }
     let (Some(claim), Some(ratio)) = (claim, contrast.ratio) else {
-        return format!("{name}: too little was measured to tell whether it noticed");
+        return format!("{name}: too little was measured to tell whether it noticed {when}");
     };
     let figures = format!(
-        "{} during the fault over that before and after it had healed: {:.3}, 95 % interval {:.3} to {:.3}",
+        "{} over that before the fault and after it had healed: {:.3}, 95 % interval {:.3} to {:.3}",
         timed.p95(),
         ratio.ratio,
         ratio.low,
         ratio.high
     );
     match claim {
-        Claim::Unaffected => format!("{name} unaffected ({figures}, all of it within {margin})"),
-        Claim::Affected => format!("{name} AFFECTED ({figures}, all of it outside {margin})"),
+        Claim::Unaffected => format!("{name} unaffected {when} ({figures}, all of it within {margin})"),
+        Claim::Affected => format!("{name} AFFECTED {when} ({figures}, all of it outside {margin})"),
         Claim::Undecided if ratio.low <= 1.0 && 1.0 <= ratio.high => {
-            format!("{name}: undecided, no difference seen ({figures}, which holds 1 and reaches beyond {margin})")
+            format!(
+                "{name}: undecided {when}, no difference seen ({figures}, which holds 1 and reaches beyond {margin})"
+            )
         }
-        Claim::Undecided => format!("{name}: undecided ({figures}, partly within {margin})"),
+        Claim::Undecided => format!("{name}: undecided {when} ({figures}, partly within {margin})"),
     }
 }
 

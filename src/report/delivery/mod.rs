@@ -15,7 +15,7 @@ use super::number::count;
 use super::render::{MARKDOWN, PAGE, ReportError, paint, write};
 use super::{html, markdown};
 use crate::trial::{DeliveryRecording, Recording};
-use headline::Headline;
+use headline::{Headline, Stretch};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -105,8 +105,10 @@ pub fn ledger(recording: &Recording) -> String {
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
     }
-    for other in headline::others(recording, delivery) {
-        let _ = writeln!(text, "{}", headline::noticed(other));
+    for stretch in Stretch::ALL {
+        for other in headline::others(recording, delivery, stretch) {
+            let _ = writeln!(text, "{}", headline::noticed(other, stretch));
+        }
     }
     for fault in &delivery.faults {
         let _ = writeln!(text, "fault {}: served from {:.1} s to {:.1} s", fault.text, fault.from_s, fault.until_s);
@@ -216,7 +218,11 @@ mod tests {
     fn the_first_screen_says_the_worst_first() {
         let (class, title, reason) = first_screen(|_, _| {});
         assert_eq!((class, title.as_str()), ("chosen", "0 of 59 reports lost"));
-        assert_eq!(reason, "email down from 20s for 30s, healed in 12.0 s. Unaffected by it: the post, sms.");
+        assert_eq!(
+            reason,
+            "email down from 20s for 30s, healed in 12.0 s. Unaffected while it lasted: the post, sms. AFFECTED while it healed: \
+             sms. Unaffected while it healed: the post."
+        );
         let (class, title, _) = first_screen(|_, delivery| {
             delivery.promises[0].kept = false;
             delivery.distrust = vec!["the driver was late".to_owned()];
@@ -241,8 +247,11 @@ mod tests {
             delivery.post_ratio = delivery.consumers[0].ratio;
         });
         assert_eq!((class, title.as_str()), ("infeasible", "0 of 59 reports lost, but a promise broken"));
-        assert!(reason.starts_with("email down from 20s for 30s, not healed. AFFECTED by it: the post."), "{reason}");
-        assert!(reason.ends_with("Too little was measured to tell whether affected: sms."), "{reason}");
+        assert!(
+            reason.starts_with("email down from 20s for 30s, not healed. AFFECTED while it lasted: the post."),
+            "{reason}"
+        );
+        assert!(reason.contains("Too little was measured to tell whether affected while it lasted: sms."), "{reason}");
         assert_eq!(first_screen(|recording, _| recording.interrupted = true).0, "unfinished");
         let (_, title, _) = first_screen(|_, delivery| delivery.response_promises[0].kept = false);
         assert_eq!(title, "0 of 59 reports lost, but a promise broken");
@@ -257,17 +266,23 @@ mod tests {
             }
         };
         let (_, _, reason) = first_screen(refused(30));
-        assert!(reason.contains("AFFECTED by it: the post (30 of 30 failed, against 0 of 30). Unaffected"), "{reason}");
+        assert!(
+            reason.contains("AFFECTED while it lasted: the post (30 of 30 failed, against 0 of 30). Unaffected"),
+            "{reason}"
+        );
         let (_, _, reason) = first_screen(refused(1));
-        assert!(reason.contains("Undecided whether affected: the post (1 of 30 failed, against 0 of 30)."), "{reason}");
+        assert!(
+            reason.contains("Undecided whether affected while it lasted: the post (1 of 30 failed, against 0 of 30)."),
+            "{reason}"
+        );
     }
 
     #[test]
     fn nothing_is_said_of_who_noticed_when_what_was_delivered_is_not_known() {
         let (_, _, reason) = first_screen(|_, delivery| delivery.unobserved = Some("sms does not tell".to_owned()));
-        assert!(!reason.contains("by it: the post, sms") && reason.contains("the post"), "{reason}");
+        assert!(!reason.contains("sms:") && !reason.contains(", sms") && reason.contains("the post"), "{reason}");
         let (_, _, reason) = first_screen(|recording, _| recording.interrupted = true);
-        assert!(!reason.contains("by it: the post, sms") && reason.contains("the post"), "{reason}");
+        assert!(!reason.contains("sms:") && !reason.contains(", sms") && reason.contains("the post"), "{reason}");
     }
 
     #[test]
@@ -283,6 +298,7 @@ mod tests {
         let delivery = recording.delivery.as_mut().unwrap();
         delivery.other_instances.clear();
         (delivery.post_ratio, delivery.response_promises) = (None, Vec::new());
+        (delivery.post_healing_ratio, delivery.post_missing) = (None, None);
         for consumer in &mut delivery.consumers {
             (consumer.redeliveries, consumer.instances) = (None, Vec::new());
             consumer.series.iter_mut().for_each(|interval| interval.redeliveries = None);

@@ -14,6 +14,7 @@ const SECOND: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Compared {
     pub(super) ratio: Option<QuantileRatio>,
+    pub(super) healing_ratio: Option<QuantileRatio>,
     pub(super) missing: Option<Shortfalls>,
 }
 
@@ -43,7 +44,7 @@ impl Side {
     }
 }
 
-/// p95 inside over p95 outside of the faults, of the times from the due time of measured posts to the ends they are paired with, and
+/// p95 inside and while healing, each over p95 outside of the faults, of the times from the due time of measured posts to the ends they are paired with, and
 /// what never ended; nothing without a fault.
 pub(super) fn compare<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, calendar: &Calendar, seed: u64) -> Compared {
     if calendar.is_empty() {
@@ -62,6 +63,7 @@ pub(super) fn compare<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, calendar:
         side.enter(post, end);
     }
     let missing = Shortfalls { inside: inside.shortfall(), healing: healing.shortfall(), outside: outside.shortfall() };
-    let ratio = quantile_ratio(&inside.times(), &outside.times(), COMPARED, seed);
-    Compared { ratio, missing: Some(missing) }
+    let outside = outside.times();
+    let ratio = |side: Side| quantile_ratio(&side.times(), &outside, COMPARED, seed);
+    Compared { ratio: ratio(inside), healing_ratio: ratio(healing), missing: Some(missing) }
 }

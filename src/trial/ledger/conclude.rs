@@ -67,7 +67,8 @@ impl Ledger {
         // An answer that acknowledges nothing may be quick: it is none.
         let answered = posted.map(|post| (post, if post.state == State::Acknowledged { post.done } else { NEVER }));
         let compared = compare(answered, &calendar, terms.seed);
-        (told.post_ratio, told.post_missing) = (compared.ratio, compared.missing);
+        (told.post_ratio, told.post_healing_ratio) = (compared.ratio, compared.healing_ratio);
+        told.post_missing = compared.missing;
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
     }
 
@@ -118,7 +119,7 @@ impl Ledger {
         let delivered = self.posts.iter().zip(&book.first).map(|(post, first)| (post, *first));
         let delivered = delivered.filter(|(post, _)| post.state == State::Acknowledged);
         let compared = compare(delivered, calendar, terms.seed);
-        (told.ratio, told.missing) = (compared.ratio, compared.missing);
+        (told.ratio, told.healing_ratio, told.missing) = (compared.ratio, compared.healing_ratio, compared.missing);
         let own = terms.faults.iter().filter(|fault| fault.service == book.name).map(|fault| fault.healed_s);
         // One fault that has not healed is enough.
         told.healed_s = own.collect::<Option<Vec<f64>>>().and_then(|healed| healed.into_iter().reduce(f64::max));

@@ -157,3 +157,31 @@ fn without_anything_before_the_fault_what_waited_is_all_that_can_be_asked_for() 
     let told = run(10, vec![fault("email", 0.0, 10.0)], |_| (MS, true), deliver);
     assert_eq!(told.faults[0].healed_s, Some(4.0));
 }
+
+/// Text messages are as quick as ever while the e-mail service is away, and take longer while its reports are flushed.
+#[test]
+fn who_is_slowed_down_by_the_flush_is_affected_while_it_heals_and_not_before() {
+    let mut ledger = Ledger::new(&["email".to_owned(), "sms".to_owned()], 4000);
+    for number in 0..4000 {
+        let due = Duration::from_millis(25 * number);
+        ledger.post(number, due, true);
+        settle(&mut ledger, number, due + MS, true);
+        let (email, sms) = match due.as_secs() {
+            20..50 => (s(70), due + 20 * MS),
+            50..70 => (s(70) + due / 1000, due + 90 * MS),
+            _ => (due + 20 * MS, due + 20 * MS),
+        };
+        for (consumer, at) in [(0, email), (1, sms)] {
+            ledger.deliver(consumer, &Arrived { number: Some(number), at, key: None });
+        }
+    }
+    let terms = Terms { faults: vec![fault("email", 20.0, 50.0)], looked_until: s(100), ..Terms::default() };
+    let told = ledger.conclude(terms);
+    let sms = &told.consumers[1];
+    assert_eq!(told.faults[0].healed_s, Some(20.0));
+    assert_eq!(sms.while_it_lasted().claim(), Some(Claim::Unaffected));
+    assert_eq!(sms.while_it_healed().claim(), Some(Claim::Affected));
+    let times = sms.healing_ratio.unwrap().ratio;
+    assert!((times - 4.5).abs() < 1e-9, "{times}");
+    assert_eq!(told.posts_while_it_healed().claim(), Some(Claim::Unaffected));
+}
