@@ -57,6 +57,7 @@ pub(super) fn judge(candidate: Candidate, aims: Aims<'_>, trials: &[&TrialResult
             broken: breaches.iter().map(|(slo, breach)| ((*slo).clone(), breach.measured.clone())).collect(),
             broken_deliveries,
             lost,
+            queued: own.iter().map(|trial| trial.queued()).sum(),
             why_not: None,
         },
         distrust: distrust(&own, &valid),

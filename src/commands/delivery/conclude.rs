@@ -35,7 +35,7 @@ pub(super) fn conclude(
     (measured, counts): (Measured, Counts),
     (dir, progress): (&Path, &Progress),
 ) -> Result<Concluded, CommandError> {
-    let Measured { mut recording, faults, unobserved, looked_until } = measured;
+    let Measured { mut recording, faults, unobserved, looked_until, queued } = measured;
     let scenario = plan.scenario();
     let Some(delivery) = &scenario.delivery else {
         return Ok(Concluded { recording, status: ExitStatus::Failure });
@@ -52,6 +52,7 @@ pub(super) fn conclude(
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
     enter_counts(&mut told, counts, &recording);
+    told.enter_queued(&queued);
     told.services = scenario.system.as_ref().map(services).unwrap_or_default();
     told.assumptions = assumptions(options, factor);
     told.promises = judge_promises(delivery, &told);
@@ -95,7 +96,7 @@ impl Concluded {
             progress.insist(&format!("INVALID: {reason}"));
         }
         if self.status == ExitStatus::Lost {
-            progress.insist(&format!("LOST: {} reports were acknowledged and never delivered", delivery.lost()));
+            progress.insist(&format!("LOST: {}", delivery.losses().join("; ")));
         }
         Ok(())
     }
@@ -294,7 +295,8 @@ slos: [p95 < 50ms]";
         let mut recording = Recording { started_at: at(0).to_string(), ..Recording::default() };
         let consumers = vec![consumer("email"), consumer("fax")];
         let mut told = DeliveryRecording { consumers, ..DeliveryRecording::default() };
-        let figures = BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2 })]);
+        let figures =
+            BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2, undelivered: 0 })]);
         let looks = Seen::from([("email".to_owned(), vec![(at(-1), 0), (at(3), 5)])]);
         enter_counts(&mut told, Counts { figures, looks }, &recording);
         let [email, fax] = told.consumers.as_slice() else { panic!("{told:?}") };

@@ -34,7 +34,8 @@ pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> V
 
 fn ledger(delivery: &DeliveryRecording) -> Table {
     let mut table = Table::new(
-        "What became of each report that was posted. Lost: acknowledged and not delivered when the drain ended. Late: \
+        "What became of each report that was posted. Lost: acknowledged and not delivered when the drain ended; still queued: \
+         how many of them may have waited in the subscription then, the others were gone. Late: \
          delivered after the promised time. Healed: from the end of a fault of its own until all that was \
          due before that end was delivered and 95 % of the reports due within a second took no longer than twice the p95 of before \
          the first fault; the longest. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
@@ -43,6 +44,7 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
             "#acknowledged",
             "#delivered",
             "#lost",
+            "#still queued",
             "#late",
             "#duplicates",
             "#redeliveries",
@@ -61,6 +63,7 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
             count(delivery.posts.acknowledged).into(),
             count(books.delivered).into(),
             bad_if(books.lost),
+            consumer.queued.map_or_else(|| "–".to_owned(), |held| count(held.min(books.lost))).into(),
             bad_if(books.late),
             count(books.duplicates).into(),
             consumer.redeliveries.map_or_else(|| "–".to_owned(), count).into(),

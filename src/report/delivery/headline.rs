@@ -52,15 +52,19 @@ fn news(recording: &Recording, delivery: &DeliveryRecording) -> (&'static str, S
 /// A report that two consumers lack is lost twice: with several consumers deliveries are counted.
 fn lost_of(delivery: &DeliveryRecording) -> String {
     let (lost, acknowledged) = (delivery.lost(), delivery.posts.acknowledged);
+    let became = if delivery.queued() == lost { "not delivered within the drain limit" } else { "lost" };
     match delivery.consumers.len() as u64 {
-        1 => format!("{} of {} reports lost", count(lost), count(acknowledged)),
-        consumers => format!("{} of {} deliveries lost", count(lost), count(acknowledged * consumers)),
+        1 => format!("{} of {} reports {became}", count(lost), count(acknowledged)),
+        consumers => format!("{} of {} deliveries {became}", count(lost), count(acknowledged * consumers)),
     }
 }
 
 /// The faults and how they healed, who noticed them, and what is wrong with the measurement.
 fn reason(recording: &Recording, delivery: &DeliveryRecording) -> String {
     let mut sentences: Vec<String> = delivery.unobserved.iter().map(|cause| format!("INVALID: {cause}.")).collect();
+    if delivery.unobserved.is_none() && !recording.interrupted {
+        sentences.extend(delivery.losses().into_iter().map(|loss| format!("{loss}.")));
+    }
     for fault in &delivery.faults {
         sentences.push(match delivery.healed_from(fault) {
             Some(Some(healed)) => format!("{}, healed in {}.", fault.text, seconds(healed)),
