@@ -48,7 +48,6 @@ pub(super) fn conclude(
         looked_until,
         time_factor: factor,
         faults,
-        seed: options.seed,
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
     enter_counts(&mut told, counts, &recording);

@@ -98,7 +98,6 @@ impl SystemSite {
             looked_until,
             time_factor: factor,
             faults: Vec::new(),
-            seed: proposal.seed,
         };
         let mut told = posts.with(|ledger| ledger.conclude(terms));
         told.enter_queued(&queued);

@@ -44,7 +44,6 @@ pub(super) fn recording() -> Recording {
         looked_until: Duration::from_secs(65),
         time_factor: 1.0,
         faults: vec![fault],
-        seed: 7,
     });
     // A report a second is too little to compare; a run of forty a second might have given these.
     let ratio = |ratio: f64| Some(QuantileRatio { ratio, low: ratio * 0.98, high: ratio * 1.02 });

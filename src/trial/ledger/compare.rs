@@ -46,7 +46,7 @@ impl Side {
 
 /// p95 inside and while healing, each over p95 outside of the faults, of the times from the due time of measured posts to the ends they are paired with, and
 /// what never ended; nothing without a fault.
-pub(super) fn compare<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, calendar: &Calendar, seed: u64) -> Compared {
+pub(super) fn compare<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, calendar: &Calendar) -> Compared {
     if calendar.is_empty() {
         return Compared::default();
     }
@@ -64,6 +64,6 @@ pub(super) fn compare<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, calendar:
     }
     let missing = Shortfalls { inside: inside.shortfall(), healing: healing.shortfall(), outside: outside.shortfall() };
     let outside = outside.times();
-    let ratio = |side: Side| quantile_ratio(&side.times(), &outside, COMPARED, seed);
+    let ratio = |side: Side| quantile_ratio(&side.times(), &outside, COMPARED);
     Compared { ratio: ratio(inside), healing_ratio: ratio(healing), missing: Some(missing) }
 }

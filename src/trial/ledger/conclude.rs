@@ -30,8 +30,6 @@ pub struct Terms {
     pub time_factor: f64,
     /// What went wrong, and when.
     pub faults: Vec<FaultRecording>,
-    /// Seed of the resamples.
-    pub seed: u64,
 }
 
 impl Ledger {
@@ -66,7 +64,7 @@ impl Ledger {
         let posted = self.posts.iter().filter(|post| post.state != State::Planned);
         // An answer that acknowledges nothing may be quick: it is none.
         let answered = posted.map(|post| (post, if post.state == State::Acknowledged { post.done } else { NEVER }));
-        let compared = compare(answered, &calendar, terms.seed);
+        let compared = compare(answered, &calendar);
         (told.post_ratio, told.post_healing_ratio) = (compared.ratio, compared.healing_ratio);
         told.post_missing = compared.missing;
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
@@ -118,7 +116,7 @@ impl Ledger {
         books.out_of_order = book.out_of_order.iter().filter(is_acknowledged).count() as u64;
         let delivered = self.posts.iter().zip(&book.first).map(|(post, first)| (post, *first));
         let delivered = delivered.filter(|(post, _)| post.state == State::Acknowledged);
-        let compared = compare(delivered, calendar, terms.seed);
+        let compared = compare(delivered, calendar);
         (told.ratio, told.healing_ratio, told.missing) = (compared.ratio, compared.healing_ratio, compared.missing);
         let own = terms.faults.iter().filter(|fault| fault.service == book.name).map(|fault| fault.healed_s);
         // One fault that has not healed is enough.

@@ -47,7 +47,9 @@ fn in_time(due: Duration) -> Option<Duration> {
 fn a_post_that_is_slower_during_a_fault_has_a_ratio_above_one() {
     let slow = |due: Duration| (if (s(20)..s(50)).contains(&due) { 3 * MS } else { MS }, true);
     let ratio = run(10, vec![fault("fax", 20.0, 50.0)], slow, in_time).post_ratio.unwrap();
-    assert_eq!((ratio.low, ratio.ratio, ratio.high), (3.0, 3.0, 3.0));
+    for told in [ratio.low, ratio.ratio, ratio.high] {
+        assert!((told - 3.0).abs() < 1e-9, "{told}");
+    }
 }
 
 #[test]

@@ -151,8 +151,8 @@ fn an_outage_has_its_backlog_its_late_reports_and_its_healing() {
     assert_eq!(email.series[49].backlog, 30);
     assert_eq!(email.series.last().unwrap().backlog, 0);
     assert!(sms.series.iter().all(|interval| interval.backlog == 0));
-    assert_eq!(sms.claim(), Some(crate::trial::Claim::Unaffected));
-    assert_eq!(email.claim(), Some(crate::trial::Claim::Affected));
+    // Thirty reports are too few to compare.
+    assert_eq!((sms.claim(), email.claim(), told.post_ratio), (None, None, None));
     // Delivered more than 10 s after they were due: those of 20 to 44.
     let late = (20..50).filter(|number| 50 + (number - 20) * 12 / 29 - number > 10).count() as u64;
     assert_eq!((email.books.late, sms.books.late), (late, 0));
@@ -160,9 +160,6 @@ fn an_outage_has_its_backlog_its_late_reports_and_its_healing() {
     // Due at 50 to 61: while the 30 reports that had waited were delivered.
     assert_eq!((email.inside.count(), email.healing.count(), email.outside.count()), (30, 10, 20));
     assert_eq!(told.post_time_healing.count(), 10);
-    // Every post took a millisecond.
-    let ratio = told.post_ratio.unwrap();
-    assert_eq!((ratio.low, ratio.ratio, ratio.high), (1.0, 1.0, 1.0));
 }
 
 #[test]
