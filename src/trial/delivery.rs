@@ -142,6 +142,9 @@ pub struct ConsumerRecording {
     pub name: String,
     /// Warm-up included.
     pub books: DeliveryBooks,
+    /// Whose order was watched; `None` in recordings of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderBooks>,
     /// Messages that its subscriptions still held when the drain limit ended: what is lost may be among them. `None` when nobody told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<u64>,
@@ -184,6 +187,16 @@ pub struct ConsumerRecording {
     /// Instances of its service over time.
     #[serde(default)]
     pub instances: Vec<InstanceLevel>,
+}
+
+/// First deliveries with an ordering key. Without one a delivery has no order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBooks {
+    /// Those whose order was watched.
+    pub watched: u64,
+    /// Those whose key was not among the first 100,000 and was not watched.
+    pub unwatched: u64,
 }
 
 /// First deliveries that were told to have been before their report was due, which no report can be.
@@ -284,6 +297,13 @@ impl Claim {
 }
 
 impl ConsumerRecording {
+    /// First deliveries out of order, if the order of any was watched.
+    #[must_use]
+    pub fn out_of_order(&self) -> Option<u64> {
+        let none_watched = self.order.is_some_and(|order| order.watched == 0);
+        (!none_watched).then_some(self.books.out_of_order)
+    }
+
     fn loss(&self, limit_s: f64) -> String {
         let lost = self.books.lost;
         let what =

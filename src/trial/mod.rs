@@ -30,7 +30,7 @@ pub use contrast::{Contrast, Shortfall, Shortfalls};
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use delivery::{
     Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, EarlyDeliveries, FaultRecording,
-    InstanceLevel, PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
+    InstanceLevel, OrderBooks, PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
 };
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};

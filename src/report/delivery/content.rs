@@ -38,7 +38,9 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
          how many of them may have waited in the subscription then, the others were gone. Late: \
          delivered after the promised time. Healed: from the end of a fault of its own until all that was \
          due before that end was delivered and 95 % of the reports due within a second took no longer than twice the p95 of before \
-         the first fault; the longest. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
+         the first fault; the longest. Duplicates: those told until a moment \
+         after the last first delivery; what a subscription sends again when its ack deadline has passed, 10 s or more, may come \
+         later. Out of order: within an ordering key; – where no delivery had one. Unacknowledged: delivered though their post was not. Foreign: not of this run.",
         &[
             "consumer",
             "#acknowledged",
@@ -68,7 +70,7 @@ fn ledger(delivery: &DeliveryRecording) -> Table {
             count(books.duplicates).into(),
             consumer.redeliveries.map_or_else(|| "–".to_owned(), count).into(),
             consumer.dead_lettered.map_or_else(|| "–".to_owned(), count).into(),
-            count(books.out_of_order).into(),
+            consumer.out_of_order().map_or_else(|| "–".to_owned(), count).into(),
             count(books.unacknowledged).into(),
             count(books.foreign).into(),
             consumer.healed_s.map_or_else(|| "–".to_owned(), seconds).into(),
@@ -145,6 +147,16 @@ fn conditions(delivery: &DeliveryRecording) -> Vec<Vec<super::super::document::S
             seconds(fault.from_s),
             seconds(fault.until_s)
         ));
+    }
+    for consumer in &delivery.consumers {
+        let unwatched = consumer.order.map_or(0, |order| order.unwatched);
+        if unwatched > 0 {
+            told.push(format!(
+                "{}: the order of {} deliveries was not watched: their ordering keys came after the first 100,000.",
+                consumer.name,
+                count(unwatched)
+            ));
+        }
     }
     told.push(format!(
         "Deliveries were looked for until {} after the start of the load; the drain would have waited {} after its end. A report \

@@ -94,14 +94,16 @@ pub fn ledger(recording: &Recording) -> String {
         let times = &consumer.delivery_time;
         let _ = writeln!(
             text,
-            "{}: delivery p50 {}, p95 {}, longest {}; {} late, {} duplicates, {} out of order{}",
+            "{}: delivery p50 {}, p95 {}, longest {}; {} late, {} duplicates, {}{}",
             consumer.name,
             headline::time(times.quantile(0.5)),
             headline::time(times.quantile(0.95)),
             headline::time(times.max()),
             count(consumer.books.late),
             count(consumer.books.duplicates),
-            count(consumer.books.out_of_order),
+            consumer
+                .out_of_order()
+                .map_or_else(|| "no ordering keys".to_owned(), |many| format!("{} out of order", count(many))),
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
     }

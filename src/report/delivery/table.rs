@@ -61,7 +61,8 @@ pub(super) fn ledger(delivery: &DeliveryRecording) -> Result<Vec<u8>, csv::Error
         line.extend([books.delivered, books.lost, books.late, books.duplicates].map(|many| many.to_string()));
         let told = [consumer.redeliveries, consumer.dead_lettered];
         line.extend(told.map(|many| many.map_or_else(String::new, |many| many.to_string())));
-        line.extend([books.out_of_order, books.unacknowledged, books.foreign].map(|many| many.to_string()));
+        line.push(consumer.out_of_order().map_or_else(String::new, |many| many.to_string()));
+        line.extend([books.unacknowledged, books.foreign].map(|many| many.to_string()));
         line.push(optional(consumer.healed_s));
         let parts = [&consumer.inside, &consumer.healing, &consumer.outside];
         line.extend(times(&consumer.delivery_time, parts, [consumer.ratio, consumer.healing_ratio]));

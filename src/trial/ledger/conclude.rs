@@ -123,6 +123,7 @@ impl Ledger {
         told.healed_s = own.collect::<Option<Vec<f64>>>().and_then(|healed| healed.into_iter().reduce(f64::max));
         told.series = self.series(book, terms);
         told.early = self.early(book);
+        told.order = Some(book.watched);
         told.books = books;
         told
     }

@@ -230,7 +230,26 @@ fn order_is_kept_within_a_key_and_nobody_asks_for_more() {
     for (number, key) in [(2, Some("a")), (1, Some("b")), (0, Some("a")), (3, Some("b")), (5, None), (4, None)] {
         ledger.deliver(0, &Arrived { number: Some(number), at: 7 * S, key });
     }
-    assert_eq!(ledger.conclude(terms(Vec::new())).consumers[0].books.out_of_order, 1);
+    let told = &ledger.conclude(terms(Vec::new())).consumers[0];
+    assert_eq!((told.books.out_of_order, told.out_of_order()), (1, Some(1)));
+    assert_eq!(told.order, Some(OrderBooks { watched: 4, unwatched: 0 }));
+}
+
+#[test]
+fn without_ordering_keys_no_order_is_claimed_and_keys_beyond_those_watched_are_told() {
+    let mut unordered = ledger(&["email"], 2);
+    unordered.deliver(0, &arrived(1, S));
+    unordered.deliver(0, &arrived(0, 2 * S));
+    let told = &unordered.conclude(terms(Vec::new())).consumers[0];
+    assert_eq!((told.out_of_order(), told.books.out_of_order), (None, 0));
+    let most = KEYS_MAX as u64;
+    let mut many = ledger(&["email"], most + 3);
+    for number in 0..most + 3 {
+        let key = format!("key {number}");
+        many.deliver(0, &Arrived { number: Some(number), at: S, key: Some(&key) });
+    }
+    let told = &many.conclude(terms(Vec::new())).consumers[0];
+    assert_eq!(told.order, Some(OrderBooks { watched: most, unwatched: 3 }));
 }
 
 #[test]
