@@ -92,7 +92,8 @@ fn log_quantile(mut values: Vec<u64>, q: f64) -> Option<f64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a list's length")]
     let place = ((q * values.len() as f64 - 1e-9).ceil() as usize).saturating_sub(1);
     let (_, value, _) = values.select_nth_unstable(place);
-    (*value != u64::MAX).then(|| (*value.max(&mut 1) as f64).ln())
+    let value = *value;
+    (value != u64::MAX).then(|| (value.max(1) as f64).ln())
 }
 
 /// The 97.5 % quantile of Student's t, between the degrees of freedom that are listed that of the lower, which is larger.
@@ -175,16 +176,16 @@ mod tests {
     #[test]
     fn what_is_the_same_is_found_so_and_what_is_not_is_not() {
         let [_, unaffected, affected] = shares(40, 0.6, 1.0);
-        assert!(unaffected > 0.6 && affected == 0.0, "{unaffected} {affected}");
+        assert!(unaffected > 0.6 && affected < 1e-9, "{unaffected} {affected}");
         let [_, unaffected, affected] = shares(40, 0.6, 1.3);
-        assert!(unaffected == 0.0 && affected > 0.9, "{unaffected} {affected}");
+        assert!(unaffected < 1e-9 && affected > 0.9, "{unaffected} {affected}");
     }
 
     #[test]
     fn few_values_tell_nothing_and_are_never_called_affected() {
         // 30, 60 and 90 values: the p95 of a second is its largest value.
         for each in [1, 2, 3] {
-            assert_eq!(shares(each, 0.0, 1.0), [0.0; 3]);
+            assert!(shares(each, 0.0, 1.0).iter().all(|share| *share < 1e-9), "{each}");
         }
         let [held, _, affected] = shares(4, 0.0, 1.0);
         assert!(held >= 0.95 && affected <= 0.01, "{held} {affected}");

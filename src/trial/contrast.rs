@@ -1,6 +1,6 @@
 //! Whether somebody who had no fault noticed that of another: a stretch of a run beside the rest of it.
 
-use super::delivery::Claim;
+use super::delivery::{Claim, ConsumerRecording, DeliveryRecording};
 use crate::stats::{QuantileRatio, excess};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,41 @@ impl Contrast {
         let chance = excess((stretch.seconds, stretch.of_seconds), (rest.seconds, rest.of_seconds));
         let is_shown = chance <= SHOWN || of_ratio == Some(Claim::Affected);
         Some(if is_shown { Claim::Affected } else { Claim::Undecided })
+    }
+}
+
+impl ConsumerRecording {
+    /// The time while faults lasted beside the rest.
+    #[must_use]
+    pub fn while_it_lasted(&self) -> Contrast {
+        Contrast { missing: self.missing.map(|missing| (missing.inside, missing.outside)), ratio: self.ratio }
+    }
+
+    /// The time while faults healed beside the rest.
+    #[must_use]
+    pub fn while_it_healed(&self) -> Contrast {
+        Contrast { missing: self.missing.map(|missing| (missing.healing, missing.outside)), ratio: self.healing_ratio }
+    }
+
+    /// Whether it noticed, while faults lasted, those of others; `None` when there is too little to tell.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
+        self.while_it_lasted().claim()
+    }
+}
+
+impl DeliveryRecording {
+    /// The posts while faults lasted beside the rest.
+    #[must_use]
+    pub fn posts_while_it_lasted(&self) -> Contrast {
+        Contrast { missing: self.post_missing.map(|missing| (missing.inside, missing.outside)), ratio: self.post_ratio }
+    }
+
+    /// The posts while faults healed beside the rest.
+    #[must_use]
+    pub fn posts_while_it_healed(&self) -> Contrast {
+        let missing = self.post_missing.map(|missing| (missing.healing, missing.outside));
+        Contrast { missing, ratio: self.post_healing_ratio }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What became of what was posted: the ledger of a run whose reports are delivered beyond the answer. Counts, histograms and
 //! series, never single reports.
 
-use super::contrast::{Contrast, Shortfalls};
+use super::contrast::Shortfalls;
+use super::early::EarlyDeliveries;
 use crate::stats::{Histogram, QuantileRatio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -199,16 +200,6 @@ pub struct OrderBooks {
     pub unwatched: u64,
 }
 
-/// First deliveries that were told to have been before their report was due, which no report can be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EarlyDeliveries {
-    /// How many.
-    pub deliveries: u64,
-    /// The most by which one was: the clock that told them is behind by as much at least.
-    pub behind_s: f64,
-}
-
 /// A stretch of the series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -304,47 +295,6 @@ impl ConsumerRecording {
         (!none_watched).then_some(self.books.out_of_order)
     }
 
-    fn loss(&self, limit_s: f64) -> String {
-        let lost = self.books.lost;
-        let what =
-            format!("{}: {lost} acknowledged and not delivered within the drain limit of {limit_s:.0} s", self.name);
-        let given_up = match self.dead_lettered {
-            Some(many) if many > 0 => format!(" ({many} messages were given up and are dead letters)"),
-            _ => String::new(),
-        };
-        match self.queued {
-            None => format!("{what}; whether they still waited, nobody told"),
-            Some(0) => format!("{what}, and gone from its subscription{given_up}"),
-            Some(held) if held < lost => {
-                format!(
-                    "{what}; its subscription still held {held}, so that at least {} are gone{given_up}",
-                    lost - held
-                )
-            }
-            Some(held) => format!(
-                "{what}; its subscription still held {held} messages, so that none of them need be gone: the consumer is too slow or                  refuses them; give it more instances or a higher max concurrency, or see its log"
-            ),
-        }
-    }
-
-    /// The time while faults lasted beside the rest.
-    #[must_use]
-    pub fn while_it_lasted(&self) -> Contrast {
-        Contrast { missing: self.missing.map(|missing| (missing.inside, missing.outside)), ratio: self.ratio }
-    }
-
-    /// The time while faults healed beside the rest.
-    #[must_use]
-    pub fn while_it_healed(&self) -> Contrast {
-        Contrast { missing: self.missing.map(|missing| (missing.healing, missing.outside)), ratio: self.healing_ratio }
-    }
-
-    /// Whether it noticed, while faults lasted, those of others; `None` when there is too little to tell.
-    #[must_use]
-    pub fn claim(&self) -> Option<Claim> {
-        self.while_it_lasted().claim()
-    }
-
     /// Enters how many redeliveries there had been at some moments, in order: (seconds since the start of the load, count).
     /// What came between two looks is entered where the later one was; what was before the load, in the first interval.
     pub fn enter_redeliveries(&mut self, looks: &[(f64, u64)]) {
@@ -375,40 +325,6 @@ impl DeliveryRecording {
         self.response_promises.iter().chain(&self.promises)
     }
 
-    /// How many of the lost may have been waiting in their subscriptions still when the drain limit ended; the others were gone.
-    #[must_use]
-    pub fn queued(&self) -> u64 {
-        self.consumers.iter().map(|consumer| consumer.queued.unwrap_or(0).min(consumer.books.lost)).sum()
-    }
-
-    /// Enters how many messages the subscriptions of each consumer still held, by consumer.
-    pub fn enter_queued(&mut self, queued: &BTreeMap<String, u64>) {
-        for consumer in &mut self.consumers {
-            consumer.queued = queued.get(&consumer.name).copied();
-        }
-    }
-
-    /// What each consumer lost, and whether it was gone or still waited, each in a sentence without its end.
-    #[must_use]
-    pub fn losses(&self) -> Vec<String> {
-        let losing = self.consumers.iter().filter(|consumer| consumer.books.lost > 0);
-        losing.map(|consumer| consumer.loss(self.drain_limit_s)).collect()
-    }
-
-    /// What is wrong with the consumers' clocks, each in a sentence without its end.
-    #[must_use]
-    pub fn wrong_clocks(&self) -> Vec<String> {
-        let told = |consumer: &ConsumerRecording| {
-            let EarlyDeliveries { deliveries, behind_s } = consumer.early?;
-            let many = if deliveries == 1 { "delivery was told" } else { "deliveries were told" };
-            Some(format!(
-                "{}: {deliveries} {many} before the post was due; that clock is at least {behind_s:.3} s behind, so that no delivery                  time is true; set the clocks of both hosts by the same source",
-                consumer.name
-            ))
-        };
-        self.consumers.iter().filter_map(told).collect()
-    }
-
     /// True when nothing is hidden.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -435,19 +351,6 @@ impl DeliveryRecording {
         self.consumers.iter().filter_map(|consumer| consumer.healed_s).reduce(f64::max)
     }
 
-    /// The posts while faults lasted beside the rest.
-    #[must_use]
-    pub fn posts_while_it_lasted(&self) -> Contrast {
-        Contrast { missing: self.post_missing.map(|missing| (missing.inside, missing.outside)), ratio: self.post_ratio }
-    }
-
-    /// The posts while faults healed beside the rest.
-    #[must_use]
-    pub fn posts_while_it_healed(&self) -> Contrast {
-        let missing = self.post_missing.map(|missing| (missing.healing, missing.outside));
-        Contrast { missing, ratio: self.post_healing_ratio }
-    }
-
     /// Whether this consumer's service had a fault.
     #[must_use]
     pub fn is_faulty(&self, consumer: &str) -> bool {
@@ -469,36 +372,6 @@ mod tests {
         consumer.enter_redeliveries(&[(-1.0, 1), (0.9, 3), (1.0, 4), (1.9, 9), (7.0, 10)]);
         let told: Vec<Option<u64>> = consumer.series.iter().map(|interval| interval.redeliveries).collect();
         assert_eq!((told, consumer.redeliveries), (vec![Some(3), Some(6), Some(1)], Some(10)));
-    }
-
-    #[test]
-    fn what_still_waits_is_not_said_to_be_gone() {
-        let told = |queued: Option<u64>, dead_lettered: Option<u64>| {
-            let books = DeliveryBooks { lost: 700, ..DeliveryBooks::default() };
-            let consumer = ConsumerRecording {
-                name: "email".to_owned(),
-                books,
-                queued,
-                dead_lettered,
-                ..ConsumerRecording::default()
-            };
-            let quick = ConsumerRecording { name: "sms".to_owned(), queued: Some(0), ..ConsumerRecording::default() };
-            let consumers = vec![consumer, quick];
-            let recording = DeliveryRecording { drain_limit_s: 130.0, consumers, ..DeliveryRecording::default() };
-            let [loss] = recording.losses().try_into().unwrap();
-            (recording.queued(), loss)
-        };
-        let what = "email: 700 acknowledged and not delivered within the drain limit of 130 s";
-        let (queued, loss) = told(Some(702), None);
-        assert!(
-            queued == 700 && loss.starts_with(&format!("{what}; its subscription still held 702 messages")),
-            "{loss}"
-        );
-        let (queued, loss) = told(Some(200), Some(0));
-        assert!(queued == 200 && loss.ends_with("still held 200, so that at least 500 are gone"), "{loss}");
-        let gone = format!("{what}, and gone from its subscription (700 messages were given up and are dead letters)");
-        assert_eq!(told(Some(0), Some(700)), (0, gone));
-        assert_eq!(told(None, None), (0, format!("{what}; whether they still waited, nobody told")));
     }
 
     #[test]

@@ -6,12 +6,14 @@ mod class;
 mod contrast;
 mod decision;
 mod delivery;
+mod early;
 mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod health;
 mod ledger;
 mod live;
+mod loss;
 mod merge;
 mod month;
 mod phase_times;
@@ -29,9 +31,10 @@ pub use class::StatusClass;
 pub use contrast::{Contrast, Shortfall, Shortfalls};
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use delivery::{
-    Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, EarlyDeliveries, FaultRecording,
-    InstanceLevel, OrderBooks, PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
+    Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, InstanceLevel,
+    OrderBooks, PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
 };
+pub use early::EarlyDeliveries;
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};
 pub use ledger::{Arrived, Fate, Ledger, Terms};

@@ -401,7 +401,8 @@ mod tests {
         assert!(standing.lags() && standing.lost == standing.queued && standing.lost > 0, "{standing:?}");
         assert!(why_not(&decision)[1].starts_with("did not deliver "), "{decision:?}");
         // One more is missing than is held: that one is gone.
-        trials[1].recording.delivery.as_mut().unwrap().consumers[0].queued = Some(0);
+        let told = trials[1].recording.delivery.as_mut().unwrap();
+        told.consumers.iter_mut().for_each(|consumer| consumer.queued = Some(2));
         let decision = decide_deliveries(&trials);
         assert!(!decision.standings[1].lags() && why_not(&decision)[1].starts_with("lost "), "{decision:?}");
     }

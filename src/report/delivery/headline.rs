@@ -180,7 +180,7 @@ pub(super) fn others<'a>(
     let of_consumer = move |consumer: &&ConsumerRecording| faults && is_known && !delivery.is_faulty(&consumer.name);
     let consumers = delivery.consumers.iter().filter(of_consumer);
     let consumers =
-        consumers.map(|consumer| (consumer.name.as_str(), Timed::Deliveries, stretch.of_consumer(consumer)));
+        consumers.map(move |consumer| (consumer.name.as_str(), Timed::Deliveries, stretch.of_consumer(consumer)));
     faults.then_some(post).into_iter().chain(consumers)
 }
 
@@ -215,9 +215,11 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
             cells.push(p95(&consumer.healing, missing.map(|missing| missing.healing)));
             cells.push(p95(&consumer.outside, missing.map(|missing| missing.outside)));
             let own = delivery.is_faulty(&consumer.name);
-            cells.extend(Stretch::ALL.map(|stretch| match own {
-                true => Cell::toned("had the fault itself", Tone::Muted),
-                false => ratio(Timed::Deliveries, stretch.of_consumer(consumer)),
+            cells.extend(Stretch::ALL.map(|stretch| {
+                if own {
+                    return Cell::toned("had the fault itself", Tone::Muted);
+                }
+                ratio(Timed::Deliveries, stretch.of_consumer(consumer))
             }));
             cells.push(consumer.healed_s.map_or_else(|| "–".into(), |healed| seconds(healed).into()));
         }

@@ -222,8 +222,8 @@ mod tests {
         assert_eq!((class, title.as_str()), ("chosen", "0 of 59 reports lost"));
         assert_eq!(
             reason,
-            "email down from 20s for 30s, healed in 12.0 s. Unaffected while it lasted: the post, sms. AFFECTED while it healed: \
-             sms. Unaffected while it healed: the post."
+            "email down from 20s for 30s, healed in 12.0 s. Unaffected while it lasted: the post, sms. Unaffected while it healed: \
+             sms. Undecided whether affected while it healed: the post (1 of 10 failed, against 0 of 20)."
         );
         let (class, title, _) = first_screen(|_, delivery| {
             delivery.promises[0].kept = false;

@@ -1,8 +1,9 @@
 //! From the ledger to the record.
 
 use super::super::delivery::{
-    ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, EarlyDeliveries, FaultRecording, PostBooks,
+    ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, PostBooks,
 };
+use super::super::early::EarlyDeliveries;
 use super::calendar::{Calendar, Phase};
 use super::compare::compare;
 use super::{Book, Ledger, NEVER, Post, State};
