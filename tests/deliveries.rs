@@ -210,7 +210,7 @@ fn what_was_acknowledged_and_never_delivered_ends_with_six() {
         ["run", "lab.yaml", "--out", "out", "--target", &target, "--observer", &observer, "--time-factor", "100"];
     let (code, output, error) = told(&tidegate(dir.path()).args(arguments).output().unwrap());
     assert_eq!(code, Some(6), "{output} {error}");
-    assert!(error.contains("LOST: 11 reports were acknowledged and never delivered"), "{error}");
+    assert!(error.contains("LOST: email: 11 acknowledged and not delivered within the drain limit of"), "{error}");
     assert!(output.contains("11 of 12 reports lost"), "{output}");
     assert!(error.contains("not done: what a target names is left as it is"), "{error}");
     assert_eq!(record(dir.path())["delivery"]["consumers"][0]["books"]["lost"], 11);

@@ -123,17 +123,23 @@ fn a_candidate_that_loses_is_never_chosen_and_ends_the_command_with_six() {
         (first.number, first.lost(), first.recording.delivery.as_ref().unwrap().delivered_to_all),
         (1, 30, Some(0))
     );
-    let told = format!("LOST: 30 reports were acknowledged and never delivered, in trial 1 ({})", first.candidate);
+    let told = format!(
+        "LOST: 30 reports were acknowledged and not delivered within the drain limit, in trial 1 ({}); all of them may have been \
+         waiting still",
+        first.candidate
+    );
     assert!(said.contains(&told), "{said}");
     let decision = study.decision.as_ref().unwrap();
     if let Outcome::Chosen(choice) = &decision.outcome {
         assert_ne!(choice.candidate, first.candidate);
     }
     let standing = decision.standings.iter().find(|standing| standing.candidate == first.candidate).unwrap();
-    assert_eq!(standing.why_not.as_deref(), Some("lost 30 reports that were acknowledged"));
+    let why_not = "did not deliver 30 reports that were acknowledged within the drain limit, while subscriptions still held as many \
+                   messages";
+    assert_eq!(standing.why_not.as_deref(), Some(why_not), "who refuses every push loses none");
     assert!(dir.path().join("study/state").exists(), "what was published and delivered is evidence");
     let page = fs::read_to_string(dir.path().join("study/index.html")).unwrap();
-    assert!(page.contains("lost 30 reports"), "the first screen says so");
+    assert!(page.contains("30 reports not delivered in time"), "the first screen says so");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub enum ExitStatus {
     Unmet,
     /// The measurement cannot be trusted: no verdict.
     Untrusted,
-    /// Messages were lost: acknowledged, and never delivered.
+    /// Messages were lost: acknowledged, and not delivered within the drain limit.
     Lost,
     /// Interrupted by this signal; what was measured is saved, what was changed is put back.
     Interrupted(Signal),

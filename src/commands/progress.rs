@@ -267,8 +267,12 @@ impl Watch for Progress {
         };
         self.say(&format!("trial {} ({}): {billed}", trial.number, trial.candidate));
         if trial.lost() > 0 {
-            let lost = trial.lost();
-            self.insist(&format!("trial {} LOST {lost} reports that were acknowledged", trial.number));
+            let (lost, queued) = (trial.lost(), trial.queued());
+            self.insist(&format!(
+                "trial {} LOST {lost} reports that were acknowledged: not delivered within the drain limit, when subscriptions still \
+                 held {queued} of them at most",
+                trial.number
+            ));
         }
         if let Validity::Invalid(reasons) = &trial.validity {
             let reasons: Vec<String> = reasons.iter().map(Invalid::to_string).collect();

@@ -174,7 +174,12 @@ fn lost(study: &Study, progress: &Progress) -> Option<ExitStatus> {
         losing.iter().map(|trial| format!("trial {} ({})", trial.number, trial.candidate)).collect();
     let lost: u64 = losing.iter().map(|trial| trial.lost()).sum();
     (lost > 0).then(|| {
-        let text = format!("LOST: {lost} reports were acknowledged and never delivered, in {}", trials.join(", "));
+        let queued: u64 = losing.iter().map(|trial| trial.queued()).sum();
+        let gone = if queued == lost { "all of them may".to_owned() } else { format!("{queued} of them may") };
+        let text = format!(
+            "LOST: {lost} reports were acknowledged and not delivered within the drain limit, in {}; {gone} have been waiting still",
+            trials.join(", ")
+        );
         progress.insist(&text);
         ExitStatus::Lost
     })

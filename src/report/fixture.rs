@@ -344,6 +344,7 @@ fn standing(study: &Study, candidate: Candidate, slo: &Slo) -> Standing {
         cost_per_thousand_delivered: None,
         broken_deliveries: Vec::new(),
         lost: 0,
+        queued: 0,
         response_time_p50_ms: quantile(0.5),
         response_time_p95_ms: p95,
         response_time_p99_ms: quantile(0.99),

@@ -272,6 +272,9 @@ fn promises(standing: &Standing) -> Cell {
     if standing.trials_valid == 0 && standing.lost == 0 {
         return Cell::toned("no valid trial", Tone::Bad);
     }
+    if standing.lags() {
+        return Cell::verdict(false, &format!("{} reports not delivered in time", standing.lost));
+    }
     if standing.lost > 0 {
         return Cell::verdict(false, &format!("lost {} reports", standing.lost));
     }

@@ -161,6 +161,7 @@ pub fn judge_responses(recording: &Recording, scenario: &Scenario) -> Vec<Promis
             text: slo.text.clone(),
             kept: broken.is_none(),
             measured: broken.map_or_else(measured, |(_, measured)| measured.clone()),
+            ..PromiseRecording::default()
         }
     };
     scenario.slos.iter().map(judge).collect()

@@ -332,8 +332,12 @@ mod tests {
         delivery.unobserved = Some("sms answers 500".to_owned());
         delivery.posts.posted = 101;
         delivery.consumers[0].books.foreign = 1;
+        delivery.consumers[0].early = Some(crate::trial::EarlyDeliveries { deliveries: 2, behind_s: 0.5 });
         let told = reasons(&recording);
-        assert!(matches!(told.as_slice(), [Invalid::Unobserved { .. }, Invalid::Books { .. }, Invalid::Books { .. }]));
+        assert!(matches!(
+            told.as_slice(),
+            [Invalid::Unobserved { .. }, Invalid::Books { .. }, Invalid::Books { .. }, Invalid::ClockBehind { .. }]
+        ));
         let counted = |count: u64| fixtures::usage(&[(count, 1.0)]);
         let judge = |count| super::super::validity::judge_other(&recording, "sms", &counted(count));
         assert!(judge(100).is_none() && judge(140).is_none(), "the observer's own questions are counted too");

@@ -133,7 +133,8 @@ pub(super) fn distrust_deliveries(recording: &Recording) -> Vec<Invalid> {
     let foreign: u64 = delivery.consumers.iter().map(|consumer| consumer.books.foreign).sum();
     let cause = format!("{foreign} deliveries were of reports that this trial did not post");
     let stray = (foreign > 0).then_some(Invalid::Books { cause });
-    [unobserved, unbalanced, stray].into_iter().flatten().collect()
+    let clocks = delivery.wrong_clocks().into_iter().map(|cause| Invalid::ClockBehind { cause });
+    [unobserved, unbalanced, stray].into_iter().flatten().chain(clocks).collect()
 }
 
 /// What speaks against trusting a trial once the usage of a service behind the front is known: the platform must have

@@ -76,14 +76,23 @@ pub struct Standing {
     /// Promises of deliveries that it broke.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken_deliveries: Vec<PromiseRecording>,
-    /// Reports that were acknowledged and never delivered, over all its trials, valid or not: one is enough to rule it out.
+    /// Reports that were acknowledged and not delivered within the drain limit, over all its trials, valid or not: one is enough to rule it out.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
+    /// Of those, how many may have been waiting in their subscriptions still.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub queued: u64,
     /// For every candidate but the chosen: why not, in a sentence.
     pub why_not: Option<String>,
 }
 
 impl Standing {
+    /// True when all that it did not deliver may have been waiting still.
+    #[must_use]
+    pub fn lags(&self) -> bool {
+        self.lost > 0 && self.queued == self.lost
+    }
+
     /// True when it has a valid trial, keeps every promise, and lost nothing.
     #[must_use]
     pub fn feasible(&self) -> bool {

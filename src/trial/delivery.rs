@@ -1,6 +1,8 @@
 //! What became of what was posted: the ledger of a run whose reports are delivered beyond the answer. Counts, histograms and
 //! series, never single reports.
 
+use super::contrast::Shortfalls;
+use super::early::EarlyDeliveries;
 use crate::stats::{Histogram, QuantileRatio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,9 +27,13 @@ pub struct DeliveryRecording {
     pub time_factor: f64,
     /// The books of the posts, warm-up included.
     pub posts: PostBooks,
-    /// Response times of measured posts due while a fault lasted.
+    /// Response times of posts as those below, due so shortly before a fault that they may have met it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub post_time_beginning: Histogram,
+    /// Response times of measured posts due while a fault lasted that were answered as expected; in recordings of before
+    /// `post_missing` was kept, of all that were answered.
     pub post_time_inside: Histogram,
-    /// Those of posts due after a fault, while what had waited for its end was still being delivered.
+    /// Those of posts due after a fault, until it had healed.
     pub post_time_healing: Histogram,
     /// Those of the others.
     pub post_time_outside: Histogram,
@@ -35,6 +41,13 @@ pub struct DeliveryRecording {
     /// fault, or too little to tell, and in recordings that were made before it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_ratio: Option<QuantileRatio>,
+    /// The same while a fault healed over outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_healing_ratio: Option<QuantileRatio>,
+    /// Measured posts that failed, by when they were due; in the ratio they take for ever. `None` when there was no fault, and in
+    /// recordings of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_missing: Option<Shortfalls>,
     /// What went wrong, and when.
     #[serde(default)]
     pub faults: Vec<FaultRecording>,
@@ -108,10 +121,18 @@ pub struct FaultRecording {
     pub text: String,
     /// The service.
     pub service: String,
+    /// When the broken revision was asked for; in recordings of before it was kept, nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_s: Option<f64>,
     /// When the broken revision served.
     pub from_s: f64,
     /// When the good one served again.
     pub until_s: f64,
+    /// How long after that the consumer had all that was due before and its deliveries took what they take without a fault; in
+    /// recordings of before it was kept for each fault, how long it took until the former. `None` when it has not healed, when the service is no consumer, and in recordings of before it was
+    /// kept for each fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed_s: Option<f64>,
 }
 
 /// One consumer.
@@ -122,19 +143,38 @@ pub struct ConsumerRecording {
     pub name: String,
     /// Warm-up included.
     pub books: DeliveryBooks,
+    /// Whose order was watched; `None` in recordings of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderBooks>,
+    /// Messages that its subscriptions still held when the drain limit ended: what is lost may be among them. `None` when nobody told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<u64>,
+    /// Deliveries that were told to have been before their report was due: its clock is behind, and no time of it is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<EarlyDeliveries>,
     /// From the due time of the post to the first delivery, of measured reports that were acknowledged.
     pub delivery_time: Histogram,
+    /// The same, of reports due so shortly before a fault that they may have met it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub beginning: Histogram,
     /// The same, of reports due while a fault lasted.
     pub inside: Histogram,
-    /// The same, of reports due after a fault, while what had waited for its end was still being delivered.
+    /// The same, of reports due after a fault, until it had healed.
     pub healing: Histogram,
     /// The same, of the others.
     pub outside: Histogram,
     /// p95 inside over p95 outside, neither of which holds the healing; `None` when there was no fault, or too little to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<QuantileRatio>,
-    /// From the end of its last fault to the last delivery of a report that was due before that end; `None` when it had no
-    /// fault or has not healed.
+    /// p95 while a fault healed over p95 outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healing_ratio: Option<QuantileRatio>,
+    /// Measured reports that were lost, by when they were due; in the ratio they take for ever. `None` when there was no fault, and in
+    /// recordings of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Shortfalls>,
+    /// The longest time that a fault of its own took to heal; `None` when it had no fault or has not healed from one. In recordings of
+    /// before each fault had its own, that of the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healed_s: Option<f64>,
     /// Deliveries of a message after its first, whatever became of them; `None` when nobody told.
@@ -148,6 +188,16 @@ pub struct ConsumerRecording {
     /// Instances of its service over time.
     #[serde(default)]
     pub instances: Vec<InstanceLevel>,
+}
+
+/// First deliveries with an ordering key. Without one a delivery has no order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBooks {
+    /// Those whose order was watched.
+    pub watched: u64,
+    /// Those whose key was not among the first 100,000 and was not watched.
+    pub unwatched: u64,
 }
 
 /// A stretch of the series.
@@ -197,8 +247,20 @@ pub struct PromiseRecording {
     pub text: String,
     /// Whether it was kept.
     pub kept: bool,
+    /// Whether that cannot be told; it counts as not kept then.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unverifiable: bool,
     /// What was measured, in words.
     pub measured: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+fn is_empty(times: &Histogram) -> bool {
+    times.count() == 0
 }
 
 /// Whether a consumer noticed a fault that was not its own.
@@ -226,10 +288,11 @@ impl Claim {
 }
 
 impl ConsumerRecording {
-    /// What its ratio shows; `None` without one.
+    /// First deliveries out of order, if the order of any was watched.
     #[must_use]
-    pub fn claim(&self) -> Option<Claim> {
-        self.ratio.map(Claim::of)
+    pub fn out_of_order(&self) -> Option<u64> {
+        let none_watched = self.order.is_some_and(|order| order.watched == 0);
+        (!none_watched).then_some(self.books.out_of_order)
     }
 
     /// Enters how many redeliveries there had been at some moments, in order: (seconds since the start of the load, count).
@@ -274,7 +337,15 @@ impl DeliveryRecording {
             })
     }
 
-    /// The longest time that a consumer took to heal after its last fault; `None` when none had a fault.
+    /// How long it took until `fault` had healed: `Some(None)` when it has not, `None` when its service is no consumer.
+    #[must_use]
+    pub fn healed_from(&self, fault: &FaultRecording) -> Option<Option<f64>> {
+        let consumer = self.consumers.iter().find(|consumer| consumer.name == fault.service)?;
+        // A recording of before knows only how long the consumer took.
+        Some(fault.healed_s.or(consumer.healed_s))
+    }
+
+    /// The longest time that a consumer took to heal; `None` when none had a fault.
     #[must_use]
     pub fn healed_s(&self) -> Option<f64> {
         self.consumers.iter().filter_map(|consumer| consumer.healed_s).reduce(f64::max)

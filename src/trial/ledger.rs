@@ -2,14 +2,19 @@
 //! start of the load. Reports are known by the numbers of their arrivals, so that a report takes some bytes in dense
 //! vectors and nothing is looked up.
 
+mod calendar;
+mod compare;
 mod conclude;
 mod fate;
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;
 
 pub use conclude::Terms;
 pub use fate::Fate;
 
+use super::delivery::OrderBooks;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -56,6 +61,8 @@ struct Book {
     /// First deliveries out of order, and the highest number so far, by ordering key.
     out_of_order: Vec<u64>,
     highest: BTreeMap<String, u64>,
+    /// First deliveries whose order was watched, and those whose key came after so many others that it was not.
+    watched: OrderBooks,
 }
 
 /// What an observer told of one delivery.
@@ -85,6 +92,7 @@ impl Ledger {
             foreign: 0,
             out_of_order: Vec::new(),
             highest: BTreeMap::new(),
+            watched: OrderBooks::default(),
         };
         Self { posts: vec![post; planned], books: consumers.iter().map(book).collect() }
     }
@@ -154,15 +162,19 @@ impl Book {
 
     fn order(&mut self, number: u64, key: Option<&str>) {
         let Some(key) = key else { return };
-        let keys = self.highest.len();
+        let has_room = self.highest.len() < KEYS_MAX;
         match self.highest.get_mut(key) {
             Some(highest) if number < *highest => self.out_of_order.push(number),
             Some(highest) => *highest = number,
-            None if keys < KEYS_MAX => {
+            None if has_room => {
                 self.highest.insert(key.to_owned(), number);
             }
-            None => {}
+            None => {
+                self.watched.unwatched += 1;
+                return;
+            }
         }
+        self.watched.watched += 1;
     }
 }
 

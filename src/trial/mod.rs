@@ -3,15 +3,18 @@
 
 mod assumed;
 mod class;
+mod contrast;
 mod decision;
 mod delivery;
 mod due;
+mod early;
 mod exemplar;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod health;
 mod ledger;
 mod live;
+mod loss;
 mod merge;
 mod month;
 mod phase_times;
@@ -26,11 +29,13 @@ mod usage;
 
 pub use assumed::{Assumed, Assumption, Constant};
 pub use class::StatusClass;
+pub use contrast::{Contrast, Shortfall, Shortfalls};
 pub use decision::{Choice, Decision, Outcome, Standing};
 pub use delivery::{
     Claim, ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, InstanceLevel,
-    PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
+    OrderBooks, PostBooks, PromiseRecording, UNAFFECTED_MARGIN,
 };
+pub use early::EarlyDeliveries;
 pub use exemplar::{EXEMPLARS_MAX, Exemplar};
 pub use health::{Aborted, DriverHealth};
 pub use ledger::{Arrived, Fate, Ledger, Terms};

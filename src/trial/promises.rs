@@ -18,6 +18,11 @@ fn judge(promise: &DeliveryPromise, recording: &DeliveryRecording) -> PromiseRec
                 || !matches!(promise.metric, DeliveryMetric::Heal { .. })
                 || recording.is_faulty(&consumer.name))
     };
+    let is_time = promise.metric != DeliveryMetric::NoneLost;
+    if is_time && recording.consumers.iter().filter(spoken_of).any(|consumer| consumer.early.is_some()) {
+        let measured = "cannot be told: a consumer’s clock is behind".to_owned();
+        return PromiseRecording { text: promise.text.clone(), kept: false, unverifiable: true, measured };
+    }
     let judged: Vec<(bool, String)> = recording
         .consumers
         .iter()
@@ -30,7 +35,7 @@ fn judge(promise: &DeliveryPromise, recording: &DeliveryRecording) -> PromiseRec
     let kept = judged.iter().all(|(kept, _)| *kept);
     let measured = judged.into_iter().map(|(_, measured)| measured).collect::<Vec<_>>().join(", ");
     let measured = if measured.is_empty() { "no consumer had a fault".to_owned() } else { measured };
-    PromiseRecording { text: promise.text.clone(), kept, measured }
+    PromiseRecording { text: promise.text.clone(), kept, measured, ..PromiseRecording::default() }
 }
 
 fn measure(metric: DeliveryMetric, consumer: &ConsumerRecording, recording: &DeliveryRecording) -> (bool, String) {
@@ -46,7 +51,9 @@ fn measure(metric: DeliveryMetric, consumer: &ConsumerRecording, recording: &Del
         DeliveryMetric::Heal { limit } => match consumer.healed_s {
             Some(healed) => {
                 let limit = limit.as_secs_f64() / recording.time_factor.max(1.0);
-                (healed < limit, format!("healed in {healed:.1} s"))
+                let many = recording.faults.iter().filter(|fault| fault.service == consumer.name).count();
+                let which = if many > 1 { format!(", the longest of {many} faults") } else { String::new() };
+                (healed < limit, format!("healed in {healed:.1} s{which}"))
             }
             None if recording.is_faulty(&consumer.name) => (false, "has not healed".to_owned()),
             None => (true, "had no fault".to_owned()),
@@ -106,6 +113,22 @@ mod tests {
         assert_eq!(kept(None, heal(120), &never), (false, "email has not healed".to_owned()));
         never.faults.clear();
         assert_eq!(kept(None, heal(120), &never), (true, "no consumer had a fault".to_owned()));
+    }
+
+    #[test]
+    fn no_time_is_promised_by_a_clock_that_is_behind() {
+        let mut behind = recording();
+        behind.consumers[1].early = Some(crate::trial::EarlyDeliveries { deliveries: 100, behind_s: 2.0 });
+        let told = |consumer: Option<&str>, metric: DeliveryMetric| {
+            let promise = DeliveryPromise { text: "p".to_owned(), consumer: consumer.map(str::to_owned), metric };
+            let told = judge(&promise, &behind);
+            (told.kept, told.unverifiable)
+        };
+        let p95 = DeliveryMetric::Time { quantile: 0.95, limit: Duration::from_secs(60) };
+        assert_eq!(told(Some("sms"), p95), (false, true));
+        assert_eq!(told(None, p95), (false, true), "it speaks of that consumer too");
+        assert_eq!(told(Some("email"), p95), (true, false));
+        assert_eq!(told(None, DeliveryMetric::NoneLost), (true, false), "what was lost needs no clock");
     }
 
     #[test]

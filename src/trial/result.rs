@@ -178,6 +178,12 @@ pub enum Invalid {
     /// Interrupted.
     #[error("interrupted before its end")]
     Interrupted,
+    /// A consumer's clock was behind: its delivery times are not true.
+    #[error("delivery times are not true: {cause}")]
+    ClockBehind {
+        /// Whose, and by how much at least.
+        cause: String,
+    },
     /// A consumer did not tell what was delivered to it.
     #[error("what was delivered is not known: {cause}")]
     Unobserved {
@@ -255,7 +261,14 @@ impl TrialResult {
         }
     }
 
-    /// Reports that were acknowledged and never delivered, each counted for each consumer that lacks it. What was interrupted
+    /// Of the [lost](Self::lost), those that may have been waiting in their subscriptions still: what delivers nothing in time is too
+    /// slow or refuses, and need not have lost anything.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        if self.lost() == 0 { 0 } else { self.recording.delivery.as_ref().map_or(0, super::DeliveryRecording::queued) }
+    }
+
+    /// Reports that were acknowledged and not delivered within the drain limit, each counted for each consumer that lacks it. What was interrupted
     /// or not observed may still have arrived: that is unknown, not lost.
     #[must_use]
     pub fn lost(&self) -> u64 {

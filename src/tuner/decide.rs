@@ -104,7 +104,7 @@ fn infeasible(judged: &[Judged]) -> String {
     let closest = judged.iter().min_by(|a, b| a.excess.total_cmp(&b.excess).then_with(|| by_cost(a, b)));
     let Some(closest) = closest else { return "there is no candidate".to_owned() };
     let promises = broken(closest);
-    let lost = (closest.standing.lost > 0).then(|| format!("lost {}", losses(closest)));
+    let lost = (closest.standing.lost > 0).then(|| losses(closest));
     let breaks = (!promises.is_empty()).then(|| format!("breaks {promises}"));
     let faults: Vec<String> = lost.into_iter().chain(breaks).collect();
     format!("{} comes closest but {}", closest.standing.candidate, faults.join(" and "))
@@ -115,16 +115,22 @@ fn broken(one: &Judged) -> String {
     promises.collect::<Vec<_>>().join(" and ")
 }
 
-/// What was lost, in words.
+/// What was lost or came too late to be counted, in words.
 fn losses(one: &Judged) -> String {
     let reports = if one.standing.lost == 1 { "report that was" } else { "reports that were" };
-    format!("{} {reports} acknowledged", one.standing.lost)
+    if one.standing.lags() {
+        let were = format!("{} {reports} acknowledged", one.standing.lost);
+        return format!(
+            "did not deliver {were} within the drain limit, while subscriptions still held as many messages"
+        );
+    }
+    format!("lost {} {reports} acknowledged", one.standing.lost)
 }
 
 fn why_not(one: &Judged, judged: &[Judged], outcome: &Outcome, unit: &str) -> Option<String> {
     // What was lost is lost, however little else can be trusted.
     if one.standing.lost > 0 {
-        return Some(format!("lost {}", losses(one)));
+        return Some(losses(one));
     }
     if let Some(reason) = &one.distrust {
         return Some(format!("has no valid trial: {reason}"));
@@ -396,6 +402,24 @@ mod tests {
         }
         let Outcome::Infeasible { reason } = decide_deliveries(&trials).outcome else { panic!("none is feasible") };
         assert!(reason.ends_with("comes closest but lost 2 reports that were acknowledged"), "{reason}");
+    }
+
+    #[test]
+    fn a_candidate_that_only_lags_is_not_chosen_either_and_is_not_said_to_have_lost() {
+        let mut trials = delivering();
+        let mut told = deliveries(100, 3);
+        told.consumers.iter_mut().for_each(|consumer| consumer.queued = Some(3));
+        trials[1].recording.delivery = Some(told);
+        let decision = decide_deliveries(&trials);
+        assert_eq!(chosen(&decision).0, 1);
+        let standing = &decision.standings[1];
+        assert!(standing.lags() && standing.lost == standing.queued && standing.lost > 0, "{standing:?}");
+        assert!(why_not(&decision)[1].starts_with("did not deliver "), "{decision:?}");
+        // One more is missing than is held: that one is gone.
+        let told = trials[1].recording.delivery.as_mut().unwrap();
+        told.consumers.iter_mut().for_each(|consumer| consumer.queued = Some(2));
+        let decision = decide_deliveries(&trials);
+        assert!(!decision.standings[1].lags() && why_not(&decision)[1].starts_with("lost "), "{decision:?}");
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(super) fn judge(candidate: Candidate, aims: Aims<'_>, trials: &[&TrialResult
             broken: breaches.iter().map(|(slo, breach)| ((*slo).clone(), breach.measured.clone())).collect(),
             broken_deliveries,
             lost,
+            queued: own.iter().map(|trial| trial.queued()).sum(),
             why_not: None,
         },
         distrust: distrust(&own, &valid),
@@ -71,7 +72,7 @@ fn deliveries(aims: Aims<'_>, valid: &[&TrialResult]) -> (Vec<PromiseRecording>,
     let breaches = aims.deliveries.iter().filter_map(|promise| Some((promise, delivery_breach(promise, &recordings)?)));
     let (mut broken, mut worst) = (Vec::new(), 0.0_f64);
     for (promise, Breach { measured, excess }) in breaches {
-        broken.push(PromiseRecording { text: promise.text.clone(), kept: false, measured });
+        broken.push(PromiseRecording { text: promise.text.clone(), measured, ..PromiseRecording::default() });
         worst = worst.max(excess);
     }
     (broken, worst)

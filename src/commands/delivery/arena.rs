@@ -155,6 +155,11 @@ impl Arena {
         Some(Looks::begin(local.works.host.clone(), subscriptions.collect()))
     }
 
+    /// What a local system is built by, and the system.
+    pub(super) fn works(&self) -> Option<(&Works, &System)> {
+        self.local.as_ref().map(|local| (&local.works, &local.system))
+    }
+
     /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
     pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
         match &self.local {

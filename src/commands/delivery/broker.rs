@@ -23,6 +23,9 @@ pub(super) struct Figures {
     /// Messages that were given up.
     #[serde(default, rename = "dead_letter_message_count")]
     pub(super) dead_lettered: u64,
+    /// Messages that are not acknowledged yet.
+    #[serde(default, rename = "num_undelivered_messages")]
+    pub(super) undelivered: u64,
 }
 
 #[derive(Deserialize)]

@@ -35,7 +35,7 @@ pub(super) fn conclude(
     (measured, counts): (Measured, Counts),
     (dir, progress): (&Path, &Progress),
 ) -> Result<Concluded, CommandError> {
-    let Measured { mut recording, faults, unobserved, looked_until } = measured;
+    let Measured { mut recording, faults, unobserved, looked_until, queued } = measured;
     let scenario = plan.scenario();
     let Some(delivery) = &scenario.delivery else {
         return Ok(Concluded { recording, status: ExitStatus::Failure });
@@ -48,10 +48,10 @@ pub(super) fn conclude(
         looked_until,
         time_factor: factor,
         faults,
-        seed: options.seed,
     };
     let mut told = posts.with(|ledger| ledger.conclude(terms));
     enter_counts(&mut told, counts, &recording);
+    told.enter_queued(&queued);
     told.services = scenario.system.as_ref().map(services).unwrap_or_default();
     told.assumptions = assumptions(options, factor);
     told.promises = judge_promises(delivery, &told);
@@ -95,7 +95,7 @@ impl Concluded {
             progress.insist(&format!("INVALID: {reason}"));
         }
         if self.status == ExitStatus::Lost {
-            progress.insist(&format!("LOST: {} reports were acknowledged and never delivered", delivery.lost()));
+            progress.insist(&format!("LOST: {}", delivery.losses().join("; ")));
         }
         Ok(())
     }
@@ -131,6 +131,7 @@ impl Concluded {
 /// Why the measurement cannot be trusted.
 fn distrust(plan: &Plan, recording: &Recording, delivery: &DeliveryRecording) -> Vec<String> {
     let mut reasons: Vec<String> = study::distrust(plan, recording).iter().map(ToString::to_string).collect();
+    reasons.extend(delivery.wrong_clocks());
     if !delivery.balances() {
         reasons.push(
             "the books of the deliveries do not balance; this is a fault of tidegate, please report it".to_owned(),
@@ -273,6 +274,16 @@ slos: [p95 < 50ms]";
     }
 
     #[test]
+    fn a_clock_that_is_behind_makes_no_run_a_success() {
+        let behind = |recording: &mut Recording| {
+            let consumers = &mut recording.delivery.as_mut().unwrap().consumers;
+            consumers[0].early = Some(crate::trial::EarlyDeliveries { deliveries: 3, behind_s: 5.0 });
+        };
+        assert_eq!(status(0, None, behind), ExitStatus::Untrusted);
+        assert_eq!(status(1, None, behind), ExitStatus::Lost, "what was lost needs no clock");
+    }
+
+    #[test]
     fn what_was_told_of_a_service_is_entered_over_the_time_of_the_load() {
         let at = |second: i64| Timestamp::from_second(1_795_348_800 + second).unwrap();
         let consumer = |name: &str| ConsumerRecording {
@@ -283,7 +294,8 @@ slos: [p95 < 50ms]";
         let mut recording = Recording { started_at: at(0).to_string(), ..Recording::default() };
         let consumers = vec![consumer("email"), consumer("fax")];
         let mut told = DeliveryRecording { consumers, ..DeliveryRecording::default() };
-        let figures = BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2 })]);
+        let figures =
+            BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2, undelivered: 0 })]);
         let looks = Seen::from([("email".to_owned(), vec![(at(-1), 0), (at(3), 5)])]);
         enter_counts(&mut told, Counts { figures, looks }, &recording);
         let [email, fax] = told.consumers.as_slice() else { panic!("{told:?}") };

@@ -16,6 +16,8 @@ pub(super) const FAULT: &str = "FAULT";
 #[derive(Clone, Debug)]
 pub(super) struct Happened {
     fault: Fault,
+    /// When the broken revision was asked for.
+    asked: Timestamp,
     from: Timestamp,
     until: Timestamp,
     /// The revisions that were deployed for it.
@@ -34,8 +36,10 @@ impl Happened {
         FaultRecording {
             text: self.fault.text,
             service: self.fault.service,
+            asked_s: Some(seconds(self.asked)),
             from_s: seconds(self.from),
             until_s: seconds(self.until),
+            healed_s: None,
         }
     }
 }
@@ -54,6 +58,7 @@ pub(super) async fn happen(
     if !reached(start + from, load).await {
         return Ok(None);
     }
+    let asked = Timestamp::now();
     let broken = cloud.set_variable(FAULT, Some(&fault.kind.to_string())).await?;
     let began = Timestamp::now();
     progress.say(&format!("{}: revision {} serves", fault.text, broken.revision));
@@ -66,6 +71,7 @@ pub(super) async fn happen(
     progress.say(&format!("{} is mended: revision {} serves", fault.service, good.revision));
     Ok(Some(Happened {
         fault: fault.clone(),
+        asked,
         from: began,
         until: Timestamp::now(),
         revisions: [broken.revision, good.revision],
@@ -104,9 +110,10 @@ mod tests {
             from: Duration::from_secs(20),
             length: Duration::from_secs(30),
         };
-        let happened = Happened { fault, from: at(21), until: at(52), revisions: ["a".to_owned(), "b".to_owned()] };
+        let happened =
+            Happened { fault, asked: at(20), from: at(21), until: at(52), revisions: ["a".to_owned(), "b".to_owned()] };
         let told = happened.since(at(0));
-        assert_eq!((told.from_s, told.until_s, told.service.as_str()), (21.0, 52.0, "email"));
+        assert_eq!((told.asked_s, told.from_s, told.until_s, told.service.as_str()), (Some(20.0), 21.0, 52.0, "email"));
     }
 
     #[tokio::test(start_paused = true)]

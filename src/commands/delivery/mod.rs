@@ -28,10 +28,11 @@ use crate::scenario::{Plan, Scenario};
 use crate::trial::{FaultRecording, Recording};
 use arena::Arena;
 use conclude::Concluded;
-use drain::{Waiting, drain};
+use drain::{Drained, Waiting, drain};
 use jiff::SignedDuration;
 use looks::Looks;
 use observer::Observer;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -79,6 +80,8 @@ struct Measured {
     /// Why what was delivered is not known, if it is not.
     unobserved: Option<String>,
     looked_until: std::time::Duration,
+    /// What subscriptions still held in the end, by consumer.
+    queued: BTreeMap<String, u64>,
 }
 
 /// Runs it. Everything that was started is ended, and everything that was made is deleted, however it ends.
@@ -161,11 +164,12 @@ impl Run<'_> {
         let faults = faults?.into_iter().map(|fault| fault.since(started)).collect();
         let say = |text: &str| self.progress.say(text);
         let (limit, stop) = (self.arena.drain_limit, self.interrupt.stop());
-        let waiting = Waiting { started, posts: self.posts, limit, stop, say: &say };
-        let (unobserved, looked_until) =
+        let works = self.arena.works();
+        let waiting = Waiting { started, posts: self.posts, limit, stop, works, say: &say };
+        let Drained { unobserved, looked_until, queued } =
             drain(self.arena.observers(self.plan.scenario()), &waiting, recording.interrupted).await;
         exports.finish(&recording, |text| self.progress.say(text)).await?;
-        Ok(Measured { recording, faults, unobserved, looked_until })
+        Ok(Measured { recording, faults, unobserved, looked_until, queued })
     }
 
     /// Judges, saves and tells what was measured, then adds what is told later.

@@ -3,7 +3,7 @@
 
 use super::super::tuning::DRAIN;
 use super::conclude::services;
-use super::drain::{Waiting, drain};
+use super::drain::{Drained, Waiting, drain};
 use super::observer;
 use super::works::{Made, Works};
 use crate::cloud::{CloudError, PubSub, UsageWindow};
@@ -86,9 +86,10 @@ impl SystemSite {
         let mut recording = watched_drive(watched, &plan, &options, (progress, stop.clone())).await?;
         let started = recording.started_at.parse().unwrap_or(began);
         let limit = system.drain_limit(system.time_factor);
-        let waiting = Waiting { started, posts: &posts, limit, stop, say: &|_: &str| {} };
+        let works = Some((&self.works, system));
+        let waiting = Waiting { started, posts: &posts, limit, stop, works, say: &|_: &str| {} };
         let observers = observer::all(&self.scenario, &made.observers, self.works.issuer.as_ref());
-        let (unobserved, looked_until) = drain(observers, &waiting, recording.interrupted).await;
+        let Drained { unobserved, looked_until, queued } = drain(observers, &waiting, recording.interrupted).await;
         let factor = system.time_factor.max(1.0);
         let terms = Terms {
             step: self.delivery.step.clone(),
@@ -97,9 +98,9 @@ impl SystemSite {
             looked_until,
             time_factor: factor,
             faults: Vec::new(),
-            seed: proposal.seed,
         };
-        let told = posts.with(|ledger| ledger.conclude(terms));
+        let mut told = posts.with(|ledger| ledger.conclude(terms));
+        told.enter_queued(&queued);
         recording.delivery = Some(self.completed(told, number, system, unobserved).await);
         Ok((recording, started))
     }

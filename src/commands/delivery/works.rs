@@ -73,9 +73,15 @@ impl Works {
                 let sum = told.entry(subscription.push_to.clone()).or_default();
                 sum.redelivered += figures.redelivered;
                 sum.dead_lettered += figures.dead_lettered;
+                sum.undelivered += figures.undelivered;
             }
         }
         told
+    }
+
+    /// How many messages the subscriptions of `system` hold, by the service that they push to; nothing of another Pub/Sub.
+    pub(super) async fn queued(&self, system: &System) -> BTreeMap<String, u64> {
+        self.figures(system).await.into_iter().map(|(service, figures)| (service, figures.undelivered)).collect()
     }
 
     /// Gives every service a further revision, as `system` says, and joins them by its topics and subscriptions, which are

@@ -15,7 +15,7 @@ use super::number::count;
 use super::render::{MARKDOWN, PAGE, ReportError, paint, write};
 use super::{html, markdown};
 use crate::trial::{DeliveryRecording, Recording};
-use headline::Headline;
+use headline::{Headline, Stretch};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -94,26 +94,31 @@ pub fn ledger(recording: &Recording) -> String {
         let times = &consumer.delivery_time;
         let _ = writeln!(
             text,
-            "{}: delivery p50 {}, p95 {}, longest {}; {} late, {} duplicates, {} out of order{}",
+            "{}: delivery p50 {}, p95 {}, longest {}; {} late, {} duplicates, {}{}",
             consumer.name,
             headline::time(times.quantile(0.5)),
             headline::time(times.quantile(0.95)),
             headline::time(times.max()),
             count(consumer.books.late),
             count(consumer.books.duplicates),
-            count(consumer.books.out_of_order),
+            consumer
+                .out_of_order()
+                .map_or_else(|| "no ordering keys".to_owned(), |many| format!("{} out of order", count(many))),
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
     }
-    for (name, what, ratio) in headline::others(delivery) {
-        let _ = writeln!(text, "{}", headline::noticed(name, what, ratio));
+    for stretch in Stretch::ALL {
+        for other in headline::others(recording, delivery, stretch) {
+            let _ = writeln!(text, "{}", headline::noticed(other, stretch));
+        }
     }
     for fault in &delivery.faults {
         let _ = writeln!(text, "fault {}: served from {:.1} s to {:.1} s", fault.text, fault.from_s, fault.until_s);
     }
     for promise in &delivery.promises {
-        let verdict = if promise.kept { "kept" } else { "NOT met" };
-        let _ = writeln!(text, "promise {}: {verdict}: {}", promise.text, promise.measured);
+        let verdict = if promise.kept { "kept: " } else { "NOT met: " };
+        let verdict = if promise.unverifiable { "" } else { verdict };
+        let _ = writeln!(text, "promise {}: {verdict}{}", promise.text, promise.measured);
     }
     let headline = Headline::of(recording, delivery);
     let _ = writeln!(text, "{}. {}", headline.title, headline.reason);
@@ -159,6 +164,7 @@ fn laws(delivery: &DeliveryRecording) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::{Shortfall, Shortfalls};
     use std::collections::BTreeMap;
 
     fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -214,7 +220,11 @@ mod tests {
     fn the_first_screen_says_the_worst_first() {
         let (class, title, reason) = first_screen(|_, _| {});
         assert_eq!((class, title.as_str()), ("chosen", "0 of 59 reports lost"));
-        assert_eq!(reason, "email down from 20s for 30s, healed in 12.0 s. Unaffected by it: the post, sms.");
+        assert_eq!(
+            reason,
+            "email down from 20s for 30s, healed in 12.0 s. Unaffected while it lasted: the post, sms. Unaffected while it healed: \
+             sms. Undecided whether affected while it healed: the post (1 of 10 failed, against 0 of 20)."
+        );
         let (class, title, _) = first_screen(|_, delivery| {
             delivery.promises[0].kept = false;
             delivery.distrust = vec!["the driver was late".to_owned()];
@@ -234,16 +244,47 @@ mod tests {
         assert!(reason.starts_with("INVALID: email does not tell."), "{reason}");
         let (class, title, reason) = first_screen(|_, delivery| {
             delivery.promises[0].kept = false;
-            delivery.consumers[0].healed_s = None;
+            (delivery.consumers[0].healed_s, delivery.faults[0].healed_s) = (None, None);
             delivery.consumers[1].ratio = None;
             delivery.post_ratio = delivery.consumers[0].ratio;
         });
         assert_eq!((class, title.as_str()), ("infeasible", "0 of 59 reports lost, but a promise broken"));
-        assert!(reason.starts_with("email down from 20s for 30s, not healed. AFFECTED by it: the post."), "{reason}");
-        assert!(reason.ends_with("Too little was measured to tell whether affected: sms."), "{reason}");
+        assert!(
+            reason.starts_with("email down from 20s for 30s, not healed. AFFECTED while it lasted: the post."),
+            "{reason}"
+        );
+        assert!(reason.contains("Too little was measured to tell whether affected while it lasted: sms."), "{reason}");
         assert_eq!(first_screen(|recording, _| recording.interrupted = true).0, "unfinished");
         let (_, title, _) = first_screen(|_, delivery| delivery.response_promises[0].kept = false);
         assert_eq!(title, "0 of 59 reports lost, but a promise broken");
+    }
+
+    #[test]
+    fn posts_that_are_refused_at_once_are_not_unaffected() {
+        let of = |missing: u64| Shortfall { missing, of: 30, seconds: missing, of_seconds: 30 };
+        let refused = |inside: u64| {
+            move |_: &mut Recording, delivery: &mut DeliveryRecording| {
+                delivery.post_missing = Some(Shortfalls { inside: of(inside), healing: of(0), outside: of(0) });
+            }
+        };
+        let (_, _, reason) = first_screen(refused(30));
+        assert!(
+            reason.contains("AFFECTED while it lasted: the post (30 of 30 failed, against 0 of 30). Unaffected"),
+            "{reason}"
+        );
+        let (_, _, reason) = first_screen(refused(1));
+        assert!(
+            reason.contains("Undecided whether affected while it lasted: the post (1 of 30 failed, against 0 of 30)."),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_of_who_noticed_when_what_was_delivered_is_not_known() {
+        let (_, _, reason) = first_screen(|_, delivery| delivery.unobserved = Some("sms does not tell".to_owned()));
+        assert!(!reason.contains("sms:") && !reason.contains(", sms") && reason.contains("the post"), "{reason}");
+        let (_, _, reason) = first_screen(|recording, _| recording.interrupted = true);
+        assert!(!reason.contains("sms:") && !reason.contains(", sms") && reason.contains("the post"), "{reason}");
     }
 
     #[test]
@@ -259,6 +300,7 @@ mod tests {
         let delivery = recording.delivery.as_mut().unwrap();
         delivery.other_instances.clear();
         (delivery.post_ratio, delivery.response_promises) = (None, Vec::new());
+        (delivery.post_healing_ratio, delivery.post_missing) = (None, None);
         for consumer in &mut delivery.consumers {
             (consumer.redeliveries, consumer.instances) = (None, Vec::new());
             consumer.series.iter_mut().for_each(|interval| interval.redeliveries = None);

@@ -8,7 +8,7 @@ use crate::stats::{Histogram, QuantileRatio};
 use crate::trial::{DeliveryRecording, Fate};
 use std::time::Duration;
 
-const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 26] = [
     "what",
     "name",
     "posted",
@@ -33,6 +33,8 @@ const COLUMNS: [&str; 24] = [
     "time_p95_otherwise_ms",
     "ratio_low",
     "ratio_high",
+    "healing_ratio_low",
+    "healing_ratio_high",
 ];
 
 /// The ledger: a line for the posts, whose times are response times, and one for each consumer, whose times are those of its deliveries.
@@ -44,11 +46,13 @@ pub(super) fn ledger(delivery: &DeliveryRecording) -> Result<Vec<u8>, csv::Error
         (&delivery.post_time_inside, &delivery.post_time_healing, &delivery.post_time_outside);
     let mut all = inside.clone();
     all.merge(healing);
+    all.merge(&delivery.post_time_beginning);
     all.merge(outside);
     let mut line = vec!["post".to_owned(), delivery.step.clone()];
     line.extend(posted.clone());
     line.extend(std::iter::repeat_n(String::new(), 10));
-    line.extend(times(&all, [inside, healing, outside], delivery.post_ratio));
+    let ratios = [delivery.post_ratio, delivery.post_healing_ratio];
+    line.extend(times(&all, [inside, healing, outside], ratios));
     table.row(line)?;
     for consumer in &delivery.consumers {
         let books = consumer.books;
@@ -57,16 +61,17 @@ pub(super) fn ledger(delivery: &DeliveryRecording) -> Result<Vec<u8>, csv::Error
         line.extend([books.delivered, books.lost, books.late, books.duplicates].map(|many| many.to_string()));
         let told = [consumer.redeliveries, consumer.dead_lettered];
         line.extend(told.map(|many| many.map_or_else(String::new, |many| many.to_string())));
-        line.extend([books.out_of_order, books.unacknowledged, books.foreign].map(|many| many.to_string()));
+        line.push(consumer.out_of_order().map_or_else(String::new, |many| many.to_string()));
+        line.extend([books.unacknowledged, books.foreign].map(|many| many.to_string()));
         line.push(optional(consumer.healed_s));
         let parts = [&consumer.inside, &consumer.healing, &consumer.outside];
-        line.extend(times(&consumer.delivery_time, parts, consumer.ratio));
+        line.extend(times(&consumer.delivery_time, parts, [consumer.ratio, consumer.healing_ratio]));
         table.row(line)?;
     }
     table.finish()
 }
 
-fn times(all: &Histogram, parts: [&Histogram; 3], ratio: Option<QuantileRatio>) -> Vec<String> {
+fn times(all: &Histogram, parts: [&Histogram; 3], ratios: [Option<QuantileRatio>; 2]) -> Vec<String> {
     let ms = |times: &Histogram, time: Duration| match times.count() {
         0 => String::new(),
         _ => number(in_milliseconds(time)),
@@ -74,7 +79,9 @@ fn times(all: &Histogram, parts: [&Histogram; 3], ratio: Option<QuantileRatio>) 
     let mut told: Vec<String> = [0.5, 0.95, 0.99].map(|q| ms(all, all.quantile(q))).into();
     told.push(ms(all, all.max()));
     told.extend(parts.map(|part| ms(part, part.quantile(0.95))));
-    told.extend([optional(ratio.map(|ratio| ratio.low)), optional(ratio.map(|ratio| ratio.high))]);
+    for ratio in ratios {
+        told.extend([optional(ratio.map(|ratio| ratio.low)), optional(ratio.map(|ratio| ratio.high))]);
+    }
     told
 }
 

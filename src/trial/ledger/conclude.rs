@@ -3,18 +3,18 @@
 use super::super::delivery::{
     ConsumerRecording, DeliveryBooks, DeliveryInterval, DeliveryRecording, FaultRecording, PostBooks,
 };
+use super::super::early::EarlyDeliveries;
+use super::calendar::{Calendar, Phase};
+use super::compare::compare;
 use super::{Book, Ledger, NEVER, Post, State};
-use crate::stats::{QuantileRatio, Sketch, quantile_ratio};
+use crate::stats::Sketch;
 use std::time::Duration;
 
 /// Intervals of a series at most; a longer run has longer ones.
 const INTERVALS_MAX: u64 = 600;
-/// The quantile that is compared inside and outside of faults.
-const COMPARED: f64 = 0.95;
 const SECOND: u64 = 1_000_000;
-
-/// Times by the second that their reports were due in.
-type Seconds = Vec<(u64, Vec<u64>)>;
+/// The same clock read by two programs may differ by this; a delivery that was earlier than its post by more had another clock.
+const CLOCK_TOLERANCE: u64 = 5_000;
 
 /// By what a ledger is concluded.
 #[derive(Clone, Debug, Default)]
@@ -31,19 +31,17 @@ pub struct Terms {
     pub time_factor: f64,
     /// What went wrong, and when.
     pub faults: Vec<FaultRecording>,
-    /// Seed of the resamples.
-    pub seed: u64,
 }
 
 impl Ledger {
     /// The record: what was acknowledged and is not delivered now is lost.
     #[must_use]
-    pub fn conclude(&self, terms: Terms) -> DeliveryRecording {
+    pub fn conclude(&self, mut terms: Terms) -> DeliveryRecording {
+        let calendar = self.calendar(&mut terms.faults);
         let count = |state: State| self.posts.iter().filter(|post| post.state == state).count() as u64;
         let acknowledged = count(State::Acknowledged);
         // A post without an answer was not acknowledged.
         let failed = count(State::Failed) + count(State::Posted);
-        let calendar = self.calendar(&terms);
         let mut told = DeliveryRecording {
             posts: PostBooks { posted: acknowledged + failed, acknowledged, failed },
             consumers: self.books.iter().map(|book| self.consumer(book, &terms, &calendar)).collect(),
@@ -54,16 +52,22 @@ impl Ledger {
             time_factor: terms.time_factor,
             ..DeliveryRecording::default()
         };
-        for post in self.posts.iter().filter(|post| post.measured && post.done != NEVER) {
+        let is_answered = |post: &&Post| post.measured && post.state == State::Acknowledged && post.done != NEVER;
+        for post in self.posts.iter().filter(is_answered) {
             let times = match calendar.phase(post) {
+                Phase::Beginning => &mut told.post_time_beginning,
                 Phase::Inside => &mut told.post_time_inside,
                 Phase::Healing => &mut told.post_time_healing,
                 Phase::Outside => &mut told.post_time_outside,
             };
             times.record(Duration::from_micros(post.done.saturating_sub(post.due)));
         }
-        let answered = self.posts.iter().filter(|post| post.done != NEVER).map(|post| (post, post.done));
-        told.post_ratio = ratio(answered, &terms, &calendar);
+        let posted = self.posts.iter().filter(|post| post.state != State::Planned);
+        // An answer that acknowledges nothing may be quick: it is none.
+        let answered = posted.map(|post| (post, if post.state == State::Acknowledged { post.done } else { NEVER }));
+        let compared = compare(answered, &calendar);
+        (told.post_ratio, told.post_healing_ratio) = (compared.ratio, compared.healing_ratio);
+        told.post_missing = compared.missing;
         DeliveryRecording { step: terms.step, faults: terms.faults, ..told }
     }
 
@@ -94,6 +98,7 @@ impl Ledger {
                         let time = Duration::from_micros(first.saturating_sub(post.due));
                         told.delivery_time.record(time);
                         let part = match calendar.phase(post) {
+                            Phase::Beginning => &mut told.beginning,
                             Phase::Inside => &mut told.inside,
                             Phase::Healing => &mut told.healing,
                             Phase::Outside => &mut told.outside,
@@ -111,44 +116,26 @@ impl Ledger {
         };
         books.out_of_order = book.out_of_order.iter().filter(is_acknowledged).count() as u64;
         let delivered = self.posts.iter().zip(&book.first).map(|(post, first)| (post, *first));
-        let delivered = delivered.filter(|(post, first)| post.state == State::Acknowledged && *first != NEVER);
-        told.ratio = ratio(delivered, terms, calendar);
-        told.healed_s = self.healed(book, terms);
+        let delivered = delivered.filter(|(post, _)| post.state == State::Acknowledged);
+        let compared = compare(delivered, calendar);
+        (told.ratio, told.healing_ratio, told.missing) = (compared.ratio, compared.healing_ratio, compared.missing);
+        let own = terms.faults.iter().filter(|fault| fault.service == book.name).map(|fault| fault.healed_s);
+        // One fault that has not healed is enough.
+        told.healed_s = own.collect::<Option<Vec<f64>>>().and_then(|healed| healed.into_iter().reduce(f64::max));
         told.series = self.series(book, terms);
+        told.early = self.early(book);
+        told.order = Some(book.watched);
         told.books = books;
         told
     }
 
-    /// A fault heals until the consumer that had it has all that was due before its end; one that never does to the end of
-    /// time.
-    fn calendar(&self, terms: &Terms) -> Calendar {
-        let healing = |fault: &FaultRecording| {
-            let book = self.books.iter().find(|book| book.name == fault.service)?;
-            let own = Terms { faults: vec![fault.clone()], ..Terms::default() };
-            Some((fault.until_s, fault.until_s + self.healed(book, &own).unwrap_or(f64::INFINITY)))
-        };
-        Calendar {
-            faults: terms.faults.iter().map(|fault| (fault.from_s, fault.until_s)).collect(),
-            healing: terms.faults.iter().filter_map(healing).collect(),
-        }
-    }
-
-    /// Seconds from the end of the consumer's last fault to the last delivery of what was due before it. `None` without a
-    /// fault, and when something of that is not delivered.
-    fn healed(&self, book: &Book, terms: &Terms) -> Option<f64> {
-        let own = terms.faults.iter().filter(|fault| fault.service == book.name);
-        let end = own.map(|fault| fault.until_s).reduce(f64::max)?;
-        let end = super::micros(Duration::try_from_secs_f64(end).ok()?);
-        let mut last = end;
-        for (post, first) in self.posts.iter().zip(&book.first) {
-            if post.state == State::Acknowledged && post.due < end {
-                if *first == NEVER {
-                    return None;
-                }
-                last = last.max(*first);
-            }
-        }
-        Some(Duration::from_micros(last - end).as_secs_f64())
+    /// What was delivered, by the consumer's clock, before it was due.
+    fn early(&self, book: &Book) -> Option<EarlyDeliveries> {
+        let posted = self.posts.iter().zip(&book.first).filter(|(post, _)| post.state != State::Planned);
+        let early = posted.map(|(post, first)| post.due.saturating_sub(*first)).filter(|by| *by > CLOCK_TOLERANCE);
+        let (deliveries, most) = early.fold((0, 0), |(many, most), by| (many + 1, by.max(most)));
+        let behind_s = Duration::from_micros(most).as_secs_f64();
+        (deliveries > 0).then_some(EarlyDeliveries { deliveries, behind_s })
     }
 
     fn series(&self, book: &Book, terms: &Terms) -> Vec<DeliveryInterval> {
@@ -185,55 +172,5 @@ impl Ledger {
             interval.delivery_time_p95_ms = sketch.quantile_ms(0.95);
         }
         intervals
-    }
-}
-
-/// p95 inside over p95 outside of the faults, of the times from the due time of measured posts to what they are paired with. They
-/// come in the order of their due times, as posts have their numbers.
-fn ratio<'a>(ends: impl Iterator<Item = (&'a Post, u64)>, terms: &Terms, calendar: &Calendar) -> Option<QuantileRatio> {
-    if terms.faults.is_empty() {
-        return None;
-    }
-    let (mut inside, mut outside): (Seconds, Seconds) = (Vec::new(), Vec::new());
-    for (post, end) in ends.filter(|(post, _)| post.measured) {
-        let side = match calendar.phase(post) {
-            Phase::Inside => &mut inside,
-            Phase::Outside => &mut outside,
-            // What comes all at once when a service is back is a load of its own.
-            Phase::Healing => continue,
-        };
-        let (second, time) = (post.due / SECOND, end.saturating_sub(post.due));
-        match side.last_mut() {
-            Some((last, times)) if *last == second => times.push(time),
-            _ => side.push((second, vec![time])),
-        }
-    }
-    let times = |side: Seconds| side.into_iter().map(|(_, times)| times).collect::<Vec<_>>();
-    quantile_ratio(&times(inside), &times(outside), COMPARED, terms.seed)
-}
-
-/// When faults lasted and when they healed, in seconds.
-struct Calendar {
-    faults: Vec<(f64, f64)>,
-    healing: Vec<(f64, f64)>,
-}
-
-/// Where a moment lies.
-enum Phase {
-    Inside,
-    Healing,
-    Outside,
-}
-
-impl Calendar {
-    /// Where the due time of a report lies.
-    fn phase(&self, post: &Post) -> Phase {
-        let due = Duration::from_micros(post.due).as_secs_f64();
-        let within = |stretches: &[(f64, f64)]| stretches.iter().any(|(from, until)| (*from..*until).contains(&due));
-        match () {
-            () if within(&self.faults) => Phase::Inside,
-            () if within(&self.healing) => Phase::Healing,
-            () => Phase::Outside,
-        }
     }
 }
