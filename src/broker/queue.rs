@@ -47,7 +47,7 @@ pub(super) enum Failure {
     /// It left memory until then.
     Leaves { seq: Seq, failures: u32, until: Micros },
     /// It has failed too often.
-    Dead { seq: Seq, attempts: u32 },
+    Dead { seq: Seq, attempts: u32, published: Micros },
 }
 
 #[derive(Debug)]
@@ -222,8 +222,9 @@ impl Queue {
         entry.failures += 1;
         let (failures, ordered) = (entry.failures, entry.key.is_some());
         if self.rules.attempts_max.is_some_and(|most| failures >= most) {
+            let published = entry.stored.published;
             self.remove(seq);
-            return Some(Failure::Dead { seq, attempts: failures });
+            return Some(Failure::Dead { seq, attempts: failures, published });
         }
         let backoff = self.rules.retry.backoff(failures);
         let until = now + Micros::of(backoff);

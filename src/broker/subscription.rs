@@ -218,8 +218,8 @@ impl Subscription {
             Failure::Leaves { seq, failures, until } => {
                 self.hold(seq, failures, until);
             }
-            Failure::Dead { seq, attempts } => {
-                let change = self.settings.dead_letter(attempts).and_then(|(topic, attributes)| {
+            Failure::Dead { seq, attempts, published } => {
+                let change = self.settings.dead_letter(attempts, published).and_then(|(topic, attributes)| {
                     let topic = self.context.topic(&topic)?;
                     Some(Change::DeadLettered { seq, topic, attributes, now })
                 });

@@ -90,7 +90,7 @@ async fn what_pub_sub_refuses_is_refused_in_its_words() {
     let pull = "projects/demo/subscriptions/pulled";
     let created = rest(&broker, "PUT", pull, &format!(r#"{{"topic": "{topic}"}}"#)).await;
     let defaults = serde_json::json!({
-        "name": pull, "topic": topic, "ackDeadlineSeconds": 10, "messageRetentionDuration": "604800s",
+        "name": pull, "topic": topic, "pushConfig": {}, "ackDeadlineSeconds": 10, "messageRetentionDuration": "604800s",
         "expirationPolicy": {"ttl": "2678400s"}, "state": "ACTIVE",
     });
     assert_eq!(created, (200, defaults));

@@ -123,22 +123,25 @@ impl Stage {
             self.clients.push(&format!("status-{status}"), "statuses", &endpoint.url, |it| it).await;
             endpoints.push((status, endpoint));
         }
-        let (interim, arrived) = interim().await;
-        self.clients.push("status-102", "statuses", &interim, |it| it).await;
+        let (processing, arrived) = interim("").await;
+        self.clients.push("status-102", "statuses", &processing, |it| it).await;
+        let (changing, arrived_too) = interim("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+        self.clients.push("status-102-500", "statuses", &changing, |it| it).await;
         publisher.publish(text("x")).await.unwrap();
         for (_, endpoint) in &endpoints {
             endpoint.until("a push", |pushed| !pushed.is_empty()).await;
         }
-        while arrived.load(Ordering::Relaxed) == 0 {
+        while arrived.load(Ordering::Relaxed) == 0 || arrived_too.load(Ordering::Relaxed) == 0 {
             sleep(LOOK).await;
         }
         sleep(QUIET).await;
-        let see = |status: u16, pushes: usize| {
+        let see = |status: &str, pushes: usize| {
             self.see(format!("push answered {status}"), if pushes > 1 { "sent again" } else { "acknowledged" });
         };
-        see(102, arrived.load(Ordering::Relaxed));
+        see("102", arrived.load(Ordering::Relaxed));
+        see("102, and 500 a second later", arrived_too.load(Ordering::Relaxed));
         for (status, endpoint) in &endpoints {
-            see(*status, endpoint.pushed().len());
+            see(&status.to_string(), endpoint.pushed().len());
         }
     }
 
@@ -187,6 +190,9 @@ impl Stage {
         self.see("data of the dead letter", dead.data);
         let names: Vec<&String> = dead.attributes.keys().collect();
         self.see("attributes of the dead letter", format!("{names:?}"));
+        let time = &dead.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"];
+        let form: String = time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+        self.see("dead letter's TopicPublishTime is written", form);
         for name in ["DeliveryCount", "Subscription", "SubscriptionProject"] {
             let value = &dead.attributes[&format!("CloudPubSubDeadLetterSource{name}")];
             self.see(format!("dead letter's {name}"), value);
@@ -460,8 +466,8 @@ async fn refusing(times: usize) -> Endpoint {
     Endpoint::start(move |_| (status(), Duration::ZERO)).await
 }
 
-/// An endpoint that answers 102 and nothing else: its address, and how often it was asked.
-async fn interim() -> (String, Arc<AtomicUsize>) {
+/// An endpoint that answers 102, and this a second later: its address, and how often it was asked.
+async fn interim(then: &'static str) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let arrived = Arc::new(AtomicUsize::new(0));
@@ -474,6 +480,8 @@ async fn interim() -> (String, Arc<AtomicUsize>) {
                 if matches!(stream.read(&mut bytes).await, Ok(read) if read > 0) {
                     counter.fetch_add(1, Ordering::Relaxed);
                     let _ = stream.write_all(b"HTTP/1.1 102 Processing\r\ncontent-length: 0\r\n\r\n").await;
+                    sleep(Duration::from_secs(1)).await;
+                    let _ = stream.write_all(then.as_bytes()).await;
                 }
             });
         }

@@ -93,7 +93,7 @@ fn after_its_last_attempt_a_message_is_dead_and_the_rest_goes_on() {
         assert_eq!((delivery.stored.seq, delivery.attempt), (Seq(1), attempt));
         let failed = queue.fail(Seq(1), delivery.lease, Micros(0)).unwrap();
         match attempt {
-            5 => assert_eq!(failed, Failure::Dead { seq: Seq(1), attempts: 5 }),
+            5 => assert_eq!(failed, Failure::Dead { seq: Seq(1), attempts: 5, published: Micros(0) }),
             _ => assert_eq!(failed, Failure::Waits { seq: Seq(1), failures: attempt }),
         }
     }
