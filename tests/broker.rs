@@ -12,6 +12,8 @@ mod disk;
 mod flow;
 #[path = "broker/kill.rs"]
 mod kill;
+#[path = "broker/order.rs"]
+mod order;
 mod pubsub;
 #[path = "broker/raw.rs"]
 mod raw;

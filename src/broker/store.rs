@@ -4,6 +4,7 @@
 
 mod error;
 mod folder;
+mod message;
 mod reader;
 mod schema;
 #[cfg(test)]
@@ -11,11 +12,10 @@ mod tests;
 mod writer;
 
 pub(super) use error::StoreError;
+pub(super) use message::{LinesWanted, NewMessage, Seq, Stored, StoredLine, timestamp};
 
 use super::proto;
 use crate::autoscaler::Micros;
-use bytes::Bytes;
-use prost::Message as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,10 +30,6 @@ pub(super) struct TopicId(pub(super) i64);
 /// A subscription's key in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SubscriptionId(pub(super) i64);
-
-/// A message's place in the order of publishing, and its id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seq(pub(super) i64);
 
 /// A topic as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,47 +74,6 @@ impl Signal {
     pub(super) fn published(&self) -> Seq {
         Seq(i64::try_from(self.published.load(Ordering::Acquire)).unwrap_or(i64::MAX))
     }
-}
-
-/// A message as it is published.
-#[derive(Clone, Debug)]
-pub(super) struct NewMessage {
-    /// Data, attributes and ordering key, encoded; id and time stand beside it.
-    pub(super) body: Vec<u8>,
-}
-
-impl NewMessage {
-    pub(super) fn of(message: &proto::PubsubMessage) -> Self {
-        Self { body: message.encode_to_vec() }
-    }
-}
-
-/// A message as it is read.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Stored {
-    pub(super) seq: Seq,
-    pub(super) published: Micros,
-    /// Deliveries that failed so far.
-    pub(super) failures: u32,
-    /// Data, attributes and ordering key, encoded.
-    pub(super) body: Bytes,
-}
-
-impl Stored {
-    /// With its id and time, as subscribers see it.
-    pub(super) fn message(&self) -> proto::PubsubMessage {
-        let mut message = proto::PubsubMessage::decode(self.body.clone()).unwrap_or_default();
-        message.message_id = self.seq.0.to_string();
-        message.publish_time = Some(timestamp(self.published));
-        message
-    }
-}
-
-/// As protocol buffers write an instant.
-pub(super) fn timestamp(time: Micros) -> prost_types::Timestamp {
-    let seconds = i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX);
-    let nanos = i32::try_from(time.0 % 1_000_000).unwrap_or(0) * 1_000;
-    prost_types::Timestamp { seconds, nanos }
 }
 
 /// A change of one subscription's backlog. None is synced by itself: what a crash of the machine takes back of these is
@@ -346,6 +301,16 @@ impl Store {
         (messages, bytes): (usize, usize),
     ) -> Result<Vec<Stored>, StoreError> {
         self.query(|reply| reader::Query::Fresh { subscription, after, messages, bytes, reply }).await
+    }
+
+    /// Messages with these ordering keys that were never held, in order. A key that is not in the answer was not looked for:
+    /// those before it were enough.
+    pub(super) async fn lines(
+        &self,
+        subscription: SubscriptionId,
+        wanted: LinesWanted,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        self.query(|reply| reader::Query::Lines { subscription, wanted, reply }).await
     }
 
     /// Held messages that are due, the longest due first.

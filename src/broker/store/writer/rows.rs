@@ -16,11 +16,17 @@ impl Writer {
         messages: &[NewMessage],
         done: &mut Done,
     ) -> rusqlite::Result<Vec<Seq>> {
-        messages.iter().map(|message| self.keep(topic, published, &message.body, done)).collect()
+        messages.iter().map(|message| self.keep(topic, published, message, done)).collect()
     }
 
     /// Keeps one message for every live subscription of its topic; one that nobody subscribes to is not kept.
-    fn keep(&mut self, topic: TopicId, published: Micros, body: &[u8], done: &mut Done) -> rusqlite::Result<Seq> {
+    fn keep(
+        &mut self,
+        topic: TopicId,
+        published: Micros,
+        message: &NewMessage,
+        done: &mut Done,
+    ) -> rusqlite::Result<Seq> {
         if self.next >= self.reserved {
             let reserved = self.next + RESERVED;
             self.connection
@@ -45,8 +51,8 @@ impl Writer {
         }
         if kept {
             self.connection
-                .prepare_cached("INSERT INTO messages (seq, topic, published, body) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![seq, topic.0, whole(published), body])?;
+                .prepare_cached("INSERT INTO messages (seq, topic, published, body, key) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![seq, topic.0, whole(published), message.body, message.key])?;
         }
         Ok(Seq(seq))
     }
@@ -141,6 +147,6 @@ impl Writer {
         let Some(body) = body else { return Ok(()) };
         let mut message = proto::PubsubMessage::decode(&body[..]).unwrap_or_default();
         message.attributes.extend(attributes.clone());
-        self.keep(topic, now, &message.encode_to_vec(), done).map(drop)
+        self.keep(topic, now, &NewMessage::of(&message), done).map(drop)
     }
 }
