@@ -8,6 +8,8 @@ mod clients;
 #[cfg(target_os = "linux")]
 #[path = "broker/disk.rs"]
 mod disk;
+#[path = "broker/filters.rs"]
+mod filters;
 #[path = "broker/flow.rs"]
 mod flow;
 #[path = "broker/kill.rs"]

@@ -1,6 +1,7 @@
 //! Topics and subscriptions as they are asked for: checked, completed with Pub/Sub's defaults, and read for use.
 
 use super::client::Address;
+use super::filter::Filter;
 use super::json::rfc3339;
 use super::name::{Kind, check, id_of, project_of};
 use super::policy::{
@@ -113,6 +114,7 @@ pub(super) fn subscription(mut subscription: proto::Subscription) -> Result<prot
         )));
     }
     retention("message_retention_duration", subscription.message_retention_duration.as_ref())?;
+    Filter::parse(&subscription.filter)?;
     subscription.message_retention_duration.get_or_insert(proto_duration(RETENTION_DEFAULT));
     let expiration = subscription
         .expiration_policy
@@ -138,7 +140,6 @@ fn unoffered(subscription: &proto::Subscription) -> Result<(), Refusal> {
         (subscription.cloud_storage_config.is_some(), "subscriptions that write to Cloud Storage (cloudStorageConfig)"),
         (subscription.bigtable_config.is_some(), "subscriptions that write to Bigtable (bigtableConfig)"),
         (!subscription.message_transforms.is_empty(), "message transforms (messageTransforms)"),
-        (!subscription.filter.is_empty(), "filters (filter)"),
         (subscription.enable_exactly_once_delivery, "exactly-once delivery (enableExactlyOnceDelivery)"),
         (subscription.retain_acked_messages, "replays of acknowledged messages (retainAckedMessages)"),
     ];

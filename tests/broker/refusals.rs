@@ -60,7 +60,7 @@ fn refusals(topic: &str) -> Vec<(&'static str, String, String, u16, &'static str
             400,
             "INVALID_ARGUMENT",
         ),
-        ("PUT", "projects/demo/subscriptions/s-1", sub(r#""filter": "attributes.a = \"b\"""#), 501, "UNIMPLEMENTED"),
+        ("PUT", "projects/demo/subscriptions/s-1", sub(r#""filter": "attributes.a = b""#), 400, "INVALID_ARGUMENT"),
         (
             "PUT",
             "projects/demo/subscriptions/s-1",

@@ -56,6 +56,7 @@ pub(crate) async fn play(endpoint: &str) -> Seen {
         stage.deadlines(),
         stage.late_answers(),
         stage.order(),
+        stage.filters(),
         stage.envelopes(),
         stage.in_flight(),
         stage.streaming(),
@@ -322,6 +323,32 @@ impl Stage {
             sleep(LOOK).await;
         }
         self.see("order of pulls with a key", order.join(" "));
+    }
+
+    /// What comes through a filter.
+    async fn filters(&self) {
+        let publisher = self.clients.topic("filtered").await;
+        for (id, filter) in [
+            ("equal", r#"attributes.kind = "good""#),
+            ("unequal", r#"attributes.kind != "bad""#),
+            ("prefixed", r#"hasPrefix(attributes.kind, "go") OR NOT attributes:kind"#),
+        ] {
+            self.clients.pull(&format!("filtered-{id}"), "filtered", |it| it.set_filter(filter)).await;
+        }
+        publisher.publish(text("bad").set_attributes([("kind", "bad")])).await.unwrap();
+        publisher.publish(text("none")).await.unwrap();
+        publisher.publish(text("good").set_attributes([("kind", "good")])).await.unwrap();
+        for id in ["equal", "unequal", "prefixed"] {
+            let (id, mut came) = (format!("filtered-{id}"), BTreeSet::new());
+            while !came.contains("good") {
+                let (one, _) = self.next(&id).await;
+                assert_eq!(self.acknowledge(&id, &one.ack_id).await, 200);
+                came.insert(one.data);
+            }
+            let rest = self.pull(&id).await.into_iter().map(|one| one.data);
+            came.extend(rest);
+            self.see(format!("through {id} comes"), format!("{came:?}"));
+        }
     }
 
     /// What a push consists of, wrapped and not.

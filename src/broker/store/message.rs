@@ -24,6 +24,11 @@ impl NewMessage {
         let key = Some(&message.ordering_key).filter(|key| !key.is_empty()).cloned();
         Self { body: message.encode_to_vec(), key }
     }
+
+    /// What filters look at.
+    pub(in crate::broker) fn attributes(&self) -> proto::Words {
+        proto::PubsubMessage::decode(&self.body[..]).unwrap_or_default().attributes
+    }
 }
 
 /// A message as it is read.

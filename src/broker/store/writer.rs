@@ -11,6 +11,7 @@ use super::{
     Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord, TopicId,
     TopicRecord, schema,
 };
+use crate::broker::filter::Filter;
 use crate::broker::proto;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -56,7 +57,17 @@ pub(super) struct Writer {
 struct Route {
     topic: TopicId,
     live: bool,
+    /// What does not pass it is acknowledged by the broker: it never gets into the backlog.
+    filter: Option<Filter>,
     signal: Arc<Signal>,
+}
+
+impl Route {
+    fn of(topic: TopicId, config: &proto::Subscription, signal: Arc<Signal>) -> Self {
+        // It was read when the subscription was made.
+        let filter = Filter::parse(&config.filter).unwrap_or_default();
+        Self { topic, live: true, filter, signal }
+    }
 }
 
 /// What a transaction did, told once it is committed.
@@ -114,7 +125,7 @@ impl Writer {
             let signal = Arc::new(Signal::default());
             let live = state == LIVE && !config.detached;
             self.routes.entry(topic).or_default().push(id);
-            self.subscriptions.insert(id, Route { topic, live, signal: Arc::clone(&signal) });
+            self.subscriptions.insert(id, Route { live, ..Route::of(topic, &config, Arc::clone(&signal)) });
             if live {
                 let count = "SELECT count(*) FROM backlog WHERE subscription = ?1";
                 let count: i64 = connection.query_row(count, [id.0], |row| row.get(0))?;

@@ -31,7 +31,7 @@ impl Writer {
                 });
                 if let Ok(id) = created {
                     self.routes.entry(topic).or_default().push(id);
-                    self.subscriptions.insert(id, Route { topic, live: true, signal });
+                    self.subscriptions.insert(id, Route::of(topic, &config, signal));
                 }
                 let _ = reply.send(created);
             }

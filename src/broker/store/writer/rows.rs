@@ -19,7 +19,7 @@ impl Writer {
         messages.iter().map(|message| self.keep(topic, published, message, done)).collect()
     }
 
-    /// Keeps one message for every live subscription of its topic; one that nobody subscribes to is not kept.
+    /// Keeps one message for every live subscription of its topic that it is for; one that is for nobody is not kept.
     fn keep(
         &mut self,
         topic: TopicId,
@@ -36,9 +36,12 @@ impl Writer {
         }
         let seq = self.next;
         self.next += 1;
-        let mut kept = false;
+        let (mut kept, mut attributes) = (false, None);
         for id in self.routes.get(&topic).into_iter().flatten() {
-            if !self.subscriptions.get(id).is_some_and(|route| route.live) {
+            let Some(route) = self.subscriptions.get(id).filter(|route| route.live) else { continue };
+            if let Some(filter) = &route.filter
+                && !filter.matches(attributes.get_or_insert_with(|| message.attributes()))
+            {
                 continue;
             }
             self.connection
