@@ -88,7 +88,7 @@ pub(super) enum Change {
     Held { seq: Seq, failures: u32, until: Micros },
     /// It came back into memory.
     Taken(Seq),
-    /// What was published before this is dropped, as far as one transaction does it.
+    /// What was published before this is dropped, bit by bit between other changes.
     Expired { before: Micros },
     /// It goes to the dead letter topic, with these attributes, and is settled.
     DeadLettered { seq: Seq, topic: TopicId, attributes: proto::Words, now: Micros },
@@ -129,8 +129,10 @@ enum Admin {
         config: Box<proto::Topic>,
         reply: Reply<()>,
     },
+    /// Its subscriptions are kept as they are given: they have no topic any more.
     DeleteTopic {
         id: TopicId,
+        subscriptions: Vec<(SubscriptionId, proto::Subscription)>,
         reply: Reply<()>,
     },
     CreateSubscription {
@@ -263,8 +265,13 @@ impl Store {
         self.admin(|reply| Admin::UpdateTopic { id, config: Box::new(config), reply }).await
     }
 
-    pub(super) async fn delete_topic(&self, id: TopicId) -> Result<(), StoreError> {
-        self.admin(|reply| Admin::DeleteTopic { id, reply }).await
+    /// Deletes a topic and changes its subscriptions, all or nothing.
+    pub(super) async fn delete_topic(
+        &self,
+        id: TopicId,
+        subscriptions: Vec<(SubscriptionId, proto::Subscription)>,
+    ) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::DeleteTopic { id, subscriptions, reply }).await
     }
 
     pub(super) async fn create_subscription(

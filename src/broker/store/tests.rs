@@ -30,6 +30,13 @@ async fn committed(signal: &Signal, number: u64) {
     }
 }
 
+/// Waits until so many messages are left to acknowledge.
+async fn remaining(signal: &Signal, messages: u64) {
+    while signal.backlog() != messages {
+        tokio::time::timeout(std::time::Duration::from_mins(1), signal.bell.notified()).await.unwrap();
+    }
+}
+
 /// Every message that is kept, whoever waits for it.
 fn kept(folder: &Path) -> i64 {
     let connection = rusqlite::Connection::open(folder.join("broker.sqlite")).unwrap();
@@ -89,7 +96,7 @@ async fn everything_is_there_again_when_it_is_opened_again() {
     let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
     let (orders, gone) =
         (store.create_topic(topic("orders")).await.unwrap(), store.create_topic(topic("gone")).await.unwrap());
-    store.delete_topic(gone).await.unwrap();
+    store.delete_topic(gone, Vec::new()).await.unwrap();
     let (id, _) = subscribe(&store, orders).await;
     let (deleted, _) = subscribe(&store, orders).await;
     let ids = store.publish(orders, NOW, messages(0, 5)).await.unwrap();
@@ -144,9 +151,48 @@ async fn what_is_too_old_is_dropped() {
     store.publish(orders, NOW, messages(0, 3)).await.unwrap();
     store.publish(orders, Micros(NOW.0 + 1), messages(3, 1)).await.unwrap();
     store.change(id, 1, vec![Change::Expired { before: Micros(NOW.0 + 1) }]).unwrap();
-    committed(&signal, 1).await;
+    remaining(&signal, 1).await;
     assert_eq!(data(&store.fresh(id, Seq(0), ALL).await.unwrap()), ["3"]);
     assert_eq!(kept(dir.path()), 1);
+}
+
+#[tokio::test]
+async fn however_much_is_too_old_it_is_dropped_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let (id, signal) = subscribe(&store, orders).await;
+    store.publish(orders, NOW, messages(0, 7_000)).await.unwrap();
+    store.publish(orders, Micros(NOW.0 + 1), messages(7_000, 1)).await.unwrap();
+    // Told once: whoever looks after the subscriptions does so once a second.
+    store.change(id, 0, vec![Change::Expired { before: Micros(NOW.0 + 1) }]).unwrap();
+    remaining(&signal, 1).await;
+    assert_eq!((data(&store.fresh(id, Seq(0), ALL).await.unwrap()), kept(dir.path())), (vec!["7000".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn a_topic_is_deleted_with_the_change_of_all_its_subscriptions_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions { pages_max: Some(64) }).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let ((first, _), (second, _)) = (subscribe(&store, orders).await, subscribe(&store, orders).await);
+    let orphan = |label: usize| proto::Subscription {
+        topic: "_deleted-topic_".to_owned(),
+        labels: [("label".to_owned(), "x".repeat(label))].into(),
+        ..Default::default()
+    };
+    // The second one does not fit on the disk.
+    let refused = store.delete_topic(orders, vec![(first, orphan(1)), (second, orphan(1 << 20))]).await;
+    assert_eq!(refused, Err(StoreError::Full));
+    drop(store);
+    let (store, contents) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    assert_eq!(contents.topics.len(), 1);
+    assert!(contents.subscriptions.iter().all(|it| it.config.topic.is_empty()), "{contents:?}");
+    store.delete_topic(orders, vec![(first, orphan(1)), (second, orphan(1))]).await.unwrap();
+    drop(store);
+    let (_store, contents) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    assert!(contents.topics.is_empty());
+    assert!(contents.subscriptions.iter().all(|it| it.config.topic == "_deleted-topic_"), "{contents:?}");
 }
 
 /// A disk that has no room for more: what does not fit is refused, what was taken stays, and when there is room again it

@@ -11,6 +11,7 @@ use super::{
     Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord, TopicId,
     TopicRecord, schema,
 };
+use crate::autoscaler::Micros;
 use crate::broker::filter::Filter;
 use crate::broker::proto;
 use prost::Message as _;
@@ -31,7 +32,7 @@ const LAZY: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(200);
 /// Ids are reserved so many at a time; a crash loses the rest of them.
 const RESERVED: i64 = 100_000;
-/// Rows of a backlog that one transaction clears away.
+/// Rows of backlogs that one transaction clears away.
 const CLEARED: usize = 2_000;
 
 /// `subscriptions.state`: the backlog of one that is deleted or detached is cleared away bit by bit.
@@ -49,6 +50,8 @@ pub(super) struct Writer {
     subscriptions: BTreeMap<SubscriptionId, Route>,
     /// Deleted or detached, with rows left.
     clearing: Vec<SubscriptionId>,
+    /// Those with messages that may be too old, and before when they were published then.
+    expiring: BTreeMap<SubscriptionId, Micros>,
     syncs: bool,
     /// Why nothing more is taken: a sync failed.
     unsynced: Option<StoreError>,
@@ -97,6 +100,7 @@ impl Writer {
             routes: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             clearing: Vec::new(),
+            expiring: BTreeMap::new(),
             syncs: true,
             unsynced: None,
         };
@@ -144,10 +148,10 @@ impl Writer {
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let (mut waiting, mut cleared) = (Vec::new(), true);
         loop {
-            let patience = match (waiting.is_empty() && cleared, self.clearing.is_empty()) {
+            let patience = match (waiting.is_empty() && cleared, self.has_to_clear()) {
                 (false, _) => RETRY,
-                (true, false) => Duration::ZERO,
-                (true, true) => Duration::from_hours(1),
+                (true, true) => Duration::ZERO,
+                (true, false) => Duration::from_hours(1),
             };
             let first = match commands.recv_timeout(patience) {
                 Ok(command) => Some(command),

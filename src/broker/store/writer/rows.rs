@@ -1,6 +1,6 @@
 //! What the writer does inside a transaction: messages come, go to subscriptions, and leave them.
 
-use super::{CLEARED, Done, RESERVED, Writer};
+use super::{Done, RESERVED, Writer};
 use crate::autoscaler::Micros;
 use crate::broker::proto;
 use crate::broker::store::reader::whole;
@@ -77,7 +77,9 @@ impl Writer {
                         .prepare_cached("UPDATE backlog SET due = 0 WHERE subscription = ?1 AND seq = ?2")?
                         .execute(params![id.0, seq.0])?;
                 }
-                Change::Expired { before } => self.expire(id, *before, done)?,
+                Change::Expired { before } => {
+                    self.expiring.insert(id, *before);
+                }
                 Change::DeadLettered { seq, topic, attributes, now } => {
                     self.dead_letter((id, *seq), (*topic, *now), attributes, done)?;
                     self.settle(id, *seq, done)?;
@@ -116,19 +118,6 @@ impl Writer {
             }
         }
         self.connection.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq.0]).map(drop)
-    }
-
-    /// Drops the oldest messages of a backlog that are too old.
-    fn expire(&self, id: SubscriptionId, before: Micros, done: &mut Done) -> rusqlite::Result<()> {
-        let sql = "SELECT b.seq FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
-            WHERE b.subscription = ?1 AND m.published < ?2 ORDER BY b.seq LIMIT ?3";
-        let limit = i64::try_from(CLEARED).unwrap_or(i64::MAX);
-        let old: Vec<i64> = self
-            .connection
-            .prepare_cached(sql)?
-            .query_map(params![id.0, whole(before), limit], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        old.into_iter().try_for_each(|seq| self.settle(id, Seq(seq), done))
     }
 
     /// Publishes a message that a subscription gives up to its dead letter topic. One that has left the backlog meanwhile, for
