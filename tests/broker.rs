@@ -21,6 +21,8 @@ mod pubsub;
 mod raw;
 #[path = "broker/refusals.rs"]
 mod refusals;
+#[path = "broker/seek.rs"]
+mod seek;
 mod tidegate;
 
 use ::tidegate as tidegate_library;

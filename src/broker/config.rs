@@ -141,7 +141,6 @@ fn unoffered(subscription: &proto::Subscription) -> Result<(), Refusal> {
         (subscription.bigtable_config.is_some(), "subscriptions that write to Bigtable (bigtableConfig)"),
         (!subscription.message_transforms.is_empty(), "message transforms (messageTransforms)"),
         (subscription.enable_exactly_once_delivery, "exactly-once delivery (enableExactlyOnceDelivery)"),
-        (subscription.retain_acked_messages, "replays of acknowledged messages (retainAckedMessages)"),
     ];
     match unoffered.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Refusal::not_offered(what)),

@@ -124,6 +124,13 @@ impl Queue {
         self.ready.len()
     }
 
+    /// Forgets everything; the leases of what is out, which mean nothing any more.
+    pub(super) fn clear(&mut self) -> Vec<u64> {
+        let forgotten = std::mem::replace(self, Self::new(self.rules, self.leases));
+        let lease = |entry: &Entry| if let Place::Out { lease, .. } = entry.place { Some(lease) } else { None };
+        forgotten.entries.values().filter_map(lease).collect()
+    }
+
     /// Whether it is in memory.
     pub(super) fn holds(&self, seq: Seq) -> bool {
         self.entries.contains_key(&seq)

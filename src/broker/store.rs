@@ -80,7 +80,8 @@ impl Signal {
 /// delivered again.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
-    /// Acknowledged, expired or dropped: it is not delivered to this subscription any more.
+    /// Acknowledged, expired or dropped: it is not delivered to this subscription any more. It is kept if the subscription
+    /// retains what was acknowledged.
     Settled(Seq),
     /// It failed, and stays in memory.
     Failed { seq: Seq, failures: u32 },
@@ -144,6 +145,12 @@ enum Admin {
     UpdateSubscription {
         id: SubscriptionId,
         config: Box<proto::Subscription>,
+        reply: Reply<()>,
+    },
+    /// What was published before the time is acknowledged; later messages that are kept though they were are so no more.
+    Seek {
+        id: SubscriptionId,
+        time: Micros,
         reply: Reply<()>,
     },
     /// Its backlog goes with it. A detached subscription keeps its name, a deleted one does not.
@@ -291,6 +298,12 @@ impl Store {
         self.admin(|reply| Admin::UpdateSubscription { id, config: Box::new(config), reply }).await
     }
 
+    /// Acknowledges what was published to a subscription before a time; what came later and is kept though it was acknowledged
+    /// is so no more. Bit by bit: what is published meanwhile is not touched.
+    pub(super) async fn seek(&self, id: SubscriptionId, time: Micros) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::Seek { id, time, reply }).await
+    }
+
     /// Deletes a subscription, or only its backlog if it is detached: then it is kept as `detached` says.
     pub(super) async fn drop_backlog(
         &self,
@@ -330,7 +343,12 @@ impl Store {
         self.query(|reply| reader::Query::Held { subscription, now, messages, bytes, reply }).await
     }
 
-    /// When the next held message is due, and when the oldest message of the backlog was published.
+    /// When the oldest message that waits to be acknowledged was published.
+    pub(super) async fn oldest(&self, subscription: SubscriptionId) -> Result<Option<Micros>, StoreError> {
+        self.query(|reply| reader::Query::Oldest { subscription, reply }).await
+    }
+
+    /// When the next held message is due, and when the oldest message that is kept was published.
     pub(super) async fn outlook(&self, subscription: SubscriptionId) -> Result<Outlook, StoreError> {
         self.query(|reply| reader::Query::Outlook { subscription, reply }).await
     }
@@ -341,7 +359,7 @@ impl Store {
 pub(super) struct Outlook {
     /// When the next held message is due.
     pub(super) next_due: Option<Micros>,
-    /// The oldest message that waits to be acknowledged, and when it was published.
+    /// The oldest message that is kept, acknowledged or not, and when it was published.
     pub(super) oldest: Option<(Seq, Micros)>,
 }
 

@@ -57,6 +57,7 @@ pub(crate) async fn play(endpoint: &str) -> Seen {
         stage.late_answers(),
         stage.order(),
         stage.filters(),
+        stage.seeking(),
         stage.envelopes(),
         stage.in_flight(),
         stage.streaming(),
@@ -349,6 +350,28 @@ impl Stage {
             came.extend(rest);
             self.see(format!("through {id} comes"), format!("{came:?}"));
         }
+    }
+
+    /// A subscription that is set back to before what was acknowledged, and forward to after what was not.
+    async fn seeking(&self) {
+        let publisher = self.clients.topic("sought").await;
+        self.clients.pull("sought-sub", "sought", |it| it.set_retain_acked_messages(true)).await;
+        let seek = async |time: &str| {
+            let path = format!("{}:seek", subscription("sought-sub"));
+            self.rest("POST", &path, &json!({"time": time})).await.0
+        };
+        let there = async || {
+            sleep(Duration::from_secs(2)).await;
+            self.pull("sought-sub").await.into_iter().map(|one| one.data).collect::<BTreeSet<_>>()
+        };
+        publisher.publish(text("one")).await.unwrap();
+        let (one, _) = self.next("sought-sub").await;
+        assert_eq!(self.acknowledge("sought-sub", &one.ack_id).await, 200);
+        self.see("set back to a time", seek("2026-01-01T00:00:00Z").await.to_string());
+        self.see("it has what was acknowledged", format!("{:?}", there().await));
+        publisher.publish(text("two")).await.unwrap();
+        self.see("set forward to a time", seek("2096-01-01T00:00:00Z").await.to_string());
+        self.see("it has", format!("{:?}", there().await));
     }
 
     /// What a push consists of, wrapped and not.

@@ -11,6 +11,7 @@ pub(super) enum Query {
     Fresh { subscription: SubscriptionId, after: Seq, messages: usize, bytes: usize, reply: Reply<Vec<Stored>> },
     Held { subscription: SubscriptionId, now: Micros, messages: usize, bytes: usize, reply: Reply<Vec<Stored>> },
     Lines { subscription: SubscriptionId, wanted: LinesWanted, reply: Reply<Vec<StoredLine>> },
+    Oldest { subscription: SubscriptionId, reply: Reply<Option<Micros>> },
     Outlook { subscription: SubscriptionId, reply: Reply<Outlook> },
 }
 
@@ -24,6 +25,8 @@ const LINE: &str = "SELECT b.seq, m.published, b.failures, m.body FROM messages 
     AND m.seq > ?3 AND m.seq <= ?4 AND b.due = 0 ORDER BY m.seq LIMIT ?5";
 const NEXT_DUE: &str =
     "SELECT due FROM backlog INDEXED BY held WHERE subscription = ?1 AND due > 0 ORDER BY due LIMIT 1";
+const UNACKED: &str = "SELECT m.published FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
+    WHERE b.subscription = ?1 AND b.due >= 0 ORDER BY b.seq LIMIT 1";
 const OLDEST: &str = "SELECT b.seq, m.published FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
     WHERE b.subscription = ?1 ORDER BY b.seq LIMIT 1";
 
@@ -52,6 +55,10 @@ impl Reader {
                 Query::Lines { subscription, wanted, reply } => {
                     let lines = self.lines(subscription, wanted).map_err(|error| schema::told(&self.path, &error));
                     let _ = reply.send(lines);
+                }
+                Query::Oldest { subscription, reply } => {
+                    let oldest = self.oldest(subscription).map_err(|error| schema::told(&self.path, &error));
+                    let _ = reply.send(oldest);
                 }
                 Query::Outlook { subscription, reply } => {
                     let outlook = self.outlook(subscription).map_err(|error| schema::told(&self.path, &error));
@@ -93,6 +100,11 @@ impl Reader {
             lines.push(StoredLine { key, messages, is_all });
         }
         Ok(lines)
+    }
+
+    fn oldest(&self, subscription: SubscriptionId) -> rusqlite::Result<Option<Micros>> {
+        let mut statement = self.connection.prepare_cached(UNACKED)?;
+        statement.query_row([subscription.0], |row| row.get(0).map(micros)).optional()
     }
 
     fn outlook(&self, subscription: SubscriptionId) -> rusqlite::Result<Outlook> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::path::Path;
 
 /// `backlog` has one row for each message that a subscription still has to deliver; `due` is above zero while the message
-/// is held, that is: out of memory until then. `messages.key` is the ordering key, NULL without one. `meta.reserved`: ids
+/// is held, that is: out of memory until then, and -1 if it was acknowledged and is retained. `messages.key` is the ordering key, NULL without one. `meta.reserved`: ids
 /// below are given out or lost.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

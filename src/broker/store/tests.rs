@@ -321,3 +321,36 @@ async fn a_store_of_version_1_is_brought_up_to_date_with_what_it_holds() {
         assert_eq!((data(&lines[0].messages).join(" "), lines[1].messages.len()), ("1 3".to_owned(), 0));
     }
 }
+
+#[tokio::test]
+async fn a_seek_acknowledges_what_was_before_and_brings_back_what_is_retained() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    let orders = store.create_topic(topic("orders")).await.unwrap();
+    let signal = Arc::new(Signal::default());
+    let config = proto::Subscription { retain_acked_messages: true, ..Default::default() };
+    let id = store.create_subscription(orders, config.clone(), Arc::clone(&signal)).await.unwrap();
+    let early = store.publish(orders, NOW, messages(0, 2_500)).await.unwrap();
+    let late = store.publish(orders, Micros(NOW.0 + 10), messages(2_500, 2_500)).await.unwrap();
+    let settled = [&early[..10], &late[..20]].concat().into_iter().map(Change::Settled);
+    let held = Change::Held { seq: late[20], failures: 3, until: Micros(NOW.0 + 99) };
+    store.change(id, 1, settled.chain([held]).collect()).unwrap();
+    committed(&signal, 1).await;
+    assert_eq!((signal.backlog(), kept(dir.path())), (4_970, 5_000));
+    assert_eq!(store.outlook(id).await.unwrap().oldest, Some((early[0], NOW)), "for its age, it is there");
+    store.seek(id, Micros(NOW.0 + 10)).await.unwrap();
+    assert_eq!((signal.backlog(), kept(dir.path())), (2_500, 5_000));
+    assert_eq!(store.oldest(id).await.unwrap(), Some(Micros(NOW.0 + 10)));
+    let fresh = store.fresh(id, Seq(0), (10_000, 1 << 30)).await.unwrap();
+    assert_eq!((fresh.len(), fresh[0].seq), (2_499, late[0]), "all but the held one");
+    // Without retention it only goes forward, and what is old is dropped either way.
+    store.update_subscription(id, proto::Subscription { retain_acked_messages: false, ..config }).await.unwrap();
+    store.seek(id, Micros(0)).await.unwrap();
+    assert_eq!(signal.backlog(), 2_500);
+    store.change(id, 0, vec![Change::Expired { before: Micros(NOW.0 + 1) }]).unwrap();
+    store.seek(id, Micros(u64::MAX)).await.unwrap();
+    while kept(dir.path()) > 0 {
+        tokio::time::timeout(std::time::Duration::from_mins(1), signal.bell.notified()).await.unwrap();
+    }
+    assert_eq!(signal.backlog(), 0);
+}

@@ -4,6 +4,7 @@
 
 mod admin;
 mod rows;
+mod seek;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use crate::broker::filter::Filter;
 use crate::broker::proto;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -52,6 +53,8 @@ pub(super) struct Writer {
     clearing: Vec<SubscriptionId>,
     /// Those with messages that may be too old, and before when they were published then.
     expiring: BTreeMap<SubscriptionId, Micros>,
+    /// The first is under way.
+    seeking: VecDeque<Seeking>,
     syncs: bool,
     /// Why nothing more is taken: a sync failed.
     unsynced: Option<StoreError>,
@@ -60,6 +63,8 @@ pub(super) struct Writer {
 struct Route {
     topic: TopicId,
     live: bool,
+    /// What was acknowledged is kept until it is too old.
+    retains: bool,
     /// What does not pass it is acknowledged by the broker: it never gets into the backlog.
     filter: Option<Filter>,
     signal: Arc<Signal>,
@@ -69,8 +74,18 @@ impl Route {
     fn of(topic: TopicId, config: &proto::Subscription, signal: Arc<Signal>) -> Self {
         // It was read when the subscription was made.
         let filter = Filter::parse(&config.filter).unwrap_or_default();
-        Self { topic, live: true, filter, signal }
+        Self { topic, live: true, retains: config.retain_acked_messages, filter, signal }
     }
+}
+
+/// A seek, of which the messages up to one are done.
+struct Seeking {
+    id: SubscriptionId,
+    time: Micros,
+    done: i64,
+    /// Later messages were published meanwhile.
+    until: i64,
+    reply: Reply<()>,
 }
 
 /// What a transaction did, told once it is committed.
@@ -101,6 +116,7 @@ impl Writer {
             subscriptions: BTreeMap::new(),
             clearing: Vec::new(),
             expiring: BTreeMap::new(),
+            seeking: VecDeque::new(),
             syncs: true,
             unsynced: None,
         };
@@ -131,7 +147,7 @@ impl Writer {
             self.routes.entry(topic).or_default().push(id);
             self.subscriptions.insert(id, Route { live, ..Route::of(topic, &config, Arc::clone(&signal)) });
             if live {
-                let count = "SELECT count(*) FROM backlog WHERE subscription = ?1";
+                let count = "SELECT count(*) FROM backlog WHERE subscription = ?1 AND due >= 0";
                 let count: i64 = connection.query_row(count, [id.0], |row| row.get(0))?;
                 signal.backlog.store(u64::try_from(count).unwrap_or(0), Ordering::Release);
             } else {
@@ -187,7 +203,7 @@ impl Writer {
             if let Some(admin) = admin {
                 self.administer(admin);
             }
-            cleared = self.unsynced.is_none() && self.clear();
+            cleared = self.clear();
         }
     }
 

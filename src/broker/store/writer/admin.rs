@@ -1,6 +1,6 @@
 //! What the writer does to topics and subscriptions, each change in a transaction of its own.
 
-use super::{CLEARED, DELETED, Done, LIVE, Route, Writer};
+use super::{CLEARED, DELETED, Done, LIVE, Route, Seeking, Writer};
 use crate::autoscaler::Micros;
 use crate::broker::proto;
 use crate::broker::store::reader::whole;
@@ -43,7 +43,14 @@ impl Writer {
                 let _ = reply.send(created);
             }
             Admin::UpdateSubscription { id, config, reply } => {
-                let _ = reply.send(self.transaction(|connection| configure(connection, id, &config)));
+                let updated = self.transaction(|connection| configure(connection, id, &config));
+                if let (Ok(()), Some(route)) = (&updated, self.subscriptions.get_mut(&id)) {
+                    route.retains = config.retain_acked_messages;
+                }
+                let _ = reply.send(updated);
+            }
+            Admin::Seek { id, time, reply } => {
+                self.seeking.push_back(Seeking { id, time, done: 0, until: self.next, reply });
             }
             Admin::DropBacklog { id, detached, reply } => {
                 let dropped = match detached {
@@ -75,12 +82,21 @@ impl Writer {
 
     /// Whether something is to be cleared away.
     pub(super) fn has_to_clear(&self) -> bool {
-        !self.clearing.is_empty() || !self.expiring.is_empty()
+        !self.clearing.is_empty() || !self.expiring.is_empty() || !self.seeking.is_empty()
     }
 
-    /// Clears away a part of what is too old, or of the backlog of a subscription that is no more. False if it failed and is to
+    /// Does a part of a seek, or clears away a part of what is too old, or of the backlog of a subscription that is no more. False if it failed and is to
     /// be tried again.
     pub(super) fn clear(&mut self) -> bool {
+        if let Some(error) = &self.unsynced {
+            for seeking in self.seeking.drain(..) {
+                let _ = seeking.reply.send(Err(error.clone()));
+            }
+            return false;
+        }
+        if let Some(seeking) = self.seeking.pop_front() {
+            return self.seek(seeking);
+        }
         let expiring = self.expiring.first_key_value().map(|(id, before)| (*id, *before));
         let cleared = match (expiring, self.clearing.last().copied()) {
             (Some((id, before)), _) => self.expire_some(id, before).map(|more| {
@@ -120,7 +136,7 @@ impl Writer {
         }
         let mut done = Done::default();
         for seq in &old {
-            self.settle(id, Seq(*seq), &mut done)?;
+            self.discard(id, Seq(*seq), &mut done)?;
         }
         self.commit()?;
         self.tell(done);
@@ -138,7 +154,7 @@ impl Writer {
             .collect::<rusqlite::Result<_>>()?;
         let mut done = Done::default();
         for seq in &rows {
-            self.settle(id, Seq(*seq), &mut done)?;
+            self.discard(id, Seq(*seq), &mut done)?;
         }
         let more = rows.len() == CLEARED;
         if !more {

@@ -98,16 +98,28 @@ impl Writer {
             .map(drop)
     }
 
-    /// Takes a message out of a backlog; with the last one it goes itself.
+    /// A message need not be delivered any more. It is kept if the subscription retains what was acknowledged.
     pub(super) fn settle(&self, id: SubscriptionId, seq: Seq, done: &mut Done) -> rusqlite::Result<()> {
-        let removed = self
-            .connection
-            .prepare_cached("DELETE FROM backlog WHERE subscription = ?1 AND seq = ?2")?
-            .execute(params![id.0, seq.0])?;
-        if removed == 0 {
-            return Ok(());
+        if !self.subscriptions.get(&id).is_some_and(|route| route.retains) {
+            return self.discard(id, seq, done);
         }
-        done.backlogs.entry(id).or_default().removed += 1;
+        let settled = self
+            .connection
+            .prepare_cached("UPDATE backlog SET due = -1 WHERE subscription = ?1 AND seq = ?2 AND due >= 0")?
+            .execute(params![id.0, seq.0])?;
+        done.backlogs.entry(id).or_default().removed += u64::try_from(settled).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Takes a message out of a backlog; with the last one it goes itself.
+    pub(super) fn discard(&self, id: SubscriptionId, seq: Seq, done: &mut Done) -> rusqlite::Result<()> {
+        let due: Option<i64> = self
+            .connection
+            .prepare_cached("DELETE FROM backlog WHERE subscription = ?1 AND seq = ?2 RETURNING due")?
+            .query_row(params![id.0, seq.0], |row| row.get(0))
+            .optional()?;
+        let Some(due) = due else { return Ok(()) };
+        done.backlogs.entry(id).or_default().removed += u64::from(due >= 0);
         let topic = self.subscriptions.get(&id).map(|route| route.topic);
         let siblings = topic.and_then(|topic| self.routes.get(&topic)).into_iter().flatten();
         for sibling in siblings.filter(|sibling| **sibling != id) {
@@ -132,7 +144,8 @@ impl Writer {
         let body: Option<Vec<u8>> = self
             .connection
             .prepare_cached(
-                "SELECT m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq WHERE b.subscription = ?1 AND b.seq = ?2",
+                "SELECT m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
+                 WHERE b.subscription = ?1 AND b.seq = ?2 AND b.due >= 0",
             )?
             .query_row([id.0, seq.0], |row| row.get(0))
             .optional()?;
