@@ -33,8 +33,8 @@ const LAZY: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(200);
 /// Ids are reserved so many at a time; a crash loses the rest of them.
 const RESERVED: i64 = 100_000;
-/// Rows of backlogs that one transaction clears away.
-const CLEARED: usize = 2_000;
+/// Rows of backlogs that one transaction clears away: a millisecond's work, for which publishers may have to wait.
+const CLEARED: usize = 250;
 
 /// `subscriptions.state`: the backlog of one that is deleted or detached is cleared away bit by bit.
 const LIVE: i64 = 0;
@@ -181,7 +181,8 @@ impl Writer {
             let mut admin = None;
             let mut next = first;
             let (mut messages, mut urgent) = (0, false);
-            let patient_until = Instant::now() + LAZY;
+            // What is being cleared away need not wait for company.
+            let patient_until = Instant::now() + if self.has_to_clear() { Duration::ZERO } else { LAZY };
             while let Some(command) = next {
                 match command {
                     Command::Admin(it) => {
@@ -282,11 +283,11 @@ impl Writer {
             self.connection.pragma_update(None, "synchronous", if urgent { "FULL" } else { "NORMAL" })?;
             self.syncs = urgent;
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE")
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
     }
 
     fn commit(&mut self) -> rusqlite::Result<()> {
-        self.connection.execute_batch("COMMIT")
+        self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
 
     fn roll_back(&mut self, error: &rusqlite::Error) -> StoreError {
