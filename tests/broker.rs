@@ -8,15 +8,21 @@ mod clients;
 #[cfg(target_os = "linux")]
 #[path = "broker/disk.rs"]
 mod disk;
+#[path = "broker/filters.rs"]
+mod filters;
 #[path = "broker/flow.rs"]
 mod flow;
 #[path = "broker/kill.rs"]
 mod kill;
+#[path = "broker/order.rs"]
+mod order;
 mod pubsub;
 #[path = "broker/raw.rs"]
 mod raw;
 #[path = "broker/refusals.rs"]
 mod refusals;
+#[path = "broker/seek.rs"]
+mod seek;
 mod tidegate;
 
 use ::tidegate as tidegate_library;
@@ -138,8 +144,10 @@ async fn a_poison_message_reaches_the_dead_letter_topic_and_stops_nobody() {
     assert_eq!(attributes["CloudPubSubDeadLetterSourceSubscription"], "consumer");
     assert_eq!(attributes["CloudPubSubDeadLetterSourceSubscriptionProject"], "demo");
     let pushed = consumer.until("the others", |pushed| pushed.len() >= 15).await;
-    let poison = pushed.iter().filter(|one| one.data() == "poison");
-    let attempts: Vec<_> = poison.map(|one| one.envelope()["deliveryAttempt"].as_i64().unwrap()).collect();
+    let poison: Vec<_> = pushed.iter().filter(|one| one.data() == "poison").collect();
+    let time = poison[0].envelope()["message"]["publishTime"].as_str().unwrap().replace('Z', "+00:00");
+    assert_eq!(attributes["CloudPubSubDeadLetterSourceTopicPublishTime"], time);
+    let attempts: Vec<_> = poison.iter().map(|one| one.envelope()["deliveryAttempt"].as_i64().unwrap()).collect();
     assert_eq!(attempts, [1, 2, 3, 4, 5]);
     let acknowledged = pushed.iter().filter(|one| one.status == 204).count();
     assert_eq!((acknowledged, pushed.len()), (10, 15));

@@ -17,6 +17,28 @@ const EVERY: Duration = Duration::from_millis(2);
 /// For so long.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
+/// A broker that uses less than this share of a core has nothing left to do.
+const IDLE: f64 = 0.05;
+/// Looked at over so long.
+const LOOK: Duration = Duration::from_millis(300);
+/// No longer than this.
+const IDLE_MOST: Duration = Duration::from_secs(20);
+
+/// Waits until a broker has cleared away what was measured before: that is none of the next figure's work.
+async fn idle(site: &Site) -> Outcome<()> {
+    let begun = Instant::now();
+    loop {
+        let cpu = site.cpu()?;
+        tokio::time::sleep(LOOK).await;
+        if site.cpu()?.saturating_sub(cpu) < LOOK.mul_f64(IDLE) {
+            return Ok(());
+        }
+        if begun.elapsed() > IDLE_MOST {
+            return Err(format!("{} is still at work {} s later", site.name, IDLE_MOST.as_secs()).into());
+        }
+    }
+}
+
 /// A virtual machine compiles what is used often; that is no part of the figures.
 pub(super) async fn warm_up(site: &Site) -> Outcome<()> {
     let endpoint = Endpoint::start().await?;
@@ -26,7 +48,8 @@ pub(super) async fn warm_up(site: &Site) -> Outcome<()> {
         client::publish(&site.endpoint, "warm-up", &load).await?;
     }
     endpoint.until(10_000, Instant::now(), PUSHING_MOST).await;
-    client::delete(&site.endpoint, "warm-up").await
+    client::delete(&site.endpoint, "warm-up").await?;
+    idle(site).await
 }
 
 /// One broker's turn in a round.
@@ -45,6 +68,7 @@ pub(super) async fn round(site: &Site, number: usize) -> Outcome<Figures> {
         figures.add(format!("publish, {name}: messages per CPU-second of the broker"), count / cpu);
         figures.add(format!("publish, {name}: CPU-seconds of the client per million"), published.own_cpu / count * 1e6);
         client::delete(&site.endpoint, &format!("of-{id}")).await?;
+        idle(site).await?;
     }
     push(site, &id("pushed"), &mut figures).await?;
     both(site, &id("both"), &mut figures).await?;
@@ -67,7 +91,8 @@ async fn push(site: &Site, id: &str, figures: &mut Figures) -> Outcome<()> {
     figures.add("push: messages per CPU-second of the broker", came / cpu);
     figures.add("push: CPU-seconds of the endpoint per million", own / came * 1e6);
     figures.add("push: came more than once", endpoint.look(|arrivals| arrivals.again as f64));
-    client::delete(&site.endpoint, id).await
+    client::delete(&site.endpoint, id).await?;
+    idle(site).await
 }
 
 /// Published as fast as it goes, and pushed meanwhile, until all has come.
@@ -83,7 +108,8 @@ async fn both(site: &Site, id: &str, figures: &mut Figures) -> Outcome<()> {
     figures.add("both at once: published/s", published.acknowledged as f64 / published.seconds);
     figures.add("both at once: delivered/s", came as f64 / seconds);
     figures.add("both at once: delivered per CPU-second of the broker", came as f64 / cpu);
-    client::delete(&site.endpoint, id).await
+    client::delete(&site.endpoint, id).await?;
+    idle(site).await
 }
 
 /// How long a message is under way, from its sending to its push, when there is no hurry.
@@ -102,5 +128,6 @@ async fn under_way(site: &Site, id: &str, figures: &mut Figures) -> Outcome<()> 
         let time = times.get(times.len() * share / 100).copied().unwrap_or_default();
         figures.add(format!("under way at 500/s: {name} ms"), time as f64 / 1e3);
     }
-    client::delete(&site.endpoint, id).await
+    client::delete(&site.endpoint, id).await?;
+    idle(site).await
 }

@@ -4,16 +4,17 @@
 use super::config::Endpoint;
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST, HeaderValue};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::ext::on_informational;
 use hyper_util::rt::TokioIo;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout};
 use url::{Host, Position, Url};
 
@@ -120,6 +121,8 @@ impl Client {
     }
 
     /// Sends a request; the status of its answer, once that is whole or too long to be worth reading. None if there was none.
+    /// In HTTP, 102 announces an answer; Pub/Sub counts it among the answers, so that it is one unless another comes with
+    /// it. The general client does not tell of it.
     pub(super) async fn post(&self, endpoint: &Endpoint, mut headers: HeaderMap, body: Vec<u8>) -> Option<u16> {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         match &endpoint.address {
@@ -134,12 +137,24 @@ impl Client {
         *request.method_mut() = Method::POST;
         request.uri_mut().clone_from(&address.path);
         *request.headers_mut() = headers;
+        let processing = Arc::new(Notify::new());
+        let told = Arc::clone(&processing);
+        on_informational(&mut request, move |interim| {
+            if interim.status() == StatusCode::PROCESSING {
+                told.notify_one();
+            }
+        });
         let place = self.place(address);
         let (sender, response) = loop {
             let (mut sender, is_kept) = place.sender(address).await?;
             // One that was kept may have been closed at the other end meanwhile: then another one takes the request.
             let sent = match sender.ready().await {
-                Ok(()) => sender.try_send_request(request).await,
+                Ok(()) => tokio::select! {
+                    biased;
+                    sent = sender.try_send_request(request) => sent,
+                    // The connection is not kept: another answer may follow on it.
+                    () = processing.notified() => return Some(StatusCode::PROCESSING.as_u16()),
+                },
                 Err(_) if is_kept => continue,
                 Err(_) => return None,
             };
@@ -239,7 +254,10 @@ mod tests {
                             _ => break,
                         }
                     }
-                    assert!(read.is_empty() || read.starts_with(b"POST /path?query HTTP/1.1\r\n"));
+                    if read.is_empty() {
+                        break;
+                    }
+                    assert!(read.starts_with(b"POST /path?query HTTP/1.1\r\n"));
                     connection.write_all(answer.as_bytes()).await.unwrap();
                 }
             }
@@ -282,6 +300,21 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn an_interim_answer_that_acknowledges_is_one_unless_another_comes_with_it() {
+        let client = Client::new().unwrap();
+        let (processing, connections) = endpoint("HTTP/1.1 102 Processing\r\ncontent-length: 0\r\n\r\n", 100).await;
+        assert_eq!(post(&client, &processing).await, Some(102));
+        assert_eq!(post(&client, &processing).await, Some(102));
+        assert_eq!(connections.load(Ordering::Relaxed), 2, "what else comes on the first is nobody's answer");
+        let both = "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
+        let (refusing, _) = endpoint(both, 100).await;
+        assert_eq!(post(&client, &refusing).await, Some(500));
+        let hints = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let (hinting, _) = endpoint(hints, 100).await;
+        assert_eq!(post(&client, &hinting).await, Some(200));
     }
 
     #[tokio::test]

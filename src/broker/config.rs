@@ -1,6 +1,8 @@
 //! Topics and subscriptions as they are asked for: checked, completed with Pub/Sub's defaults, and read for use.
 
 use super::client::Address;
+use super::filter::Filter;
+use super::json::rfc3339;
 use super::name::{Kind, check, id_of, project_of};
 use super::policy::{
     ACK_DEADLINE_DEFAULT, ACK_DEADLINE_MAX, ACK_DEADLINE_MIN, BACKOFF_MAX, BACKOFF_MAXIMUM_DEFAULT,
@@ -10,6 +12,8 @@ use super::policy::{
 use super::proto;
 use super::queue::Rules;
 use super::refusal::Refusal;
+use super::store::timestamp;
+use crate::autoscaler::Micros;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,14 +63,17 @@ impl Settings {
         Self { push, ack_deadline: Duration::from_secs(seconds), rules, expires_after, config }
     }
 
-    /// The dead letter topic, and what a message is told about its source on the way there.
-    pub(super) fn dead_letter(&self, attempts: u32) -> Option<(String, proto::Words)> {
+    /// The dead letter topic, and what a message is told about its source on the way there. Its time is written as the service
+    /// writes it there, with an offset where every other of its times has a `Z`.
+    pub(super) fn dead_letter(&self, attempts: u32, published: Micros) -> Option<(String, proto::Words)> {
         let policy = self.config.dead_letter_policy.as_ref()?;
         let (project, id) = (project_of(&self.config.name), id_of(&self.config.name));
+        let time = rfc3339(&timestamp(published)).replace('Z', "+00:00");
         let attributes = [
             ("CloudPubSubDeadLetterSourceDeliveryCount", attempts.to_string()),
             ("CloudPubSubDeadLetterSourceSubscription", id.to_owned()),
             ("CloudPubSubDeadLetterSourceSubscriptionProject", project.to_owned()),
+            ("CloudPubSubDeadLetterSourceTopicPublishTime", time),
         ];
         let attributes = attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Some((policy.dead_letter_topic.clone(), attributes))
@@ -107,6 +114,7 @@ pub(super) fn subscription(mut subscription: proto::Subscription) -> Result<prot
         )));
     }
     retention("message_retention_duration", subscription.message_retention_duration.as_ref())?;
+    Filter::parse(&subscription.filter)?;
     subscription.message_retention_duration.get_or_insert(proto_duration(RETENTION_DEFAULT));
     let expiration = subscription
         .expiration_policy
@@ -120,7 +128,8 @@ pub(super) fn subscription(mut subscription: proto::Subscription) -> Result<prot
     if let Some(policy) = &mut subscription.retry_policy {
         retries(policy)?;
     }
-    subscription.push_config = push(subscription.push_config.take())?;
+    // One that pulls is shown with an empty one, as Google's emulator shows it.
+    subscription.push_config = Some(push(subscription.push_config.take())?);
     subscription.state = 1;
     Ok(subscription)
 }
@@ -131,9 +140,7 @@ fn unoffered(subscription: &proto::Subscription) -> Result<(), Refusal> {
         (subscription.cloud_storage_config.is_some(), "subscriptions that write to Cloud Storage (cloudStorageConfig)"),
         (subscription.bigtable_config.is_some(), "subscriptions that write to Bigtable (bigtableConfig)"),
         (!subscription.message_transforms.is_empty(), "message transforms (messageTransforms)"),
-        (!subscription.filter.is_empty(), "filters (filter)"),
         (subscription.enable_exactly_once_delivery, "exactly-once delivery (enableExactlyOnceDelivery)"),
-        (subscription.retain_acked_messages, "replays of acknowledged messages (retainAckedMessages)"),
     ];
     match unoffered.iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(Refusal::not_offered(what)),
@@ -169,9 +176,12 @@ fn retries(policy: &mut proto::RetryPolicy) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A push configuration; one without an endpoint means pull.
-pub(super) fn push(config: Option<proto::PushConfig>) -> Result<Option<proto::PushConfig>, Refusal> {
-    let Some(config) = config.filter(|config| *config != proto::PushConfig::default()) else { return Ok(None) };
+/// A push configuration; an empty one, or none, means pull.
+fn push(config: Option<proto::PushConfig>) -> Result<proto::PushConfig, Refusal> {
+    let config = config.unwrap_or_default();
+    if config == proto::PushConfig::default() {
+        return Ok(config);
+    }
     let url = reqwest::Url::parse(&config.push_endpoint);
     let good = url.as_ref().is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !good {
@@ -190,7 +200,7 @@ pub(super) fn push(config: Option<proto::PushConfig>) -> Result<Option<proto::Pu
             token.service_account_email
         )));
     }
-    Ok(Some(config))
+    Ok(config)
 }
 
 fn retention(field: &str, given: Option<&prost_types::Duration>) -> Result<(), Refusal> {

@@ -87,6 +87,7 @@ async fn subscriber(State(registry): State<Arc<Registry>>, Path(method): Path<St
         "ModifyPushConfig" => unary(request, move |asked| async move { it.modify_push_config(asked).await }).await,
         "ModifyAckDeadline" => unary(request, move |asked| async move { it.modify_ack_deadline(&asked).await }).await,
         "Acknowledge" => unary(request, move |asked| async move { it.acknowledge(&asked).await }).await,
+        "Seek" => unary(request, move |asked| async move { it.seek(&asked).await }).await,
         "Pull" => unary(request, move |asked| async move { it.pull(&asked).await }).await,
         "StreamingPull" => {
             let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -97,7 +98,7 @@ async fn subscriber(State(registry): State<Arc<Registry>>, Path(method): Path<St
 }
 
 fn unoffered(service: &str, method: &str) -> Response {
-    let what = format!("{service}/{method}: there are no snapshots, no seek and no schemas");
+    let what = format!("{service}/{method}: there are no snapshots and no schemas");
     unimplemented(&Refusal::not_offered(&what).message)
 }
 

@@ -3,8 +3,9 @@
 use super::config::Settings;
 use super::pull::Stream;
 use super::queue::Delivery;
-use super::store::{Seq, Signal, SubscriptionId};
+use super::store::{Seq, Signal, StoreError, SubscriptionId};
 use super::tally::Tally;
+use crate::autoscaler::Micros;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,8 @@ pub(super) enum Event {
     Pull { messages: usize, reply: oneshot::Sender<Vec<Delivery>> },
     /// A stream that takes messages as they come.
     Stream(Stream),
+    /// It is set back, or forward, to a time.
+    Seek { time: Micros, reply: oneshot::Sender<Result<(), StoreError>> },
     /// It ends. Its handle may live on in calls that are under way.
     Stop,
 }

@@ -31,7 +31,7 @@ async fn round(registry: &Registry) {
             let _ = registry.delete_subscription(&name).await;
             continue;
         }
-        if handle.signal.backlog() == 0 {
+        if handle.signal.backlog() == 0 && !handle.settings.config.retain_acked_messages {
             continue;
         }
         let before = now - Micros::of(handle.settings.rules.retention);

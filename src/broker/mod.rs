@@ -4,6 +4,7 @@
 mod client;
 mod config;
 mod context;
+mod filter;
 mod grpc;
 mod handle;
 mod janitor;

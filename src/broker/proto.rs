@@ -3,6 +3,13 @@
 //! takes to notice and refuse it; other fields a reader skips. The members of a `oneof` stand as optional fields, which
 //! are the same on the wire.
 
+mod pulling;
+
+pub(super) use pulling::{
+    AcknowledgeRequest, ModifyAckDeadlineRequest, PullRequest, PullResponse, SeekRequest, StreamingPullRequest,
+    StreamingPullResponse, SubscriptionProperties,
+};
+
 use super::json;
 use bytes::Bytes;
 use prost::Message;
@@ -317,83 +324,4 @@ pub(super) struct ModifyPushConfigRequest {
     pub(super) subscription: String,
     #[prost(message, optional, tag = "2")]
     pub(super) push_config: Option<PushConfig>,
-}
-
-/// `google.pubsub.v1.PullRequest`
-#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(super) struct PullRequest {
-    #[prost(string, tag = "1")]
-    pub(super) subscription: String,
-    #[prost(bool, tag = "2")]
-    pub(super) return_immediately: bool,
-    #[prost(int32, tag = "3")]
-    pub(super) max_messages: i32,
-}
-
-/// `google.pubsub.v1.PullResponse`
-#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(super) struct PullResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) received_messages: Vec<ReceivedMessage>,
-}
-
-/// `google.pubsub.v1.ModifyAckDeadlineRequest`
-#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(super) struct ModifyAckDeadlineRequest {
-    #[prost(string, tag = "1")]
-    pub(super) subscription: String,
-    #[prost(int32, tag = "3")]
-    pub(super) ack_deadline_seconds: i32,
-    #[prost(string, repeated, tag = "4")]
-    pub(super) ack_ids: Vec<String>,
-}
-
-/// `google.pubsub.v1.AcknowledgeRequest`
-#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(super) struct AcknowledgeRequest {
-    #[prost(string, tag = "1")]
-    pub(super) subscription: String,
-    #[prost(string, repeated, tag = "2")]
-    pub(super) ack_ids: Vec<String>,
-}
-
-/// `google.pubsub.v1.StreamingPullRequest`
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct StreamingPullRequest {
-    #[prost(string, tag = "1")]
-    pub(super) subscription: String,
-    #[prost(string, repeated, tag = "2")]
-    pub(super) ack_ids: Vec<String>,
-    #[prost(int32, repeated, packed = "false", tag = "3")]
-    pub(super) modify_deadline_seconds: Vec<i32>,
-    #[prost(string, repeated, tag = "4")]
-    pub(super) modify_deadline_ack_ids: Vec<String>,
-    #[prost(int32, tag = "5")]
-    pub(super) stream_ack_deadline_seconds: i32,
-    #[prost(int64, tag = "7")]
-    pub(super) max_outstanding_messages: i64,
-    #[prost(int64, tag = "8")]
-    pub(super) max_outstanding_bytes: i64,
-}
-
-/// `google.pubsub.v1.StreamingPullResponse`
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct StreamingPullResponse {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) received_messages: Vec<ReceivedMessage>,
-    #[prost(message, optional, tag = "4")]
-    pub(super) subscription_properties: Option<SubscriptionProperties>,
-}
-
-/// `google.pubsub.v1.StreamingPullResponse.SubscriptionProperties`
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct SubscriptionProperties {
-    #[prost(bool, tag = "1")]
-    pub(super) exactly_once_delivery_enabled: bool,
-    #[prost(bool, tag = "2")]
-    pub(super) message_ordering_enabled: bool,
 }

@@ -1,9 +1,14 @@
 //! The messages of one subscription that are in memory: which can be delivered, which are out, which wait. No clock
 //! and no I/O: the caller says what time it is, and writes down what comes back.
 
+mod lines;
+
+pub(super) use lines::LINE_MAX;
+
 use super::policy::Retry;
-use super::store::{Seq, Stored};
+use super::store::{Seq, Stored, StoredLine};
 use crate::autoscaler::Micros;
+use lines::Lines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +52,7 @@ pub(super) enum Failure {
     /// It left memory until then.
     Leaves { seq: Seq, failures: u32, until: Micros },
     /// It has failed too often.
-    Dead { seq: Seq, attempts: u32 },
+    Dead { seq: Seq, attempts: u32, published: Micros },
 }
 
 #[derive(Debug)]
@@ -55,6 +60,9 @@ struct Entry {
     stored: Arc<Stored>,
     failures: u32,
     key: Option<Arc<str>>,
+    /// Among those that are ready the lowest goes first. One that fails goes behind those that are there: if it went first
+    /// again, it would take every push that a subscription makes between two pauses.
+    turn: u64,
     place: Place,
 }
 
@@ -75,13 +83,14 @@ enum Place {
 pub(super) struct Queue {
     rules: Rules,
     entries: BTreeMap<Seq, Entry>,
-    ready: BTreeSet<Seq>,
+    /// By turn.
+    ready: BTreeSet<(u64, Seq)>,
     waiting: BTreeSet<(Micros, Seq)>,
     out: BTreeSet<(Micros, Seq)>,
-    /// The messages of each ordering key, first the one that may be delivered.
-    keys: BTreeMap<Arc<str>, BTreeSet<Seq>>,
+    lines: Lines,
     bytes: usize,
     leases: u64,
+    turns: u64,
 }
 
 impl Queue {
@@ -93,9 +102,10 @@ impl Queue {
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
             out: BTreeSet::new(),
-            keys: BTreeMap::new(),
+            lines: Lines::default(),
             bytes: 0,
             leases,
+            turns: 0,
         }
     }
 
@@ -114,33 +124,73 @@ impl Queue {
         self.ready.len()
     }
 
+    /// Forgets everything; the leases of what is out, which mean nothing any more.
+    pub(super) fn clear(&mut self) -> Vec<u64> {
+        let forgotten = std::mem::replace(self, Self::new(self.rules, self.leases));
+        let lease = |entry: &Entry| if let Place::Out { lease, .. } = entry.place { Some(lease) } else { None };
+        forgotten.entries.values().filter_map(lease).collect()
+    }
+
     /// Whether it is in memory.
     pub(super) fn holds(&self, seq: Seq) -> bool {
         self.entries.contains_key(&seq)
     }
 
-    /// Takes a message into memory.
+    /// Takes a message into memory that was read in the order of publishing. It is left in the store if its key has as many
+    /// here as it may have, or more there.
     pub(super) fn admit(&mut self, stored: Stored) {
+        let key = self.key_of(&stored);
+        if key.as_ref().is_none_or(|key| self.lines.has_room(key)) {
+            self.enter(stored, key);
+        }
+    }
+
+    /// Takes a message into memory that was held.
+    pub(super) fn admit_held(&mut self, stored: Stored) {
+        let key = self.key_of(&stored);
+        self.enter(stored, key);
+    }
+
+    /// Ordering keys with nothing in memory and more in the store, at most so many, and after which message that is.
+    pub(super) fn empty_lines(&self, most: usize) -> Vec<(Arc<str>, Seq)> {
+        self.lines.empty().take(most).collect()
+    }
+
+    /// Whether there are such keys.
+    pub(super) fn has_empty_lines(&self) -> bool {
+        self.lines.empty().next().is_some()
+    }
+
+    /// Takes what was read of such a key into memory, but for what is known to be settled.
+    pub(super) fn admit_line(&mut self, line: StoredLine, is_known: impl Fn(Seq) -> bool) {
+        let last = line.messages.last().map(|it| it.seq).filter(|_| !line.is_all);
+        if last.is_none() && !line.is_all {
+            return;
+        }
+        for stored in line.messages.into_iter().filter(|it| !is_known(it.seq)) {
+            self.enter(stored, Some(Arc::clone(&line.key)));
+        }
+        self.lines.refilled(&line.key, last);
+    }
+
+    fn key_of(&self, stored: &Stored) -> Option<Arc<str>> {
+        if self.rules.ordered { ordering_key(stored) } else { None }
+    }
+
+    fn enter(&mut self, stored: Stored, key: Option<Arc<str>>) {
         let seq = stored.seq;
         if self.entries.contains_key(&seq) {
             return;
         }
-        let key = if self.rules.ordered { ordering_key(&stored) } else { None };
         self.bytes += stored.body.len();
-        let mut place = Place::Ready;
-        if let Some(key) = &key {
-            let line = self.keys.entry(Arc::clone(key)).or_default();
-            // One that was held comes back behind those that overtook it, unless none is out.
-            if !line.is_empty() {
-                place = Place::Behind;
-            }
-            line.insert(seq);
+        // One that was held comes back behind those that overtook it, unless none is out.
+        let is_first = key.as_ref().is_none_or(|key| self.lines.join(key, seq));
+        self.turns += 1;
+        let (failures, turn) = (stored.failures, self.turns);
+        self.entries.insert(seq, Entry { stored: Arc::new(stored), failures, key, turn, place: Place::Behind });
+        if is_first {
+            self.put(seq, Place::Ready);
         }
-        if place == Place::Ready {
-            self.ready.insert(seq);
-        }
-        let failures = stored.failures;
-        self.entries.insert(seq, Entry { stored: Arc::new(stored), failures, key, place });
     }
 
     /// What happens by itself: waits that are over make messages ready, deadlines that are past make them fail. Gives back the
@@ -161,10 +211,10 @@ impl Queue {
         failures
     }
 
-    /// The next message to deliver, the oldest first; it is out until `deadline`. One that is older than the retention is
+    /// The next message to deliver, the oldest first unless it has failed; it is out until `deadline`. One that is older than the retention is
     /// dropped instead.
     pub(super) fn take(&mut self, now: Micros, deadline: Micros) -> Option<Taken> {
-        let seq = self.ready.pop_first()?;
+        let (_, seq) = self.ready.pop_first()?;
         let entry = self.entries.get(&seq)?;
         if entry.stored.published + Micros::of(self.rules.retention) <= now {
             self.remove(seq);
@@ -220,19 +270,28 @@ impl Queue {
     fn fail_entry(&mut self, seq: Seq, now: Micros) -> Option<Failure> {
         let entry = self.entries.get_mut(&seq)?;
         entry.failures += 1;
-        let (failures, ordered) = (entry.failures, entry.key.is_some());
+        self.turns += 1;
+        entry.turn = self.turns;
+        let (failures, key) = (entry.failures, entry.key.clone());
         if self.rules.attempts_max.is_some_and(|most| failures >= most) {
+            let published = entry.stored.published;
             self.remove(seq);
-            return Some(Failure::Dead { seq, attempts: failures });
+            return Some(Failure::Dead { seq, attempts: failures, published });
         }
         let backoff = self.rules.retry.backoff(failures);
         let until = now + Micros::of(backoff);
         // An ordered message stays: it holds back those behind it.
         let leaves =
-            !ordered && (backoff > WAITS_IN_MEMORY || (!backoff.is_zero() && self.waiting.len() >= WAITING_MAX));
+            key.is_none() && (backoff > WAITS_IN_MEMORY || (!backoff.is_zero() && self.waiting.len() >= WAITING_MAX));
         if leaves {
             self.remove(seq);
             return Some(Failure::Leaves { seq, failures, until });
+        }
+        if let Some(key) = key {
+            // Those behind need no memory until it is done with.
+            for behind in self.lines.shorten(&key, seq) {
+                self.forget(behind);
+            }
         }
         self.put(seq, if backoff.is_zero() { Place::Ready } else { Place::Waiting(until) });
         Some(Failure::Waits { seq, failures })
@@ -241,14 +300,15 @@ impl Queue {
     /// Moves an entry to another place.
     fn put(&mut self, seq: Seq, place: Place) {
         let Some(entry) = self.entries.get_mut(&seq) else { return };
+        let turn = entry.turn;
         match std::mem::replace(&mut entry.place, place) {
-            Place::Ready => drop(self.ready.remove(&seq)),
+            Place::Ready => drop(self.ready.remove(&(turn, seq))),
             Place::Waiting(due) => drop(self.waiting.remove(&(due, seq))),
             Place::Out { deadline, .. } => drop(self.out.remove(&(deadline, seq))),
             Place::Behind => {}
         }
         match place {
-            Place::Ready => drop(self.ready.insert(seq)),
+            Place::Ready => drop(self.ready.insert((turn, seq))),
             Place::Waiting(due) => drop(self.waiting.insert((due, seq))),
             Place::Out { deadline, .. } => drop(self.out.insert((deadline, seq))),
             Place::Behind => {}
@@ -257,20 +317,20 @@ impl Queue {
 
     /// Takes an entry out; the next one with its key moves up.
     fn remove(&mut self, seq: Seq) {
-        self.put(seq, Place::Behind);
-        let Some(entry) = self.entries.remove(&seq) else { return };
-        self.bytes -= entry.stored.body.len();
-        let Some(key) = entry.key else { return };
-        let Some(line) = self.keys.get_mut(&key) else { return };
-        line.remove(&seq);
-        let next = line.first().copied();
-        match next {
-            Some(next) if self.entries.get(&next).is_some_and(|entry| entry.place == Place::Behind) => {
-                self.put(next, Place::Ready);
-            }
-            Some(_) => {}
-            None => drop(self.keys.remove(&key)),
+        let Some(key) = self.forget(seq).and_then(|entry| entry.key) else { return };
+        let next = self.lines.leave(&key, seq);
+        if let Some(next) = next
+            && self.entries.get(&next).is_some_and(|entry| entry.place == Place::Behind)
+        {
+            self.put(next, Place::Ready);
         }
+    }
+
+    fn forget(&mut self, seq: Seq) -> Option<Entry> {
+        self.put(seq, Place::Behind);
+        let entry = self.entries.remove(&seq)?;
+        self.bytes -= entry.stored.body.len();
+        Some(entry)
     }
 }
 

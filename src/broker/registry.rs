@@ -115,13 +115,15 @@ impl Registry {
         name::check(Kind::Topic, name)?;
         let mut books = self.books.write().await;
         let id = books.topics.get(name).ok_or_else(|| missing(name))?.id;
-        self.context.store.delete_topic(id).await?;
+        let orphans = books.subscriptions.values().filter(|it| it.config.topic == name);
+        let orphan =
+            |config: &proto::Subscription| proto::Subscription { topic: DELETED_TOPIC.to_owned(), ..config.clone() };
+        let orphans = orphans.map(|it| (it.id, orphan(&it.config))).collect();
+        self.context.store.delete_topic(id, orphans).await?;
         self.context.set_topic(name, None);
         books.topics.remove(name);
         for subscription in books.subscriptions.values_mut().filter(|it| it.config.topic == name) {
             DELETED_TOPIC.clone_into(&mut subscription.config.topic);
-            let config = subscription.config.clone();
-            self.context.store.update_subscription(subscription.id, config).await?;
         }
         Ok(())
     }

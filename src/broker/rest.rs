@@ -177,7 +177,10 @@ impl Call<'_> {
                 self.registry.modify_push_config(request).await.map(empty)
             }
             ("POST", "detach") => self.registry.detach_subscription(name).await.map(empty),
-            ("POST", "seek") => Err(Refusal::not_offered("seek")),
+            ("POST", "seek") => {
+                let request = proto::SeekRequest { subscription, ..self.read()? };
+                self.registry.seek(&request).await.map(|response| json::write(&response))
+            }
             _ => Err(unoffered(method, verb)),
         }
     }

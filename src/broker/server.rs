@@ -102,8 +102,8 @@ async fn stats(State(registry): State<Arc<Registry>>) -> Json<Value> {
     for (name, handle) in registry.handles().await {
         let mut figures = handle.tally.to_json();
         figures["num_undelivered_messages"] = json!(handle.signal.backlog());
-        let outlook = registry.context.store.outlook(handle.id).await.unwrap_or_default();
-        let age = outlook.oldest.map_or(0.0, |(_, published)| (now - published).seconds());
+        let oldest = registry.context.store.oldest(handle.id).await.unwrap_or_default();
+        let age = oldest.map_or(0.0, |published| (now - published).seconds());
         figures["oldest_unacked_message_age"] = json!(age);
         subscriptions.insert(name, figures);
     }

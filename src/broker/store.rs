@@ -4,6 +4,7 @@
 
 mod error;
 mod folder;
+mod message;
 mod reader;
 mod schema;
 #[cfg(test)]
@@ -11,11 +12,10 @@ mod tests;
 mod writer;
 
 pub(super) use error::StoreError;
+pub(super) use message::{LinesWanted, NewMessage, Seq, Stored, StoredLine, timestamp};
 
 use super::proto;
 use crate::autoscaler::Micros;
-use bytes::Bytes;
-use prost::Message as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,10 +30,6 @@ pub(super) struct TopicId(pub(super) i64);
 /// A subscription's key in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SubscriptionId(pub(super) i64);
-
-/// A message's place in the order of publishing, and its id.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seq(pub(super) i64);
 
 /// A topic as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,52 +76,12 @@ impl Signal {
     }
 }
 
-/// A message as it is published.
-#[derive(Clone, Debug)]
-pub(super) struct NewMessage {
-    /// Data, attributes and ordering key, encoded; id and time stand beside it.
-    pub(super) body: Vec<u8>,
-}
-
-impl NewMessage {
-    pub(super) fn of(message: &proto::PubsubMessage) -> Self {
-        Self { body: message.encode_to_vec() }
-    }
-}
-
-/// A message as it is read.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Stored {
-    pub(super) seq: Seq,
-    pub(super) published: Micros,
-    /// Deliveries that failed so far.
-    pub(super) failures: u32,
-    /// Data, attributes and ordering key, encoded.
-    pub(super) body: Bytes,
-}
-
-impl Stored {
-    /// With its id and time, as subscribers see it.
-    pub(super) fn message(&self) -> proto::PubsubMessage {
-        let mut message = proto::PubsubMessage::decode(self.body.clone()).unwrap_or_default();
-        message.message_id = self.seq.0.to_string();
-        message.publish_time = Some(timestamp(self.published));
-        message
-    }
-}
-
-/// As protocol buffers write an instant.
-pub(super) fn timestamp(time: Micros) -> prost_types::Timestamp {
-    let seconds = i64::try_from(time.0 / 1_000_000).unwrap_or(i64::MAX);
-    let nanos = i32::try_from(time.0 % 1_000_000).unwrap_or(0) * 1_000;
-    prost_types::Timestamp { seconds, nanos }
-}
-
 /// A change of one subscription's backlog. None is synced by itself: what a crash of the machine takes back of these is
 /// delivered again.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
-    /// Acknowledged, expired or dropped: it is not delivered to this subscription any more.
+    /// Acknowledged, expired or dropped: it is not delivered to this subscription any more. It is kept if the subscription
+    /// retains what was acknowledged.
     Settled(Seq),
     /// It failed, and stays in memory.
     Failed { seq: Seq, failures: u32 },
@@ -133,7 +89,7 @@ pub(super) enum Change {
     Held { seq: Seq, failures: u32, until: Micros },
     /// It came back into memory.
     Taken(Seq),
-    /// What was published before this is dropped, as far as one transaction does it.
+    /// What was published before this is dropped, bit by bit between other changes.
     Expired { before: Micros },
     /// It goes to the dead letter topic, with these attributes, and is settled.
     DeadLettered { seq: Seq, topic: TopicId, attributes: proto::Words, now: Micros },
@@ -174,8 +130,10 @@ enum Admin {
         config: Box<proto::Topic>,
         reply: Reply<()>,
     },
+    /// Its subscriptions are kept as they are given: they have no topic any more.
     DeleteTopic {
         id: TopicId,
+        subscriptions: Vec<(SubscriptionId, proto::Subscription)>,
         reply: Reply<()>,
     },
     CreateSubscription {
@@ -187,6 +145,12 @@ enum Admin {
     UpdateSubscription {
         id: SubscriptionId,
         config: Box<proto::Subscription>,
+        reply: Reply<()>,
+    },
+    /// What was published before the time is acknowledged; later messages that are kept though they were are so no more.
+    Seek {
+        id: SubscriptionId,
+        time: Micros,
         reply: Reply<()>,
     },
     /// Its backlog goes with it. A detached subscription keeps its name, a deleted one does not.
@@ -308,8 +272,13 @@ impl Store {
         self.admin(|reply| Admin::UpdateTopic { id, config: Box::new(config), reply }).await
     }
 
-    pub(super) async fn delete_topic(&self, id: TopicId) -> Result<(), StoreError> {
-        self.admin(|reply| Admin::DeleteTopic { id, reply }).await
+    /// Deletes a topic and changes its subscriptions, all or nothing.
+    pub(super) async fn delete_topic(
+        &self,
+        id: TopicId,
+        subscriptions: Vec<(SubscriptionId, proto::Subscription)>,
+    ) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::DeleteTopic { id, subscriptions, reply }).await
     }
 
     pub(super) async fn create_subscription(
@@ -327,6 +296,12 @@ impl Store {
         config: proto::Subscription,
     ) -> Result<(), StoreError> {
         self.admin(|reply| Admin::UpdateSubscription { id, config: Box::new(config), reply }).await
+    }
+
+    /// Acknowledges what was published to a subscription before a time; what came later and is kept though it was acknowledged
+    /// is so no more. Bit by bit: what is published meanwhile is not touched.
+    pub(super) async fn seek(&self, id: SubscriptionId, time: Micros) -> Result<(), StoreError> {
+        self.admin(|reply| Admin::Seek { id, time, reply }).await
     }
 
     /// Deletes a subscription, or only its backlog if it is detached: then it is kept as `detached` says.
@@ -348,6 +323,16 @@ impl Store {
         self.query(|reply| reader::Query::Fresh { subscription, after, messages, bytes, reply }).await
     }
 
+    /// Messages with these ordering keys that were never held, in order. A key that is not in the answer was not looked for:
+    /// those before it were enough.
+    pub(super) async fn lines(
+        &self,
+        subscription: SubscriptionId,
+        wanted: LinesWanted,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        self.query(|reply| reader::Query::Lines { subscription, wanted, reply }).await
+    }
+
     /// Held messages that are due, the longest due first.
     pub(super) async fn held(
         &self,
@@ -358,7 +343,12 @@ impl Store {
         self.query(|reply| reader::Query::Held { subscription, now, messages, bytes, reply }).await
     }
 
-    /// When the next held message is due, and when the oldest message of the backlog was published.
+    /// When the oldest message that waits to be acknowledged was published.
+    pub(super) async fn oldest(&self, subscription: SubscriptionId) -> Result<Option<Micros>, StoreError> {
+        self.query(|reply| reader::Query::Oldest { subscription, reply }).await
+    }
+
+    /// When the next held message is due, and when the oldest message that is kept was published.
     pub(super) async fn outlook(&self, subscription: SubscriptionId) -> Result<Outlook, StoreError> {
         self.query(|reply| reader::Query::Outlook { subscription, reply }).await
     }
@@ -369,7 +359,7 @@ impl Store {
 pub(super) struct Outlook {
     /// When the next held message is due.
     pub(super) next_due: Option<Micros>,
-    /// The oldest message that waits to be acknowledged, and when it was published.
+    /// The oldest message that is kept, acknowledged or not, and when it was published.
     pub(super) oldest: Option<(Seq, Micros)>,
 }
 

@@ -7,6 +7,7 @@ use super::queue::Delivery;
 use super::refusal::Refusal;
 use super::registry::Registry;
 use super::store::{Seq, SubscriptionId};
+use crate::autoscaler::Micros;
 
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -55,6 +56,27 @@ impl Registry {
         let deadline = deadline(request.ack_deadline_seconds)?;
         handle.events.send(Event::Modify(ids, deadline)).await.map_err(|_| ended(&request.subscription))
     }
+
+    /// Answered when it is done.
+    pub(super) async fn seek(&self, request: &proto::SeekRequest) -> Result<proto::Present, Refusal> {
+        let handle = self.handle(&request.subscription).await?;
+        if !request.snapshot.is_empty() {
+            return Err(Refusal::not_offered("snapshots"));
+        }
+        let time = request.time.as_ref().ok_or_else(|| Refusal::invalid("The time to seek to is not given (time)."))?;
+        let (reply, replied) = oneshot::channel();
+        let event = Event::Seek { time: micros(time), reply };
+        handle.events.send(event).await.map_err(|_| ended(&request.subscription))?;
+        replied.await.map_err(|_| ended(&request.subscription))??;
+        Ok(proto::Present {})
+    }
+}
+
+/// Microseconds since 1970; what was before that is then.
+fn micros(time: &prost_types::Timestamp) -> Micros {
+    let whole = u64::try_from(time.seconds).unwrap_or(0).saturating_mul(1_000_000);
+    let part = if time.seconds < 0 { 0 } else { u64::try_from(time.nanos / 1_000).unwrap_or(0) };
+    Micros(whole.saturating_add(part))
 }
 
 /// Messages of a subscription that pushes cannot be pulled.

@@ -2,6 +2,7 @@
 //! writes down what became of them.
 
 mod intake;
+mod seek;
 
 use super::config::Settings;
 use super::context::Context;
@@ -13,6 +14,7 @@ use super::queue::{Delivery, Failure, Queue, Taken};
 use super::store::{Change, Seq, Signal, SubscriptionId};
 use super::tally::Tally;
 use crate::autoscaler::Micros;
+use seek::Seek;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,7 @@ struct Subscription {
     /// Messages that were settled by changes that are not committed yet.
     settling: BTreeMap<Seq, u64>,
     unwritten: BTreeMap<u64, usize>,
+    seeking: Vec<Seek>,
 }
 
 /// Starts a subscription's task, which ends when its handle is dropped.
@@ -93,6 +96,7 @@ pub(super) fn start(
         numbered: 0,
         settling: BTreeMap::new(),
         unwritten: BTreeMap::new(),
+        seeking: Vec::new(),
     };
     tasks.spawn(subscription.run(told));
     handle
@@ -101,6 +105,7 @@ pub(super) fn start(
 impl Subscription {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         while !self.stopped {
+            self.seek().await;
             self.settled();
             let now = self.context.now();
             let failures = self.queue.advance(now);
@@ -187,6 +192,7 @@ impl Subscription {
             }
             Event::Pull { messages, reply } => self.pulls.wait(messages, reply),
             Event::Stream(stream) => self.pulls.open(stream),
+            Event::Seek { time, reply } => self.seeking.push((time, reply)),
             Event::Stop => self.stopped = true,
         }
     }
@@ -218,8 +224,8 @@ impl Subscription {
             Failure::Leaves { seq, failures, until } => {
                 self.hold(seq, failures, until);
             }
-            Failure::Dead { seq, attempts } => {
-                let change = self.settings.dead_letter(attempts).and_then(|(topic, attributes)| {
+            Failure::Dead { seq, attempts, published } => {
+                let change = self.settings.dead_letter(attempts, published).and_then(|(topic, attributes)| {
                     let topic = self.context.topic(&topic)?;
                     Some(Change::DeadLettered { seq, topic, attributes, now })
                 });

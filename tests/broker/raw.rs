@@ -14,6 +14,8 @@ pub(crate) struct PubsubMessage {
     pub(crate) attributes: BTreeMap<String, String>,
     #[prost(string, tag = "3")]
     pub(crate) message_id: String,
+    #[prost(string, tag = "5")]
+    pub(crate) ordering_key: String,
 }
 
 /// `google.pubsub.v1.PublishRequest`
@@ -65,7 +67,15 @@ async fn client(endpoint: &str) -> tonic::client::Grpc<Channel> {
 /// Publishes messages in one request.
 pub(crate) async fn publish(endpoint: &str, topic: &str, data: &[&[u8]]) -> Result<Vec<String>, tonic::Status> {
     let message = |data: &&[u8]| PubsubMessage { data: data.to_vec(), ..PubsubMessage::default() };
-    let messages = data.iter().map(message).collect();
+    publish_all(endpoint, topic, data.iter().map(message).collect()).await
+}
+
+/// Publishes messages of any kind in one request.
+pub(crate) async fn publish_all(
+    endpoint: &str,
+    topic: &str,
+    messages: Vec<PubsubMessage>,
+) -> Result<Vec<String>, tonic::Status> {
     let request = tonic::Request::new(PublishRequest { topic: crate::pubsub::topic(topic), messages });
     let codec = ProstCodec::<PublishRequest, PublishResponse>::default();
     let path = PathAndQuery::from_static("/google.pubsub.v1.Publisher/Publish");

@@ -60,7 +60,7 @@ fn refusals(topic: &str) -> Vec<(&'static str, String, String, u16, &'static str
             400,
             "INVALID_ARGUMENT",
         ),
-        ("PUT", "projects/demo/subscriptions/s-1", sub(r#""filter": "attributes.a = \"b\"""#), 501, "UNIMPLEMENTED"),
+        ("PUT", "projects/demo/subscriptions/s-1", sub(r#""filter": "attributes.a = b""#), 400, "INVALID_ARGUMENT"),
         (
             "PUT",
             "projects/demo/subscriptions/s-1",
@@ -68,17 +68,25 @@ fn refusals(topic: &str) -> Vec<(&'static str, String, String, u16, &'static str
             404,
             "NOT_FOUND",
         ),
-        (
-            "POST",
-            "projects/demo/subscriptions/pulled:acknowledge",
-            r#"{"ackIds": ["x"]}"#.to_owned(),
-            400,
-            "INVALID_ARGUMENT",
-        ),
-        ("POST", "projects/demo/subscriptions/pulled:seek", "{}".to_owned(), 501, "UNIMPLEMENTED"),
         ("PATCH", topic, r#"{"topic": {}, "updateMask": "name"}"#.to_owned(), 400, "INVALID_ARGUMENT"),
     ];
     cases.into_iter().map(|(method, path, body, status, code)| (method, path.to_owned(), body, status, code)).collect()
+}
+
+/// The same of messages that are to be received.
+fn refusals_of_receiving() -> Vec<(&'static str, String, String, u16, &'static str)> {
+    let pulled = |verb: &str, body: &str, status, code| {
+        ("POST", format!("projects/demo/subscriptions/pulled:{verb}"), body.to_owned(), status, code)
+    };
+    let unknown = "projects/demo/subscriptions/nobody:seek".to_owned();
+    let time = r#"{"time": "2026-11-30T00:00:00Z"}"#.to_owned();
+    vec![
+        pulled("acknowledge", r#"{"ackIds": ["x"]}"#, 400, "INVALID_ARGUMENT"),
+        pulled("seek", "{}", 400, "INVALID_ARGUMENT"),
+        pulled("seek", r#"{"time": "soon"}"#, 400, "INVALID_ARGUMENT"),
+        pulled("seek", r#"{"snapshot": "projects/demo/snapshots/s-1"}"#, 501, "UNIMPLEMENTED"),
+        ("POST", unknown, time, 404, "NOT_FOUND"),
+    ]
 }
 
 #[tokio::test]
@@ -90,12 +98,12 @@ async fn what_pub_sub_refuses_is_refused_in_its_words() {
     let pull = "projects/demo/subscriptions/pulled";
     let created = rest(&broker, "PUT", pull, &format!(r#"{{"topic": "{topic}"}}"#)).await;
     let defaults = serde_json::json!({
-        "name": pull, "topic": topic, "ackDeadlineSeconds": 10, "messageRetentionDuration": "604800s",
+        "name": pull, "topic": topic, "pushConfig": {}, "ackDeadlineSeconds": 10, "messageRetentionDuration": "604800s",
         "expirationPolicy": {"ttl": "2678400s"}, "state": "ACTIVE",
     });
     assert_eq!(created, (200, defaults));
     let publish = format!("{topic}:publish");
-    for (method, path, body, status, code) in refusals(topic) {
+    for (method, path, body, status, code) in refusals(topic).into_iter().chain(refusals_of_receiving()) {
         let (found, answer) = rest(&broker, method, &path, &body).await;
         let told = format!("{method} {path} {}: {found} {answer}", &body[..body.len().min(80)]);
         assert_eq!((found, answer["error"]["status"].as_str()), (status, Some(code)), "{told}");

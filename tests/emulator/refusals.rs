@@ -41,6 +41,12 @@ pub(crate) fn of_subscribing(topic: &str, there: &str) -> Vec<Call> {
         new("4 attempts before a dead letter", "attempts", dead),
         new("push endpoint that is none", "endpoint", json!({"pushConfig": {"pushEndpoint": "nowhere"}})),
         new("a filter", "filter", json!({"filter": "attributes.a = \"b\""})),
+        new("a filter that is none", "no-filter", json!({"filter": "attributes.a = b"})),
+        new(
+            "AND and OR without parentheses",
+            "mixed",
+            json!({"filter": "attributes:a AND attributes:b OR attributes:c"}),
+        ),
     ]
 }
 

@@ -56,6 +56,8 @@ pub(crate) async fn play(endpoint: &str) -> Seen {
         stage.deadlines(),
         stage.late_answers(),
         stage.order(),
+        stage.filters(),
+        stage.seeking(),
         stage.envelopes(),
         stage.in_flight(),
         stage.streaming(),
@@ -123,22 +125,25 @@ impl Stage {
             self.clients.push(&format!("status-{status}"), "statuses", &endpoint.url, |it| it).await;
             endpoints.push((status, endpoint));
         }
-        let (interim, arrived) = interim().await;
-        self.clients.push("status-102", "statuses", &interim, |it| it).await;
+        let (processing, arrived) = interim("").await;
+        self.clients.push("status-102", "statuses", &processing, |it| it).await;
+        let (changing, arrived_too) = interim("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+        self.clients.push("status-102-500", "statuses", &changing, |it| it).await;
         publisher.publish(text("x")).await.unwrap();
         for (_, endpoint) in &endpoints {
             endpoint.until("a push", |pushed| !pushed.is_empty()).await;
         }
-        while arrived.load(Ordering::Relaxed) == 0 {
+        while arrived.load(Ordering::Relaxed) == 0 || arrived_too.load(Ordering::Relaxed) == 0 {
             sleep(LOOK).await;
         }
         sleep(QUIET).await;
-        let see = |status: u16, pushes: usize| {
+        let see = |status: &str, pushes: usize| {
             self.see(format!("push answered {status}"), if pushes > 1 { "sent again" } else { "acknowledged" });
         };
-        see(102, arrived.load(Ordering::Relaxed));
+        see("102", arrived.load(Ordering::Relaxed));
+        see("102, and 500 a second later", arrived_too.load(Ordering::Relaxed));
         for (status, endpoint) in &endpoints {
-            see(*status, endpoint.pushed().len());
+            see(&status.to_string(), endpoint.pushed().len());
         }
     }
 
@@ -187,6 +192,9 @@ impl Stage {
         self.see("data of the dead letter", dead.data);
         let names: Vec<&String> = dead.attributes.keys().collect();
         self.see("attributes of the dead letter", format!("{names:?}"));
+        let time = &dead.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"];
+        let form: String = time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+        self.see("dead letter's TopicPublishTime is written", form);
         for name in ["DeliveryCount", "Subscription", "SubscriptionProject"] {
             let value = &dead.attributes[&format!("CloudPubSubDeadLetterSource{name}")];
             self.see(format!("dead letter's {name}"), value);
@@ -316,6 +324,54 @@ impl Stage {
             sleep(LOOK).await;
         }
         self.see("order of pulls with a key", order.join(" "));
+    }
+
+    /// What comes through a filter.
+    async fn filters(&self) {
+        let publisher = self.clients.topic("filtered").await;
+        for (id, filter) in [
+            ("equal", r#"attributes.kind = "good""#),
+            ("unequal", r#"attributes.kind != "bad""#),
+            ("prefixed", r#"hasPrefix(attributes.kind, "go") OR NOT attributes:kind"#),
+        ] {
+            self.clients.pull(&format!("filtered-{id}"), "filtered", |it| it.set_filter(filter)).await;
+        }
+        publisher.publish(text("bad").set_attributes([("kind", "bad")])).await.unwrap();
+        publisher.publish(text("none")).await.unwrap();
+        publisher.publish(text("good").set_attributes([("kind", "good")])).await.unwrap();
+        for id in ["equal", "unequal", "prefixed"] {
+            let (id, mut came) = (format!("filtered-{id}"), BTreeSet::new());
+            while !came.contains("good") {
+                let (one, _) = self.next(&id).await;
+                assert_eq!(self.acknowledge(&id, &one.ack_id).await, 200);
+                came.insert(one.data);
+            }
+            let rest = self.pull(&id).await.into_iter().map(|one| one.data);
+            came.extend(rest);
+            self.see(format!("through {id} comes"), format!("{came:?}"));
+        }
+    }
+
+    /// A subscription that is set back to before what was acknowledged, and forward to after what was not.
+    async fn seeking(&self) {
+        let publisher = self.clients.topic("sought").await;
+        self.clients.pull("sought-sub", "sought", |it| it.set_retain_acked_messages(true)).await;
+        let seek = async |time: &str| {
+            let path = format!("{}:seek", subscription("sought-sub"));
+            self.rest("POST", &path, &json!({"time": time})).await.0
+        };
+        let there = async || {
+            sleep(Duration::from_secs(2)).await;
+            self.pull("sought-sub").await.into_iter().map(|one| one.data).collect::<BTreeSet<_>>()
+        };
+        publisher.publish(text("one")).await.unwrap();
+        let (one, _) = self.next("sought-sub").await;
+        assert_eq!(self.acknowledge("sought-sub", &one.ack_id).await, 200);
+        self.see("set back to a time", seek("2026-01-01T00:00:00Z").await.to_string());
+        self.see("it has what was acknowledged", format!("{:?}", there().await));
+        publisher.publish(text("two")).await.unwrap();
+        self.see("set forward to a time", seek("2096-01-01T00:00:00Z").await.to_string());
+        self.see("it has", format!("{:?}", there().await));
     }
 
     /// What a push consists of, wrapped and not.
@@ -460,8 +516,8 @@ async fn refusing(times: usize) -> Endpoint {
     Endpoint::start(move |_| (status(), Duration::ZERO)).await
 }
 
-/// An endpoint that answers 102 and nothing else: its address, and how often it was asked.
-async fn interim() -> (String, Arc<AtomicUsize>) {
+/// An endpoint that answers 102, and this a second later: its address, and how often it was asked.
+async fn interim(then: &'static str) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let arrived = Arc::new(AtomicUsize::new(0));
@@ -474,6 +530,8 @@ async fn interim() -> (String, Arc<AtomicUsize>) {
                 if matches!(stream.read(&mut bytes).await, Ok(read) if read > 0) {
                     counter.fetch_add(1, Ordering::Relaxed);
                     let _ = stream.write_all(b"HTTP/1.1 102 Processing\r\ncontent-length: 0\r\n\r\n").await;
+                    sleep(Duration::from_secs(1)).await;
+                    let _ = stream.write_all(then.as_bytes()).await;
                 }
             });
         }

@@ -1,6 +1,6 @@
 //! The thread that reads messages back into memory.
 
-use super::{Outlook, Reply, Seq, StoreError, Stored, SubscriptionId, schema};
+use super::{LinesWanted, Outlook, Reply, Seq, StoreError, Stored, StoredLine, SubscriptionId, schema};
 use crate::autoscaler::Micros;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, ToSql, params};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use std::sync::mpsc::Receiver;
 pub(super) enum Query {
     Fresh { subscription: SubscriptionId, after: Seq, messages: usize, bytes: usize, reply: Reply<Vec<Stored>> },
     Held { subscription: SubscriptionId, now: Micros, messages: usize, bytes: usize, reply: Reply<Vec<Stored>> },
+    Lines { subscription: SubscriptionId, wanted: LinesWanted, reply: Reply<Vec<StoredLine>> },
+    Oldest { subscription: SubscriptionId, reply: Reply<Option<Micros>> },
     Outlook { subscription: SubscriptionId, reply: Reply<Outlook> },
 }
 
@@ -18,8 +20,13 @@ const FRESH: &str =
     WHERE b.subscription = ?1 AND b.seq > ?2 AND b.due = 0 ORDER BY b.seq LIMIT ?3";
 const HELD: &str = "SELECT b.seq, m.published, b.failures, m.body FROM backlog b INDEXED BY held CROSS JOIN messages m
     ON m.seq = b.seq WHERE b.subscription = ?1 AND b.due > 0 AND b.due <= ?2 ORDER BY b.due, b.seq LIMIT ?3";
+const LINE: &str = "SELECT b.seq, m.published, b.failures, m.body FROM messages m INDEXED BY keyed CROSS JOIN backlog b
+    ON b.subscription = ?1 AND b.seq = m.seq WHERE m.topic = (SELECT topic FROM subscriptions WHERE id = ?1) AND m.key = ?2
+    AND m.seq > ?3 AND m.seq <= ?4 AND b.due = 0 ORDER BY m.seq LIMIT ?5";
 const NEXT_DUE: &str =
     "SELECT due FROM backlog INDEXED BY held WHERE subscription = ?1 AND due > 0 ORDER BY due LIMIT 1";
+const UNACKED: &str = "SELECT m.published FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
+    WHERE b.subscription = ?1 AND b.due >= 0 ORDER BY b.seq LIMIT 1";
 const OLDEST: &str = "SELECT b.seq, m.published FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
     WHERE b.subscription = ?1 ORDER BY b.seq LIMIT 1";
 
@@ -45,6 +52,14 @@ impl Reader {
                 Query::Held { subscription, now, messages, bytes, reply } => {
                     let _ = reply.send(self.read(HELD, (subscription, &whole(now)), (messages, bytes)));
                 }
+                Query::Lines { subscription, wanted, reply } => {
+                    let lines = self.lines(subscription, wanted).map_err(|error| schema::told(&self.path, &error));
+                    let _ = reply.send(lines);
+                }
+                Query::Oldest { subscription, reply } => {
+                    let oldest = self.oldest(subscription).map_err(|error| schema::told(&self.path, &error));
+                    let _ = reply.send(oldest);
+                }
                 Query::Outlook { subscription, reply } => {
                     let outlook = self.outlook(subscription).map_err(|error| schema::told(&self.path, &error));
                     let _ = reply.send(outlook);
@@ -64,6 +79,32 @@ impl Reader {
             collect(&mut statement, &[&subscription.0, bound, &limit], bytes)
         };
         self.connection.prepare_cached(sql).and_then(read).map_err(|error| schema::told(&self.path, &error))
+    }
+
+    fn lines(&self, subscription: SubscriptionId, wanted: LinesWanted) -> rusqlite::Result<Vec<StoredLine>> {
+        let LinesWanted { keys, until, each, most: (mut messages_left, mut bytes_left) } = wanted;
+        let mut statement = self.connection.prepare_cached(LINE)?;
+        let mut lines = Vec::new();
+        for (key, after) in keys {
+            let most = each.min(messages_left);
+            if most == 0 || bytes_left == 0 {
+                break;
+            }
+            let limit = i64::try_from(most).unwrap_or(i64::MAX);
+            let parameters: [&dyn ToSql; 5] = [&subscription.0, &&*key, &after.0, &until.0, &limit];
+            let messages = collect(&mut statement, &parameters, bytes_left)?;
+            let bytes = messages.iter().map(|it| it.body.len()).sum::<usize>();
+            let is_all = messages.len() < most && bytes < bytes_left;
+            messages_left -= messages.len();
+            bytes_left = bytes_left.saturating_sub(bytes);
+            lines.push(StoredLine { key, messages, is_all });
+        }
+        Ok(lines)
+    }
+
+    fn oldest(&self, subscription: SubscriptionId) -> rusqlite::Result<Option<Micros>> {
+        let mut statement = self.connection.prepare_cached(UNACKED)?;
+        statement.query_row([subscription.0], |row| row.get(0).map(micros)).optional()
     }
 
     fn outlook(&self, subscription: SubscriptionId) -> rusqlite::Result<Outlook> {

@@ -1,29 +1,33 @@
 //! The tables, and the names of their columns in Rust.
 
 use super::{StoreError, StoreOptions};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use crate::broker::proto;
+use prost::Message as _;
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::path::Path;
 
 /// `backlog` has one row for each message that a subscription still has to deliver; `due` is above zero while the message
-/// is held, that is: out of memory until then. `meta.reserved`: ids below are given out or lost.
+/// is held, that is: out of memory until then, and -1 if it was acknowledged and is retained. `messages.key` is the ordering key, NULL without one. `meta.reserved`: ids
+/// below are given out or lost.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS topics (id INTEGER PRIMARY KEY AUTOINCREMENT, deleted INTEGER NOT NULL, config BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS subscriptions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL, state INTEGER NOT NULL, config BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
-    seq INTEGER PRIMARY KEY, topic INTEGER NOT NULL, published INTEGER NOT NULL, body BLOB NOT NULL);
+    seq INTEGER PRIMARY KEY, topic INTEGER NOT NULL, published INTEGER NOT NULL, body BLOB NOT NULL, key TEXT);
 CREATE TABLE IF NOT EXISTS backlog (
     subscription INTEGER NOT NULL, seq INTEGER NOT NULL, due INTEGER NOT NULL, failures INTEGER NOT NULL,
     PRIMARY KEY (subscription, seq)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS held ON backlog (subscription, due, seq) WHERE due > 0;
+CREATE INDEX IF NOT EXISTS keyed ON messages (topic, key, seq) WHERE key IS NOT NULL;
 ";
 
 /// Pages that a write-ahead log may have before it is moved into the database: 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4_096;
 
 /// The version of these tables.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// The writer's connection; makes the tables if they are not there.
 pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Connection, StoreError> {
@@ -41,8 +45,13 @@ pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Connection, Sto
             _ => {}
         }
         if version < VERSION {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            if version == 1 {
+                add_keys(connection)?;
+            }
             connection.execute_batch(TABLES)?;
             connection.pragma_update(None, "user_version", VERSION)?;
+            connection.execute_batch("COMMIT")?;
         }
         if let Some(pages) = options.pages_max {
             connection.pragma_update(None, "max_page_count", pages)?;
@@ -56,6 +65,22 @@ pub(super) fn open(path: &Path, options: StoreOptions) -> Result<Connection, Sto
         return Err(StoreError::Failed { path: path.to_owned(), cause });
     }
     Ok(connection)
+}
+
+/// Version 2 has the ordering keys of messages in a column of their own.
+fn add_keys(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("ALTER TABLE messages ADD COLUMN key TEXT")?;
+    let mut write = connection.prepare("UPDATE messages SET key = ?2 WHERE seq = ?1")?;
+    let mut read = connection.prepare("SELECT seq, body FROM messages")?;
+    let mut rows = read.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, body): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let key = proto::PubsubMessage::decode(&body[..]).unwrap_or_default().ordering_key;
+        if !key.is_empty() {
+            write.execute(params![seq, key])?;
+        }
+    }
+    Ok(())
 }
 
 /// The reader's connection.

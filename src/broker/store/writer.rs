@@ -4,6 +4,7 @@
 
 mod admin;
 mod rows;
+mod seek;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +12,12 @@ use super::{
     Command, Contents, Reply, Seq, Signal, StoreError, StoreOptions, SubscriptionId, SubscriptionRecord, TopicId,
     TopicRecord, schema,
 };
+use crate::autoscaler::Micros;
+use crate::broker::filter::Filter;
 use crate::broker::proto;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,8 +33,8 @@ const LAZY: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(200);
 /// Ids are reserved so many at a time; a crash loses the rest of them.
 const RESERVED: i64 = 100_000;
-/// Rows of a backlog that one transaction clears away.
-const CLEARED: usize = 2_000;
+/// Rows of backlogs that one transaction clears away: a millisecond's work, for which publishers may have to wait.
+const CLEARED: usize = 250;
 
 /// `subscriptions.state`: the backlog of one that is deleted or detached is cleared away bit by bit.
 const LIVE: i64 = 0;
@@ -48,6 +51,10 @@ pub(super) struct Writer {
     subscriptions: BTreeMap<SubscriptionId, Route>,
     /// Deleted or detached, with rows left.
     clearing: Vec<SubscriptionId>,
+    /// Those with messages that may be too old, and before when they were published then.
+    expiring: BTreeMap<SubscriptionId, Micros>,
+    /// The first is under way.
+    seeking: VecDeque<Seeking>,
     syncs: bool,
     /// Why nothing more is taken: a sync failed.
     unsynced: Option<StoreError>,
@@ -56,7 +63,29 @@ pub(super) struct Writer {
 struct Route {
     topic: TopicId,
     live: bool,
+    /// What was acknowledged is kept until it is too old.
+    retains: bool,
+    /// What does not pass it is acknowledged by the broker: it never gets into the backlog.
+    filter: Option<Filter>,
     signal: Arc<Signal>,
+}
+
+impl Route {
+    fn of(topic: TopicId, config: &proto::Subscription, signal: Arc<Signal>) -> Self {
+        // It was read when the subscription was made.
+        let filter = Filter::parse(&config.filter).unwrap_or_default();
+        Self { topic, live: true, retains: config.retain_acked_messages, filter, signal }
+    }
+}
+
+/// A seek, of which the messages up to one are done.
+struct Seeking {
+    id: SubscriptionId,
+    time: Micros,
+    done: i64,
+    /// Later messages were published meanwhile.
+    until: i64,
+    reply: Reply<()>,
 }
 
 /// What a transaction did, told once it is committed.
@@ -86,6 +115,8 @@ impl Writer {
             routes: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             clearing: Vec::new(),
+            expiring: BTreeMap::new(),
+            seeking: VecDeque::new(),
             syncs: true,
             unsynced: None,
         };
@@ -114,9 +145,9 @@ impl Writer {
             let signal = Arc::new(Signal::default());
             let live = state == LIVE && !config.detached;
             self.routes.entry(topic).or_default().push(id);
-            self.subscriptions.insert(id, Route { topic, live, signal: Arc::clone(&signal) });
+            self.subscriptions.insert(id, Route { live, ..Route::of(topic, &config, Arc::clone(&signal)) });
             if live {
-                let count = "SELECT count(*) FROM backlog WHERE subscription = ?1";
+                let count = "SELECT count(*) FROM backlog WHERE subscription = ?1 AND due >= 0";
                 let count: i64 = connection.query_row(count, [id.0], |row| row.get(0))?;
                 signal.backlog.store(u64::try_from(count).unwrap_or(0), Ordering::Release);
             } else {
@@ -133,10 +164,10 @@ impl Writer {
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let (mut waiting, mut cleared) = (Vec::new(), true);
         loop {
-            let patience = match (waiting.is_empty() && cleared, self.clearing.is_empty()) {
+            let patience = match (waiting.is_empty() && cleared, self.has_to_clear()) {
                 (false, _) => RETRY,
-                (true, false) => Duration::ZERO,
-                (true, true) => Duration::from_hours(1),
+                (true, true) => Duration::ZERO,
+                (true, false) => Duration::from_hours(1),
             };
             let first = match commands.recv_timeout(patience) {
                 Ok(command) => Some(command),
@@ -150,7 +181,8 @@ impl Writer {
             let mut admin = None;
             let mut next = first;
             let (mut messages, mut urgent) = (0, false);
-            let patient_until = Instant::now() + LAZY;
+            // What is being cleared away need not wait for company.
+            let patient_until = Instant::now() + if self.has_to_clear() { Duration::ZERO } else { LAZY };
             while let Some(command) = next {
                 match command {
                     Command::Admin(it) => {
@@ -172,7 +204,7 @@ impl Writer {
             if let Some(admin) = admin {
                 self.administer(admin);
             }
-            cleared = self.unsynced.is_none() && self.clear();
+            cleared = self.clear();
         }
     }
 
@@ -251,11 +283,11 @@ impl Writer {
             self.connection.pragma_update(None, "synchronous", if urgent { "FULL" } else { "NORMAL" })?;
             self.syncs = urgent;
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE")
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
     }
 
     fn commit(&mut self) -> rusqlite::Result<()> {
-        self.connection.execute_batch("COMMIT")
+        self.connection.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
 
     fn roll_back(&mut self, error: &rusqlite::Error) -> StoreError {

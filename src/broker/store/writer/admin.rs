@@ -1,6 +1,9 @@
 //! What the writer does to topics and subscriptions, each change in a transaction of its own.
 
-use super::{CLEARED, DELETED, Done, LIVE, Route, Writer};
+use super::{CLEARED, DELETED, Done, LIVE, Route, Seeking, Writer};
+use crate::autoscaler::Micros;
+use crate::broker::proto;
+use crate::broker::store::reader::whole;
 use crate::broker::store::{Admin, Seq, StoreError, SubscriptionId, TopicId};
 use prost::Message as _;
 use rusqlite::{Connection, params};
@@ -20,8 +23,12 @@ impl Writer {
                 let update = "UPDATE topics SET config = ?2 WHERE id = ?1";
                 let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
             }
-            Admin::DeleteTopic { id, reply } => {
-                let _ = reply.send(self.execute("UPDATE topics SET deleted = 1 WHERE id = ?1", [id.0]));
+            Admin::DeleteTopic { id, subscriptions, reply } => {
+                let deleted = self.transaction(|connection| {
+                    connection.execute("UPDATE topics SET deleted = 1 WHERE id = ?1", [id.0])?;
+                    subscriptions.iter().try_for_each(|(id, config)| configure(connection, *id, config))
+                });
+                let _ = reply.send(deleted);
             }
             Admin::CreateSubscription { topic, config, signal, reply } => {
                 let created = self.transaction(|connection| {
@@ -31,20 +38,23 @@ impl Writer {
                 });
                 if let Ok(id) = created {
                     self.routes.entry(topic).or_default().push(id);
-                    self.subscriptions.insert(id, Route { topic, live: true, signal });
+                    self.subscriptions.insert(id, Route::of(topic, &config, signal));
                 }
                 let _ = reply.send(created);
             }
             Admin::UpdateSubscription { id, config, reply } => {
-                let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
-                let _ = reply.send(self.execute(update, params![id.0, config.encode_to_vec()]));
+                let updated = self.transaction(|connection| configure(connection, id, &config));
+                if let (Ok(()), Some(route)) = (&updated, self.subscriptions.get_mut(&id)) {
+                    route.retains = config.retain_acked_messages;
+                }
+                let _ = reply.send(updated);
+            }
+            Admin::Seek { id, time, reply } => {
+                self.seeking.push_back(Seeking { id, time, done: 0, until: self.next, reply });
             }
             Admin::DropBacklog { id, detached, reply } => {
                 let dropped = match detached {
-                    Some(config) => {
-                        let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
-                        self.execute(update, params![id.0, config.encode_to_vec()])
-                    }
+                    Some(config) => self.transaction(|connection| configure(connection, id, &config)),
                     None => self.execute("UPDATE subscriptions SET state = ?2 WHERE id = ?1", [id.0, DELETED]),
                 };
                 if let (Ok(()), Some(route)) = (&dropped, self.subscriptions.get_mut(&id)) {
@@ -70,19 +80,67 @@ impl Writer {
         worked.map_err(|error| self.roll_back(&error))
     }
 
-    /// Clears away a part of the backlog of a subscription that is no more. False if it failed and is to be tried again.
+    /// Whether something is to be cleared away.
+    pub(super) fn has_to_clear(&self) -> bool {
+        !self.clearing.is_empty() || !self.expiring.is_empty() || !self.seeking.is_empty()
+    }
+
+    /// Does a part of a seek, or clears away a part of what is too old, or of the backlog of a subscription that is no more. False if it failed and is to
+    /// be tried again.
     pub(super) fn clear(&mut self) -> bool {
-        let Some(&id) = self.clearing.last() else { return true };
-        match self.clear_some(id) {
-            Ok(true) => {}
-            Ok(false) => drop(self.clearing.pop()),
-            Err(error) => {
-                // Whoever waits for room would wait for ever if this were not tried again.
-                let _ = self.roll_back(&error);
-                return false;
+        if let Some(error) = &self.unsynced {
+            for seeking in self.seeking.drain(..) {
+                let _ = seeking.reply.send(Err(error.clone()));
+            }
+            return false;
+        }
+        if let Some(seeking) = self.seeking.pop_front() {
+            return self.seek(seeking);
+        }
+        let expiring = self.expiring.first_key_value().map(|(id, before)| (*id, *before));
+        let cleared = match (expiring, self.clearing.last().copied()) {
+            (Some((id, before)), _) => self.expire_some(id, before).map(|more| {
+                if !more {
+                    self.expiring.remove(&id);
+                }
+            }),
+            (None, Some(id)) => self.clear_some(id).map(|more| {
+                if !more {
+                    self.clearing.pop();
+                }
+            }),
+            (None, None) => Ok(()),
+        };
+        // Whoever waits for room would wait for ever if this were not tried again.
+        cleared.map_err(|error| self.roll_back(&error)).is_ok()
+    }
+
+    /// Drops the oldest messages of a backlog that are too old: the first one that is not ends it, or a long backlog would be
+    /// looked through each time. Whether there may be more of them.
+    fn expire_some(&mut self, id: SubscriptionId, before: Micros) -> rusqlite::Result<bool> {
+        let sql = "SELECT b.seq, m.published FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
+            WHERE b.subscription = ?1 ORDER BY b.seq LIMIT ?2";
+        self.begin(false)?;
+        let limit = i64::try_from(CLEARED).unwrap_or(i64::MAX);
+        let mut old = Vec::new();
+        {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([id.0, limit])?;
+            while let Some(row) = rows.next()? {
+                let (seq, published): (i64, i64) = (row.get(0)?, row.get(1)?);
+                if published >= whole(before) {
+                    break;
+                }
+                old.push(seq);
             }
         }
-        true
+        let mut done = Done::default();
+        for seq in &old {
+            self.discard(id, Seq(*seq), &mut done)?;
+        }
+        self.commit()?;
+        self.tell(done);
+        Ok(old.len() == CLEARED)
     }
 
     /// Whether there may be more.
@@ -96,7 +154,7 @@ impl Writer {
             .collect::<rusqlite::Result<_>>()?;
         let mut done = Done::default();
         for seq in &rows {
-            self.settle(id, Seq(*seq), &mut done)?;
+            self.discard(id, Seq(*seq), &mut done)?;
         }
         let more = rows.len() == CLEARED;
         if !more {
@@ -109,4 +167,9 @@ impl Writer {
         }
         Ok(more)
     }
+}
+
+fn configure(connection: &Connection, id: SubscriptionId, config: &proto::Subscription) -> rusqlite::Result<()> {
+    let update = "UPDATE subscriptions SET config = ?2 WHERE id = ?1";
+    connection.execute(update, params![id.0, config.encode_to_vec()]).map(drop)
 }

@@ -1,6 +1,6 @@
 //! What the writer does inside a transaction: messages come, go to subscriptions, and leave them.
 
-use super::{CLEARED, Done, RESERVED, Writer};
+use super::{Done, RESERVED, Writer};
 use crate::autoscaler::Micros;
 use crate::broker::proto;
 use crate::broker::store::reader::whole;
@@ -16,11 +16,17 @@ impl Writer {
         messages: &[NewMessage],
         done: &mut Done,
     ) -> rusqlite::Result<Vec<Seq>> {
-        messages.iter().map(|message| self.keep(topic, published, &message.body, done)).collect()
+        messages.iter().map(|message| self.keep(topic, published, message, done)).collect()
     }
 
-    /// Keeps one message for every live subscription of its topic; one that nobody subscribes to is not kept.
-    fn keep(&mut self, topic: TopicId, published: Micros, body: &[u8], done: &mut Done) -> rusqlite::Result<Seq> {
+    /// Keeps one message for every live subscription of its topic that it is for; one that is for nobody is not kept.
+    fn keep(
+        &mut self,
+        topic: TopicId,
+        published: Micros,
+        message: &NewMessage,
+        done: &mut Done,
+    ) -> rusqlite::Result<Seq> {
         if self.next >= self.reserved {
             let reserved = self.next + RESERVED;
             self.connection
@@ -30,9 +36,12 @@ impl Writer {
         }
         let seq = self.next;
         self.next += 1;
-        let mut kept = false;
+        let (mut kept, mut attributes) = (false, None);
         for id in self.routes.get(&topic).into_iter().flatten() {
-            if !self.subscriptions.get(id).is_some_and(|route| route.live) {
+            let Some(route) = self.subscriptions.get(id).filter(|route| route.live) else { continue };
+            if let Some(filter) = &route.filter
+                && !filter.matches(attributes.get_or_insert_with(|| message.attributes()))
+            {
                 continue;
             }
             self.connection
@@ -45,8 +54,8 @@ impl Writer {
         }
         if kept {
             self.connection
-                .prepare_cached("INSERT INTO messages (seq, topic, published, body) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![seq, topic.0, whole(published), body])?;
+                .prepare_cached("INSERT INTO messages (seq, topic, published, body, key) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![seq, topic.0, whole(published), message.body, message.key])?;
         }
         Ok(Seq(seq))
     }
@@ -68,7 +77,9 @@ impl Writer {
                         .prepare_cached("UPDATE backlog SET due = 0 WHERE subscription = ?1 AND seq = ?2")?
                         .execute(params![id.0, seq.0])?;
                 }
-                Change::Expired { before } => self.expire(id, *before, done)?,
+                Change::Expired { before } => {
+                    self.expiring.insert(id, *before);
+                }
                 Change::DeadLettered { seq, topic, attributes, now } => {
                     self.dead_letter((id, *seq), (*topic, *now), attributes, done)?;
                     self.settle(id, *seq, done)?;
@@ -87,16 +98,28 @@ impl Writer {
             .map(drop)
     }
 
-    /// Takes a message out of a backlog; with the last one it goes itself.
+    /// A message need not be delivered any more. It is kept if the subscription retains what was acknowledged.
     pub(super) fn settle(&self, id: SubscriptionId, seq: Seq, done: &mut Done) -> rusqlite::Result<()> {
-        let removed = self
-            .connection
-            .prepare_cached("DELETE FROM backlog WHERE subscription = ?1 AND seq = ?2")?
-            .execute(params![id.0, seq.0])?;
-        if removed == 0 {
-            return Ok(());
+        if !self.subscriptions.get(&id).is_some_and(|route| route.retains) {
+            return self.discard(id, seq, done);
         }
-        done.backlogs.entry(id).or_default().removed += 1;
+        let settled = self
+            .connection
+            .prepare_cached("UPDATE backlog SET due = -1 WHERE subscription = ?1 AND seq = ?2 AND due >= 0")?
+            .execute(params![id.0, seq.0])?;
+        done.backlogs.entry(id).or_default().removed += u64::try_from(settled).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Takes a message out of a backlog; with the last one it goes itself.
+    pub(super) fn discard(&self, id: SubscriptionId, seq: Seq, done: &mut Done) -> rusqlite::Result<()> {
+        let due: Option<i64> = self
+            .connection
+            .prepare_cached("DELETE FROM backlog WHERE subscription = ?1 AND seq = ?2 RETURNING due")?
+            .query_row(params![id.0, seq.0], |row| row.get(0))
+            .optional()?;
+        let Some(due) = due else { return Ok(()) };
+        done.backlogs.entry(id).or_default().removed += u64::from(due >= 0);
         let topic = self.subscriptions.get(&id).map(|route| route.topic);
         let siblings = topic.and_then(|topic| self.routes.get(&topic)).into_iter().flatten();
         for sibling in siblings.filter(|sibling| **sibling != id) {
@@ -107,19 +130,6 @@ impl Writer {
             }
         }
         self.connection.prepare_cached("DELETE FROM messages WHERE seq = ?1")?.execute([seq.0]).map(drop)
-    }
-
-    /// Drops the oldest messages of a backlog that are too old.
-    fn expire(&self, id: SubscriptionId, before: Micros, done: &mut Done) -> rusqlite::Result<()> {
-        let sql = "SELECT b.seq FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
-            WHERE b.subscription = ?1 AND m.published < ?2 ORDER BY b.seq LIMIT ?3";
-        let limit = i64::try_from(CLEARED).unwrap_or(i64::MAX);
-        let old: Vec<i64> = self
-            .connection
-            .prepare_cached(sql)?
-            .query_map(params![id.0, whole(before), limit], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        old.into_iter().try_for_each(|seq| self.settle(id, Seq(seq), done))
     }
 
     /// Publishes a message that a subscription gives up to its dead letter topic. One that has left the backlog meanwhile, for
@@ -134,13 +144,14 @@ impl Writer {
         let body: Option<Vec<u8>> = self
             .connection
             .prepare_cached(
-                "SELECT m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq WHERE b.subscription = ?1 AND b.seq = ?2",
+                "SELECT m.body FROM backlog b CROSS JOIN messages m ON m.seq = b.seq
+                 WHERE b.subscription = ?1 AND b.seq = ?2 AND b.due >= 0",
             )?
             .query_row([id.0, seq.0], |row| row.get(0))
             .optional()?;
         let Some(body) = body else { return Ok(()) };
         let mut message = proto::PubsubMessage::decode(&body[..]).unwrap_or_default();
         message.attributes.extend(attributes.clone());
-        self.keep(topic, now, &message.encode_to_vec(), done).map(drop)
+        self.keep(topic, now, &NewMessage::of(&message), done).map(drop)
     }
 }

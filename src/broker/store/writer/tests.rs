@@ -28,7 +28,7 @@ fn bench(folder: &Path, pages_max: Option<u32>) -> Bench {
 fn publish(topic: TopicId, count: usize) -> (Command, oneshot::Receiver<Result<Vec<Seq>, StoreError>>) {
     let (reply, replied) = oneshot::channel();
     let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    let messages = vec![NewMessage { body: vec![7; 10_000] }; count];
+    let messages = vec![NewMessage { body: vec![7; 10_000], key: None }; count];
     (Command::Publish { topic, published: Micros(1), messages, reply, _room: room }, replied)
 }
 
