@@ -176,6 +176,8 @@ fn lost(study: &Study, progress: &Progress) -> Option<ExitStatus> {
     (lost > 0).then(|| {
         let text = format!("LOST: {lost} reports were acknowledged and never delivered, in {}", trials.join(", "));
         progress.insist(&text);
+        let first = losing.first().and_then(|trial| trial.recording.delivery.as_ref());
+        first.map(report::loss_hints).iter().flatten().for_each(|hint| progress.insist(hint));
         ExitStatus::Lost
     })
 }

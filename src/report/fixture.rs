@@ -1,6 +1,9 @@
 //! Studies made by hand for the tests of this module: realistic in shape, invented in every number.
 
 mod measured;
+mod system;
+
+pub(super) use system::system_study;
 
 use crate::cost::{InstanceShape, PriceBook};
 use crate::scenario::{
@@ -193,6 +196,7 @@ pub(super) fn all() -> Vec<Study> {
         hostile_study(),
         study_of(1),
         study_of(12),
+        system_study(),
     ]
 }
 

@@ -4,10 +4,10 @@ use super::super::local::{LocalOptions, LocalPlatform};
 use super::super::{LimitOptions, ScalingOptions};
 use super::access::{self, Issuer};
 use super::afterwards::{self, Asked, Wait};
-use super::broker::{Figures, LocalBroker};
+use super::broker::LocalBroker;
 use super::faults::{self, Happened};
 use super::looks::Looks;
-use super::works::{EMULATOR, Made, Works, full_name, join_all};
+use super::works::{Counted, EMULATOR, Made, Works, full_name, join_all};
 use super::{CommandError, Observer, PROJECT, Progress, RunOptions, observer};
 use crate::cloud::{PubSub, RevisionActivity};
 use crate::driver;
@@ -155,12 +155,10 @@ impl Arena {
         Some(Looks::begin(local.works.host.clone(), subscriptions.collect()))
     }
 
-    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
-    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
-        match &self.local {
-            Some(local) => local.works.figures(&local.system).await,
-            None => BTreeMap::new(),
-        }
+    /// What the local broker has counted; nothing of another Pub/Sub.
+    pub(super) async fn counted(&self) -> Option<Counted> {
+        let local = self.local.as_ref()?;
+        local.works.counted(&local.system).await
     }
 
     /// What Monitoring tells of the services' revisions until `until`; nothing where it does not.

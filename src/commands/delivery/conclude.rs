@@ -1,7 +1,7 @@
 //! From what was measured to the verdict: the record, the report, the exit status.
 
-use super::broker::Figures;
 use super::looks::{self, Seen};
+use super::works::Counted;
 use super::{CommandError, DELIVERIES, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
 use crate::cloud::RevisionActivity;
 use crate::driver::Posts;
@@ -15,8 +15,9 @@ use std::path::Path;
 /// What the local broker counted.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// By service.
-    pub(super) figures: BTreeMap<String, Figures>,
+    /// In the end; `None` where nobody counts.
+    pub(super) counted: Option<Counted>,
+    /// Meanwhile.
     pub(super) looks: Seen,
 }
 
@@ -158,12 +159,13 @@ fn status_of(plan: &Plan, recording: &Recording) -> ExitStatus {
 
 /// What the broker counted, over the load's own time.
 fn enter_counts(told: &mut DeliveryRecording, counts: Counts, recording: &Recording) {
+    let Counts { counted: Some(Counted { subscriptions, publishes_refused }), mut looks } = counts else { return };
+    told.enter_subscriptions(subscriptions);
+    told.publishes_refused = Some(publishes_refused);
     let Ok(started) = recording.started_at.parse::<Timestamp>() else { return };
-    let Counts { figures, mut looks } = counts;
     for consumer in &mut told.consumers {
-        let Some(figures) = figures.get(&consumer.name) else { continue };
-        consumer.dead_lettered = Some(figures.dead_lettered);
-        looks::enter(&mut looks, &consumer.name, (Timestamp::now(), figures.redelivered));
+        let Some(redeliveries) = consumer.redeliveries else { continue };
+        looks::enter(&mut looks, &consumer.name, (Timestamp::now(), redeliveries));
         let since = |(at, count): &(Timestamp, u64)| (at.duration_since(started).as_secs_f64(), *count);
         consumer.enter_redeliveries(&looks[&consumer.name].iter().map(since).collect::<Vec<_>>());
     }
@@ -225,7 +227,9 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-    use crate::trial::{Books, ConsumerRecording, DeliveryBooks, DeliveryInterval, PostBooks};
+    use crate::trial::{
+        Books, ConsumerRecording, DeliveryBooks, DeliveryInterval, PostBooks, PublishRefusals, SubscriptionRecording,
+    };
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -283,9 +287,20 @@ slos: [p95 < 50ms]";
         let mut recording = Recording { started_at: at(0).to_string(), ..Recording::default() };
         let consumers = vec![consumer("email"), consumer("fax")];
         let mut told = DeliveryRecording { consumers, ..DeliveryRecording::default() };
-        let figures = BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2 })]);
+        let subscription = SubscriptionRecording {
+            push_to: "email".to_owned(),
+            redeliveries: 7,
+            dead_lettered: 2,
+            ..SubscriptionRecording::default()
+        };
+        let publishes_refused = PublishRefusals { full: 3, ..PublishRefusals::default() };
+        let counted = Some(Counted { subscriptions: vec![subscription.clone()], publishes_refused });
         let looks = Seen::from([("email".to_owned(), vec![(at(-1), 0), (at(3), 5)])]);
-        enter_counts(&mut told, Counts { figures, looks }, &recording);
+        enter_counts(&mut told, Counts { counted, looks }, &recording);
+        assert_eq!(
+            (told.subscriptions.as_slice(), told.publishes_refused),
+            (&[subscription][..], Some(publishes_refused))
+        );
         let [email, fax] = told.consumers.as_slice() else { panic!("{told:?}") };
         assert_eq!(
             (email.redeliveries, email.dead_lettered, email.series[0].redeliveries),

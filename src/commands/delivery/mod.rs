@@ -174,8 +174,8 @@ impl Run<'_> {
         (measured, looks): (Measured, Option<Looks>),
         dir: &Path,
     ) -> Result<Concluded, CommandError> {
-        let figures = self.arena.figures().await;
-        let counts = conclude::Counts { figures, looks: looks.map(Looks::end).unwrap_or_default() };
+        let counted = self.arena.counted().await;
+        let counts = conclude::Counts { counted, looks: looks.map(Looks::end).unwrap_or_default() };
         let started = started_at(&measured.recording);
         let looked_until = measured.looked_until;
         let mut concluded =

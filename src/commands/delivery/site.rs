@@ -5,7 +5,7 @@ use super::super::tuning::DRAIN;
 use super::conclude::services;
 use super::drain::{Waiting, drain};
 use super::observer;
-use super::works::{Made, Works};
+use super::works::{Counted, Made, Works};
 use crate::cloud::{CloudError, PubSub, UsageWindow};
 use crate::driver::{Options, Posts, TargetOptions};
 use crate::scenario::{Billing, Candidate, Delivery, Plan, Scenario, System};
@@ -77,6 +77,8 @@ impl SystemSite {
         let mut options =
             Options { base_url: made.front.clone(), target: self.target.clone(), drain: DRAIN, ..Options::default() };
         options.extras.posts = Some(posts.clone());
+        let counted = self.works.counted(system).await;
+        let refused_before = counted.map(|counted| counted.publishes_refused).unwrap_or_default();
         let began = Timestamp::now();
         let watched = Watched {
             cloud: self.works.clouds.get(&system.front).ok_or_else(|| nowhere(&system.front))?,
@@ -100,7 +102,9 @@ impl SystemSite {
             seed: proposal.seed,
         };
         let told = posts.with(|ledger| ledger.conclude(terms));
-        recording.delivery = Some(self.completed(told, number, system, unobserved).await);
+        let mut told = self.completed(told, number, system, unobserved).await;
+        told.publishes_refused = told.publishes_refused.map(|refused| refused.since(refused_before));
+        recording.delivery = Some(told);
         Ok((recording, started))
     }
 
@@ -112,11 +116,9 @@ impl SystemSite {
         system: &System,
         unobserved: Option<String>,
     ) -> DeliveryRecording {
-        let figures = self.works.figures(system).await;
-        for consumer in &mut told.consumers {
-            let figures = figures.get(&consumer.name);
-            consumer.redeliveries = figures.map(|figures| figures.redelivered);
-            consumer.dead_lettered = figures.map(|figures| figures.dead_lettered);
+        if let Some(Counted { subscriptions, publishes_refused }) = self.works.counted(system).await {
+            told.enter_subscriptions(subscriptions);
+            told.publishes_refused = Some(publishes_refused);
         }
         told.services = services(system);
         told.promises = judge_promises(&self.delivery, &told);

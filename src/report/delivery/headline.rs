@@ -2,7 +2,7 @@
 
 use super::super::document::{Block, Cell, Row, Table, Tone};
 use super::super::number::{count, in_milliseconds, milliseconds, seconds};
-use super::timeline;
+use super::{loss_hints, timeline};
 use crate::stats::{Histogram, QuantileRatio};
 use crate::trial::{Claim, ConsumerRecording, DeliveryRecording, Recording, UNAFFECTED_MARGIN};
 use std::time::Duration;
@@ -82,6 +82,7 @@ fn reason(delivery: &DeliveryRecording) -> String {
             sentences.push(format!("{words}: {}.", names.join(", ")));
         }
     }
+    sentences.extend(loss_hints(delivery));
     sentences.extend(delivery.distrust.iter().map(|cause| format!("INVALID: {cause}.")));
     sentences.join(" ")
 }

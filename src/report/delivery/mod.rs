@@ -4,10 +4,12 @@ mod content;
 #[cfg(test)]
 mod fixture;
 mod headline;
+pub(super) mod refusals;
 mod spectrum;
 mod table;
 mod timeline;
 
+pub use refusals::loss_hints;
 pub use table::deliveries as deliveries_csv;
 
 use super::document::Block;
@@ -105,6 +107,9 @@ pub fn ledger(recording: &Recording) -> String {
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
     }
+    for line in refusals::lines(delivery) {
+        let _ = writeln!(text, "{line}");
+    }
     for (name, what, ratio) in headline::others(delivery) {
         let _ = writeln!(text, "{}", headline::noticed(name, what, ratio));
     }
@@ -131,6 +136,12 @@ fn laws(delivery: &DeliveryRecording) -> Vec<String> {
         count(posts.acknowledged),
         count(posts.failed)
     )];
+    if !delivery.failed_by_class.is_empty() {
+        let classes = &delivery.failed_by_class;
+        let terms: Vec<String> = classes.iter().map(|(class, many)| format!("{} {class}", count(*many))).collect();
+        let holds = classes.values().sum::<u64>() == posts.failed;
+        laws.push(format!("failed, by class: {}, {} = {}", sign(holds), count(posts.failed), terms.join(" + ")));
+    }
     for consumer in &delivery.consumers {
         let books = consumer.books;
         laws.push(format!(
@@ -259,13 +270,17 @@ mod tests {
         let delivery = recording.delivery.as_mut().unwrap();
         delivery.other_instances.clear();
         (delivery.post_ratio, delivery.response_promises) = (None, Vec::new());
+        (delivery.subscriptions, delivery.publishes_refused) = (Vec::new(), None);
+        delivery.failed_by_class.clear();
         for consumer in &mut delivery.consumers {
             (consumer.redeliveries, consumer.instances) = (None, Vec::new());
             consumer.series.iter_mut().for_each(|interval| interval.redeliveries = None);
         }
         let json = recording.to_json();
         let delivery = json.split("\"delivery\": {").nth(1).unwrap();
-        for key in ["post_ratio", "other_instances", "redeliveries", "response_promises", "distrust", "unobserved"] {
+        let since = ["subscriptions", "publishes_refused", "failed_by_class"];
+        let before = ["post_ratio", "other_instances", "redeliveries", "response_promises", "distrust", "unobserved"];
+        for key in before.into_iter().chain(since) {
             assert!(!delivery.contains(&format!("\"{key}\"")), "a record of before has no {key}");
         }
         let recording: Recording = serde_json::from_str(&json).unwrap();
