@@ -1,4 +1,5 @@
 //! Reports through platform, broker and services, all of them real processes: none is lost, and loss has its own code.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod browser;
@@ -9,6 +10,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tidegate::{repository, tidegate, told};
 
@@ -100,6 +102,42 @@ fn every_report_reaches_all_consumers_through_an_outage() {
 fn subscription<'a>(delivery: &'a Value, name: &str) -> &'a Value {
     let all = delivery["subscriptions"].as_array().unwrap();
     all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{delivery}"))
+}
+
+/// The report is there before Monitoring has told everything; who does not wait for that is told how the run ended all the same.
+#[test]
+fn the_verdict_is_saved_before_the_wait_and_a_signal_ends_only_that() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        SYSTEM.replace("faults: [email down from 6s for 24s]\n", "").replace("time_factor: 12", "time_factor: 6");
+    fs::write(dir.path().join("lab.yaml"), text.replace("duration: 60s", "duration: 18s")).unwrap();
+    let mut command = tidegate(dir.path());
+    command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "out", "--json", "run.json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = String::new();
+    while !said.contains("the report is saved; instances over time are added") {
+        said.push_str(&lines.next().unwrap_or_else(|| panic!("the wait was never told: {said}")));
+    }
+    assert!(said.contains("(Ctrl-C or --no-wait: without them)"), "{said}");
+    for file in ["out/index.html", "out/report.md", "out/deliveries.csv"] {
+        assert!(fs::metadata(dir.path().join(file)).unwrap().len() > 100, "{file}");
+    }
+    let saved: Value = serde_json::from_str(&fs::read_to_string(dir.path().join("run.json")).unwrap()).unwrap();
+    assert_eq!(saved["delivery"]["posts"]["posted"], 60);
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    said.extend(lines);
+    assert!(said.contains("not waiting any longer; what stands above is saved"), "{said}");
+    let output = child.wait_with_output().unwrap();
+    assert!(done_or_busy(output.status.code(), &said), "{:?} {said}", output.status);
+
+    let mut command = tidegate(dir.path());
+    command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "again", "--no-wait"]);
+    let (code, output, error) = told(&command.output().unwrap());
+    assert!(done_or_busy(code, &error), "{code:?} {output} {error}");
+    assert!(!error.contains("Cloud Monitoring") && output.contains("0 of 60 reports lost"), "{output} {error}");
 }
 
 /// Over time: what was redelivered sums up to all that was, and every service's instances reach to the end of the load.

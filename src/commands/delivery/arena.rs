@@ -161,11 +161,11 @@ impl Arena {
         local.works.counted(&local.system).await
     }
 
-    /// What Monitoring tells of the services' revisions until `until`; nothing where it does not.
+    /// What Monitoring tells of the services' revisions until `until`; nothing where it does not. `is_skipped`: what it tells now.
     pub(super) async fn activity(
         &self,
         until: jiff::Timestamp,
-        stop: watch::Receiver<bool>,
+        (stop, is_skipped): (watch::Receiver<bool>, bool),
         progress: &Progress,
     ) -> BTreeMap<String, RevisionActivity> {
         let Some(local) = &self.local else { return BTreeMap::new() };
@@ -175,7 +175,7 @@ impl Arena {
             Some(Asked { name, cloud, revisions })
         });
         let asked: Vec<Asked<'_>> = asked.collect();
-        afterwards::read(&asked, Wait { from: local.started, until, stop, progress }).await
+        afterwards::read(&asked, Wait { from: local.started, until, stop, is_skipped, progress }).await
     }
 
     /// Deletes what was made and ends what was started.

@@ -10,7 +10,7 @@ use crate::trial::{DeliveryRecording, InstanceLevel, Recording, Terms, judge_pro
 use crate::{report, study, tuner};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the local broker counted.
 #[derive(Debug, Default)]
@@ -75,8 +75,7 @@ impl Concluded {
     /// Saves the record and its report, and tells it.
     fn tell(&self, options: &RunOptions, plan: &Plan, (dir, progress): (&Path, &Progress)) -> Result<(), CommandError> {
         let recording = &self.recording;
-        Sink::from(dir.join(RECORD)).write_json(recording)?;
-        let page = report::render_delivery(recording, dir)?;
+        let page = self.save(options, dir)?;
         let text = format!(
             "{}{}report: {}\n",
             report::run_summary(recording, plan.scenario()),
@@ -114,11 +113,18 @@ impl Concluded {
         }
     }
 
-    /// Saves record and report with what was added, also where the user wants the record.
-    pub(super) fn save(&self, options: &RunOptions, dir: &Path) -> Result<(), CommandError> {
+    /// Saves record and report as they are now, the record also in the file that the user wants it in; gives the page.
+    pub(super) fn save(&self, options: &RunOptions, dir: &Path) -> Result<PathBuf, CommandError> {
         Sink::from(dir.join(RECORD)).write_json(&self.recording)?;
-        report::render_delivery(&self.recording, dir)?;
-        options.json.clone().map(Sink::from).map_or(Ok(()), |sink| sink.write_json(&self.recording))
+        let file = options.json.clone().map(Sink::from).filter(|sink| *sink != Sink::StandardOutput);
+        file.map_or(Ok(()), |sink| sink.write_json(&self.recording))?;
+        Ok(report::render_delivery(&self.recording, dir)?)
+    }
+
+    /// Gives the record to the program that reads standard output, if one does: once, when nothing is added to it any more.
+    pub(super) fn hand_over(&self, options: &RunOptions) -> Result<(), CommandError> {
+        let sink = options.json.clone().map(Sink::from).filter(|sink| *sink == Sink::StandardOutput);
+        sink.map_or(Ok(()), |sink| sink.write_json(&self.recording))
     }
 
     /// What was published and delivered is evidence only as long as something is missing.

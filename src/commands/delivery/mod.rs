@@ -34,6 +34,7 @@ use looks::Looks;
 use observer::Observer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
 /// What a run with deliveries is asked beside what every run is.
@@ -45,9 +46,15 @@ pub struct DeliveryOptions {
     pub observers: Vec<(String, String)>,
     /// Folder of the run's record and report.
     pub out: Option<PathBuf>,
+    /// Whether what Cloud Monitoring tells after the verdict is not waited for.
+    pub no_wait: bool,
     /// How instances of the local platform are limited.
     pub limits: super::LimitOptions,
 }
+
+/// What the user is told at the first Ctrl-C, before the verdict and after it.
+const STOPPING: &str = "stopping: answers under way are awaited (again to end at once)";
+const SKIPPING: &str = "not waiting any longer; what stands above is saved (again to end at once)";
 
 /// The project that everything local belongs to: platform and broker take any.
 const PROJECT: &str = "local";
@@ -70,6 +77,8 @@ struct Run<'a> {
     progress: &'a Progress,
     interrupt: &'a Interrupt,
     posts: &'a Posts,
+    /// Turns true when the verdict is told: what is stopped from then on is a wait.
+    judged: &'a AtomicBool,
 }
 
 /// What was measured and is not judged yet.
@@ -101,9 +110,10 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
     let dir = folder::of_run(&dir)?;
     let progress =
         Progress::of_run(options.display, &scenario.name, options.target.as_deref().unwrap_or("the local system"));
-    let stopping = progress.clone();
+    let (stopping, judged) = (progress.clone(), Arc::new(AtomicBool::new(false)));
+    let is_judged = Arc::clone(&judged);
     let interrupt = Interrupt::listen_to_the_last(
-        move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
+        move |_| stopping.say(if is_judged.load(Ordering::Relaxed) { SKIPPING } else { STOPPING }),
         view::give_back,
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
@@ -117,6 +127,7 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         progress: &progress,
         interrupt: &interrupt,
         posts: &posts,
+        judged: &judged,
     };
     let concluded = match Box::pin(run.measure()).await {
         Ok(measured) => Box::pin(run.conclude((measured, looks), &dir)).await,
@@ -130,7 +141,7 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         (concluded, stopped) => concluded.and_then(|concluded| stopped.map(|()| concluded))?,
     };
     concluded.clear(&dir);
-    Ok(interrupt.status().unwrap_or(concluded.status))
+    Ok(concluded.status)
 }
 
 impl Run<'_> {
@@ -155,20 +166,24 @@ impl Run<'_> {
             self.told(driving, receiver.clone()),
             self.arena.break_and_mend(receiver, &stop, self.progress)
         );
+        // The terminal is as it was from here on: a verdict that is told on another screen goes with that.
+        self.progress.clear();
         let recording = recording?;
         connection::tell(&recording.target, self.progress);
         let started = started_at(&recording)?;
         let faults = faults?.into_iter().map(|fault| fault.since(started)).collect();
-        let say = |text: &str| self.progress.say(text);
+        let say = |text: &str| self.progress.awaiting(text);
         let (limit, stop) = (self.arena.drain_limit, self.interrupt.stop());
         let waiting = Waiting { started, posts: self.posts, limit, stop, say: &say };
         let (unobserved, looked_until) =
             drain(self.arena.observers(self.plan.scenario()), &waiting, recording.interrupted).await;
+        self.progress.clear();
         exports.finish(&recording, |text| self.progress.say(text)).await?;
         Ok(Measured { recording, faults, unobserved, looked_until })
     }
 
-    /// Judges, saves and tells what was measured, then adds what is told later.
+    /// Judges, saves and tells what was measured, then adds what is told later. Who does not wait for that is no less told how the
+    /// run ended.
     async fn conclude(
         &self,
         (measured, looks): (Measured, Option<Looks>),
@@ -180,13 +195,19 @@ impl Run<'_> {
         let looked_until = measured.looked_until;
         let mut concluded =
             conclude::conclude(self.options, self.plan, self.posts, (measured, counts), (dir, self.progress))?;
+        self.judged.store(true, Ordering::Relaxed);
+        if let Some(interrupted) = self.interrupt.status() {
+            concluded.status = interrupted;
+        }
         if let Ok(started) = started {
             let until = SignedDuration::try_from(looked_until).unwrap_or_default();
             let until = started.checked_add(until).unwrap_or(started);
-            let activity = self.arena.activity(until, self.interrupt.stop(), self.progress).await;
+            let wait = (self.interrupt.stop(), self.options.delivery.no_wait);
+            let activity = self.arena.activity(until, wait, self.progress).await;
             concluded.add_instances(&activity, started);
+            concluded.save(self.options, dir)?;
         }
-        concluded.save(self.options, dir)?;
+        concluded.hand_over(self.options)?;
         Ok(concluded)
     }
 
