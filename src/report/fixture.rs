@@ -81,6 +81,7 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
             scaling: crate::trial::Scaling::default(),
+            pubsub: None,
             assumed: Some(Assumed {
                 constants: vec![Constant { what: "averages are taken over".to_owned(), value: "1 min".to_owned() }],
                 assumptions: vec![Assumption {

@@ -36,7 +36,7 @@ pub(super) fn conclude(
     (measured, counts): (Measured, Counts),
     (dir, progress): (&Path, &Progress),
 ) -> Result<Concluded, CommandError> {
-    let Measured { mut recording, faults, unobserved, looked_until } = measured;
+    let Measured { mut recording, faults, unobserved, looked_until, drain_limit } = measured;
     let scenario = plan.scenario();
     let Some(delivery) = &scenario.delivery else {
         return Ok(Concluded { recording, status: ExitStatus::Failure });
@@ -45,7 +45,7 @@ pub(super) fn conclude(
     let terms = Terms {
         step: delivery.step.clone(),
         within: delivery.within.div_f64(factor.max(1.0)),
-        drain_limit: super::arena::drain_limit(scenario, factor),
+        drain_limit,
         looked_until,
         time_factor: factor,
         faults,
@@ -218,7 +218,7 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
         ));
     }
     if options.target.is_none() {
-        let whose = super::arena::pubsub(options).map_or_else(
+        let whose = super::pubsub(options.delivery.pubsub.as_ref()).map_or_else(
             || "Pub/Sub is tidegate’s local broker".to_owned(),
             |host| format!("Pub/Sub is what serves at {host}, which no time factor reaches"),
         );

@@ -35,6 +35,7 @@ use observer::Observer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a run with deliveries is asked beside what every run is.
@@ -69,6 +70,23 @@ pub(super) fn starts_it(options: &RunOptions, scenario: &Scenario) -> bool {
     options.target.is_none() && scenario.system.is_some()
 }
 
+/// The Pub/Sub that the user has, if any: that of the command line, else that of the environment.
+pub(super) fn pubsub(asked: Option<&String>) -> Option<String> {
+    let host = || std::env::var(works::EMULATOR).ok().filter(|host| !host.is_empty());
+    asked.cloned().or_else(host)
+}
+
+/// A Pub/Sub on the command line is a mistake where nothing that is started here would use it.
+pub(super) fn check_pubsub(asked: Option<&String>, starts_system: bool) -> Result<(), CommandError> {
+    match asked {
+        Some(host) if !starts_system => Err(CommandError::Usage(format!(
+            "--pubsub {host}: no system is started here whose messages could go through it\n\nhint: leave it out, or name a \
+             scenario with `services`, `topics` and `subscriptions` and no target, such as scenarios/lab-report.yaml"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A run under way.
 struct Run<'a> {
     options: &'a RunOptions,
@@ -87,7 +105,8 @@ struct Measured {
     faults: Vec<FaultRecording>,
     /// Why what was delivered is not known, if it is not.
     unobserved: Option<String>,
-    looked_until: std::time::Duration,
+    looked_until: Duration,
+    drain_limit: Duration,
 }
 
 /// Runs it. Everything that was started is ended, and everything that was made is deleted, however it ends.
@@ -179,7 +198,7 @@ impl Run<'_> {
             drain(self.arena.observers(self.plan.scenario()), &waiting, recording.interrupted).await;
         self.progress.clear();
         exports.finish(&recording, |text| self.progress.say(text)).await?;
-        Ok(Measured { recording, faults, unobserved, looked_until })
+        Ok(Measured { recording, faults, unobserved, looked_until, drain_limit: limit })
     }
 
     /// Judges, saves and tells what was measured, then adds what is told later. Who does not wait for that is no less told how the

@@ -87,7 +87,7 @@ impl SystemSite {
         };
         let mut recording = watched_drive(watched, &plan, &options, (progress, stop.clone())).await?;
         let started = recording.started_at.parse().unwrap_or(began);
-        let limit = system.drain_limit(system.time_factor);
+        let limit = self.works.drain_limit(system);
         let waiting = Waiting { started, posts: &posts, limit, stop, say: &|_: &str| {} };
         let observers = observer::all(&self.scenario, &made.observers, self.works.issuer.as_ref());
         let (unobserved, looked_until) = drain(observers, &waiting, recording.interrupted).await;

@@ -10,6 +10,7 @@ use crate::trial::{PublishRefusals, SubscriptionRecording};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where programs look for a Pub/Sub that is not Google's.
 pub(super) const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
@@ -67,6 +68,11 @@ impl Works {
             self.clouds.insert(name.clone(), Arc::new(cloud));
         }
         Ok(join(system, served, pubsub).await?)
+    }
+
+    /// How long after the load deliveries are waited for. The time factor divides the local broker's backoffs, and no other's.
+    pub(super) fn drain_limit(&self, system: &System) -> Duration {
+        system.drain_limit(if self.is_broker { system.time_factor } else { 1.0 })
     }
 
     /// What the local broker has counted of the subscriptions of `system`, and of publishers; nothing of another Pub/Sub.
