@@ -94,7 +94,14 @@ fn all_three_services_are_tuned_and_paid_for_by_what_they_delivered() {
     let folder = dir.path().join("study");
     assert!(!folder.join("state").exists(), "nothing is left of what was only needed meanwhile");
     let page = fs::read_to_string(folder.join("index.html")).unwrap();
-    for words in ["per thousand delivered", "The deliveries", "Where the money goes", "delivery.p95 &lt; 60s"] {
+    for words in [
+        "per thousand delivered",
+        "The deliveries",
+        "Where the money goes",
+        "delivery.p95 &lt; 60s",
+        "instances of email",
+        "backlog: reports",
+    ] {
         assert!(page.contains(words), "{words}");
     }
     let markdown = fs::read_to_string(folder.join("report.md")).unwrap();

@@ -142,12 +142,13 @@ fn measured(promise: &DeliveryPromise, delivery: &Delivery, trials: &[&TrialResu
 fn services(study: &Study, system: &System) -> Table {
     let behind = system.services.keys().filter(|name| **name != system.front);
     let names: Vec<&String> = std::iter::once(&system.front).chain(behind).collect();
-    let titles: Vec<String> = names.iter().flat_map(|name| [format!("#{name}, billed"), "#$".to_owned()]).collect();
+    let of_each = |name: &&String| [format!("#{name}, billed"), "#$".to_owned(), "#most instances".to_owned()];
+    let titles: Vec<String> = names.iter().flat_map(of_each).collect();
     let titles: Vec<&str> =
         std::iter::once("#max concurrency").chain(titles.iter().map(String::as_str)).chain(["#$ of a trial"]).collect();
     let mut table = Table::new(
         "Billable instance time of each service and what it costs, mean over valid trials: every revision of a trial is its \
-         own, and all that they were billed is the trial’s.",
+         own, and all that they were billed is the trial’s. Most instances: in any sample of any of them.",
         &titles,
     );
     rows(study, &mut table, |_, trials| {
@@ -159,12 +160,20 @@ fn services(study: &Study, system: &System) -> Table {
             let cost = facts::mean(of_trials.iter().map(|(_, cost)| *cost)).map(Usd);
             cells.push(billed.map_or_else(|| "–".to_owned(), seconds).into());
             cells.push(money(cost).into());
+            let most = trials.iter().filter_map(|trial| instances_max(trial, name, &system.front)).max();
+            cells.push(most.map_or_else(|| "–".to_owned(), count).into());
         }
         let whole = facts::mean(trials.iter().filter_map(|trial| trial.cost).map(|cost| cost.total().0));
         cells.push(money(whole.map(Usd)).into());
         cells
     });
     table
+}
+
+/// The most instances of one service that a sample of a trial shows, if there are samples.
+fn instances_max(trial: &TrialResult, name: &str, front: &str) -> Option<u64> {
+    let usage = if name == front { trial.usage.as_ref() } else { trial.others.get(name)?.usage.as_ref() };
+    facts::instances_in(usage?)
 }
 
 /// What one service of a trial was billed, in seconds, and what that costs, in dollars. The front has what the others leave.
@@ -197,5 +206,16 @@ mod tests {
         }
         let table = deliveries(&study, study.scenario.delivery.as_ref().unwrap());
         assert!(!titles(&table).iter().any(|title| title.starts_with("refused")), "{:?}", titles(&table));
+    }
+
+    #[test]
+    fn every_service_says_how_many_instances_it_had() {
+        let study = fixture::system_study();
+        let table = services(&study, study.scenario.system.as_ref().unwrap());
+        let most = |row: &Row| [3, 6, 9].map(|column| row.cells[column].text.clone());
+        assert_eq!(titles(&table)[3], "most instances");
+        assert!(
+            table.rows.iter().map(most).all(|of_each| of_each.iter().all(|most| *most != "–" && most == &of_each[0]))
+        );
     }
 }
