@@ -6,10 +6,10 @@ use super::conclude::services;
 use super::drain::{Waiting, drain};
 use super::observer;
 use super::works::{Counted, Made, Works};
-use crate::cloud::{CloudError, PubSub, UsageWindow};
+use crate::cloud::{CloudError, PubSub};
 use crate::driver::{Options, Posts, TargetOptions};
 use crate::scenario::{Billing, Candidate, Delivery, Plan, Scenario, System};
-use crate::study::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watched, watched_drive};
+use crate::study::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watched, unless_stopped, watched_drive};
 use crate::trial::{DeliveryRecording, Recording, Terms, Usage, judge_promises};
 use crate::tuner::Proposal;
 use jiff::Timestamp;
@@ -147,11 +147,7 @@ impl SystemSite {
         std::fs::create_dir_all(&state)
             .map_err(|cause| StudyError::Place(format!("failed to create the folder {}: {cause}", state.display())))?;
         let system = of_trial(&self.system, &self.tuned, number, proposal.candidate);
-        let mut stopped = stop.clone();
-        let made = tokio::select! {
-            made = Box::pin(self.works.make_anew(&system, pubsub, &state)) => made?,
-            Ok(_) = stopped.wait_for(|stop| *stop) => return Err(StudyError::Stopped),
-        };
+        let made = unless_stopped(Box::pin(self.works.make_anew(&system, pubsub, &state)), &stop).await?;
         let measured = Box::pin(self.measure((number, proposal), &system, &made, (progress, stop))).await;
         let (recording, started_at) = measured?;
         let mut others = made.revisions;
@@ -165,14 +161,7 @@ impl SystemSite {
         let cloud = self.works.clouds.get(service);
         let cloud = cloud.ok_or_else(|| CloudError::NotFound { what: service.to_owned(), message: String::new() })?;
         let billing = self.system.services.get(service).map_or(Billing::Request, |member| member.service.billing);
-        let window = UsageWindow {
-            revision: revision.to_owned(),
-            since: tenure.deployed_at,
-            load_start: tenure.started_at,
-            load_end: tenure.ended_at,
-            billing,
-        };
-        cloud.usage(&window).await
+        cloud.usage(&tenure.window(revision, billing)).await
     }
 }
 
