@@ -16,6 +16,7 @@ use super::document::Block;
 use super::number::count;
 use super::render::{MARKDOWN, PAGE, ReportError, paint, write};
 use super::{html, markdown};
+use crate::stats::Histogram;
 use crate::trial::{DeliveryRecording, Recording};
 use headline::Headline;
 use std::fmt::Write as _;
@@ -93,14 +94,11 @@ pub fn ledger(recording: &Recording) -> String {
         let _ = writeln!(text, "law {law}");
     }
     for consumer in &delivery.consumers {
-        let times = &consumer.delivery_time;
         let _ = writeln!(
             text,
-            "{}: delivery p50 {}, p95 {}, longest {}; {} late, {} duplicates, {} out of order{}",
+            "{}: {}; {} late, {} duplicates, {} out of order{}",
             consumer.name,
-            headline::time(times.quantile(0.5)),
-            headline::time(times.quantile(0.95)),
-            headline::time(times.max()),
+            delivery_times(&consumer.delivery_time),
             count(consumer.books.late),
             count(consumer.books.duplicates),
             count(consumer.books.out_of_order),
@@ -123,6 +121,15 @@ pub fn ledger(recording: &Recording) -> String {
     let headline = Headline::of(recording, delivery);
     let _ = writeln!(text, "{}. {}", headline.title, headline.reason);
     text
+}
+
+/// The times of what was delivered, for a terminal.
+fn delivery_times(times: &Histogram) -> String {
+    if times.count() == 0 {
+        return "no measured delivery".to_owned();
+    }
+    let [median, p95] = [0.5, 0.95].map(|q| headline::time(times.quantile(q)));
+    format!("delivery p50 {median}, p95 {p95}, longest {}", headline::time(times.max()))
 }
 
 /// The laws that nothing is hidden by, with their numbers.
@@ -255,6 +262,13 @@ mod tests {
         assert_eq!(first_screen(|recording, _| recording.interrupted = true).0, "unfinished");
         let (_, title, _) = first_screen(|_, delivery| delivery.response_promises[0].kept = false);
         assert_eq!(title, "0 of 59 reports lost, but a promise broken");
+    }
+
+    #[test]
+    fn a_consumer_that_got_nothing_has_no_times() {
+        let mut recording = fixture::recording();
+        recording.delivery.as_mut().unwrap().consumers[1].delivery_time = Histogram::default();
+        assert!(ledger(&recording).contains("\nsms: no measured delivery; 0 late,"), "{}", ledger(&recording));
     }
 
     #[test]
