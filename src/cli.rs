@@ -115,6 +115,10 @@ struct TuneArgs {
     limits: LimitArgs,
     #[command(flatten)]
     scaling: ScalingArgs,
+    /// Pub/Sub to use instead of the local broker for a system of several services, such as Google's emulator
+    /// [default: `PUBSUB_EMULATOR_HOST`, if it is set]
+    #[arg(long, value_name = "HOST:PORT", value_parser = delivery::host)]
+    pubsub: Option<String>,
     #[command(flatten)]
     cloud: CloudArgs,
     #[command(flatten)]
@@ -305,6 +309,7 @@ impl From<TuneArgs> for TuneOptions {
             prices: arguments.prices,
             limits: arguments.limits.into(),
             scaling: arguments.scaling.into(),
+            pubsub: arguments.pubsub,
             cloud: target,
             connection: arguments.connection.into(),
             command: typed(),

@@ -103,6 +103,7 @@ async fn what_is_no_report_is_counted_and_given_up_and_the_reports_arrive() {
     let pushes = &stats["push_request_count"];
     assert_eq!((&pushes["server_error"], &pushes["client_error"]), (&json!(15), &json!(5)), "{stats}");
     assert_eq!(pushes["ack"], 10, "{stats}");
+    assert_eq!(pushes["refused_by_status"], json!({"413": 5, "500": 15}), "{stats}");
 }
 
 #[tokio::test]
@@ -128,4 +129,8 @@ async fn a_post_that_is_no_report_or_has_no_topic_is_refused_and_publishes_nothi
     assert_eq!(broker.stats(&subscription("all")).await["num_undelivered_messages"], 0);
     assert_eq!(post(&lab.url, "{\"id\": 1}".to_owned()).await.0, 204);
     assert_eq!(broker.stats(&subscription("all")).await["num_undelivered_messages"], 1);
+    assert!(
+        broker.figures().await["publishes_refused"]["unknown_topic"].as_u64().unwrap() >= 1,
+        "told by whom it was refused"
+    );
 }

@@ -195,7 +195,8 @@ async fn an_answer_after_the_deadline_is_none() {
     publisher.publish(text("x")).await.unwrap();
     let pushed = slow.until("a second delivery", |pushed| pushed.len() == 2).await;
     assert!(pushed[1].at - pushed[0].at >= Duration::from_millis(9_900), "{:?}", pushed[1].at - pushed[0].at);
-    assert_eq!(broker.stats(&subscription("slow")).await["push_request_count"]["unreachable_or_late"], 1);
+    let stats = broker.stats(&subscription("slow")).await;
+    assert_eq!((&stats["push_request_count"]["deadline_exceeded"], &stats["missed_deadlines"]), (&1.into(), &1.into()));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! Reports through platform, broker and services, all of them real processes: none is lost, and loss has its own code.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod browser;
@@ -9,6 +10,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tidegate::{repository, tidegate, told};
 
@@ -73,7 +75,14 @@ fn every_report_reaches_all_consumers_through_an_outage() {
             "{consumer}"
         );
     }
-    // The outage happened: what was pushed meanwhile came again.
+    assert!(delivery["failed_by_class"].is_null(), "every post was acknowledged: {delivery}");
+    // The outage happened: what was pushed meanwhile was refused, and came again.
+    let of_email = subscription(delivery, "email-sub");
+    let (pushes, refused) = (&of_email["pushes"], of_email["pushes"]["refused"]["500"].as_u64().unwrap());
+    assert!(refused > 0 && output.contains(&format!("refused 5xx: {refused}")), "{of_email} {output}");
+    assert_eq!((&pushes["acknowledged"], &of_email["undelivered"]), (&100.into(), &0.into()), "{of_email}");
+    assert_eq!(subscription(delivery, "sms-sub")["pushes"]["acknowledged"], 100);
+    assert_eq!(delivery["publishes_refused"]["unknown_topic"], 0);
     assert_eq!(delivery["faults"].as_array().unwrap().len(), 1, "{output} {error}");
     assert!(consumers[0]["redeliveries"].as_u64().unwrap() > 0, "{}", consumers[0]);
     assert!(consumers[0]["healed_s"].is_number());
@@ -87,6 +96,48 @@ fn every_report_reaches_all_consumers_through_an_outage() {
     assert_eq!(table.lines().count(), 1 + 100, "a line for each report: {table}");
     assert!(table.contains("\n2190,"), "the hundredth has its id: {table}");
     is_rendered_again(&dir.path().join("out"));
+}
+
+/// What the broker counted of one.
+fn subscription<'a>(delivery: &'a Value, name: &str) -> &'a Value {
+    let all = delivery["subscriptions"].as_array().unwrap();
+    all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{delivery}"))
+}
+
+/// The report is there before Monitoring has told everything; who does not wait for that is told how the run ended all the same.
+#[test]
+fn the_verdict_is_saved_before_the_wait_and_a_signal_ends_only_that() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        SYSTEM.replace("faults: [email down from 6s for 24s]\n", "").replace("time_factor: 12", "time_factor: 6");
+    fs::write(dir.path().join("lab.yaml"), text.replace("duration: 60s", "duration: 18s")).unwrap();
+    let mut command = tidegate(dir.path());
+    command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "out", "--json", "run.json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = String::new();
+    while !said.contains("the report is saved; instances over time are added") {
+        said.push_str(&lines.next().unwrap_or_else(|| panic!("the wait was never told: {said}")));
+    }
+    assert!(said.contains("(Ctrl-C or --no-wait: without them)"), "{said}");
+    for file in ["out/index.html", "out/report.md", "out/deliveries.csv"] {
+        assert!(fs::metadata(dir.path().join(file)).unwrap().len() > 100, "{file}");
+    }
+    let saved: Value = serde_json::from_str(&fs::read_to_string(dir.path().join("run.json")).unwrap()).unwrap();
+    assert_eq!(saved["delivery"]["posts"]["posted"], 60);
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    said.extend(lines);
+    assert!(said.contains("not waiting any longer; what stands above is saved"), "{said}");
+    let output = child.wait_with_output().unwrap();
+    assert!(done_or_busy(output.status.code(), &said), "{:?} {said}", output.status);
+
+    let mut command = tidegate(dir.path());
+    command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "again", "--no-wait"]);
+    let (code, output, error) = told(&command.output().unwrap());
+    assert!(done_or_busy(code, &error), "{code:?} {output} {error}");
+    assert!(!error.contains("Cloud Monitoring") && output.contains("0 of 60 reports lost"), "{output} {error}");
 }
 
 /// Over time: what was redelivered sums up to all that was, and every service's instances reach to the end of the load.
@@ -138,6 +189,8 @@ fn a_private_service_gets_nothing_from_those_who_may_not_call_it() {
             "bundled: email, observer: /deliveries, max",
             "bundled: email, observer: /deliveries, invokers: [nobody-at-all], max",
         )
+        .replace("push_to: archive}", "push_to: archive, dead_letter: {topic: dead}}")
+        .replace("topics: [reports]", "topics: [reports, dead]")
         .replace("faults: [email down from 6s for 24s]\n", "")
         .replace("time_factor: 12", "time_factor: 100");
     fs::write(dir.path().join("lab.yaml"), text).unwrap();
@@ -157,6 +210,28 @@ fn a_private_service_gets_nothing_from_those_who_may_not_call_it() {
     let expected = [("email", (acknowledged, 0)), ("sms", (0, acknowledged)), ("archive", (0, acknowledged))];
     assert_eq!(books, expected.map(|(_, books)| books), "{expected:?}");
     assert_eq!(acknowledged, 12, "{output} {error}");
+    says_why_it_was_lost(&record["delivery"], &output);
+    let table = fs::read_to_string(dir.path().join("out/ledger.csv")).unwrap();
+    assert!(table.lines().any(|line| line.starts_with("subscription,archive-sub,")), "{table}");
+    let page = fs::read_to_string(dir.path().join("out/index.html")).unwrap();
+    let first_screen = page.split("</header>").next().unwrap();
+    assert!(first_screen.contains("The push subscription sms-sub is answered 403 by sms"), "the first screen says why");
+    assert!(page.contains("refused 403") && !page.contains("refused 401"), "only what there was has a column");
+}
+
+/// Each push was refused with 403, and what of it goes to a dead letter topic was given up in the end.
+fn says_why_it_was_lost(delivery: &Value, output: &str) {
+    for (name, service) in [("sms-sub", "sms"), ("archive-sub", "archive")] {
+        let pushes = &subscription(delivery, name)["pushes"];
+        let refused = pushes["refused"]["403"].as_u64().unwrap();
+        assert!(refused >= 5 && pushes["acknowledged"] == 0, "{pushes}");
+        let hint = format!("The push subscription {name} is answered 403 by {service} ({refused} pushes)");
+        assert!(output.contains(&hint) && output.contains("mend: name one of the `invokers`"), "{output}");
+    }
+    let given_up = subscription(delivery, "archive-sub");
+    let (dead, waiting) = (given_up["dead_lettered"].as_u64().unwrap(), given_up["undelivered"].as_u64().unwrap());
+    assert!(dead >= 1 && dead + waiting == 12, "after five attempts each, as fast as the backoff lets: {given_up}");
+    assert!(!output.contains("The push subscription email-sub"), "{output}");
 }
 
 /// Answers posts with 204 and says that `delivered` was delivered; gives its address. Its threads end with the test.

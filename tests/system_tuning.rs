@@ -1,9 +1,12 @@
 //! A system is tuned with real processes: platform, broker, three services, deliveries, Monitoring, decision, report.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
+#[expect(dead_code, reason = "not every test needs all of it")]
+mod pubsub;
 mod tidegate;
 
-use ::tidegate::trial::{Invalid, Outcome, Study, TrialResult, Validity};
+use ::tidegate::trial::{Invalid, Outcome, Place, Study, TrialResult, Validity};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -91,7 +94,14 @@ fn all_three_services_are_tuned_and_paid_for_by_what_they_delivered() {
     let folder = dir.path().join("study");
     assert!(!folder.join("state").exists(), "nothing is left of what was only needed meanwhile");
     let page = fs::read_to_string(folder.join("index.html")).unwrap();
-    for words in ["per thousand delivered", "The deliveries", "Where the money goes", "delivery.p95 &lt; 60s"] {
+    for words in [
+        "per thousand delivered",
+        "The deliveries",
+        "Where the money goes",
+        "delivery.p95 &lt; 60s",
+        "instances of email",
+        "backlog: reports",
+    ] {
         assert!(page.contains(words), "{words}");
     }
     let markdown = fs::read_to_string(folder.join("report.md")).unwrap();
@@ -140,6 +150,52 @@ fn a_candidate_that_loses_is_never_chosen_and_ends_the_command_with_six() {
     assert!(dir.path().join("study/state").exists(), "what was published and delivered is evidence");
     let page = fs::read_to_string(dir.path().join("study/index.html")).unwrap();
     assert!(page.contains("30 reports not delivered in time"), "the first screen says so");
+}
+
+/// Another Pub/Sub than the study's own: a broker that the test started, as Google's emulator would be.
+#[test]
+fn a_system_is_tuned_through_the_pub_sub_that_is_named() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let broker = pubsub::Broker::start(dir.path(), &["--time-factor", "60"]);
+    let host = broker.endpoint.trim_start_matches("http://");
+    fs::write(dir.path().join("lab.yaml"), SYSTEM.replace("candidates: [2, 80]", "candidates: [80]")).unwrap();
+    let arguments = ["tune", "lab.yaml", "--out", "study", "--pubsub", host];
+    let (code, said, error) = told(&tidegate(dir.path()).args(arguments).output().unwrap());
+    assert!(matches!(code, Some(0 | 3 | 5)), "{code:?} {said} {error}");
+    assert!(error.contains(&format!("Pub/Sub of yours at {host}")), "{error}");
+    let study = Study::load(&dir.path().join("study")).unwrap();
+    let Place::Local(scale) = &study.place else { panic!("{:?}", study.place) };
+    assert_eq!(scale.pubsub.as_deref(), Some(host));
+    let delivery = study.trials[0].recording.delivery.as_ref().unwrap();
+    assert_eq!((delivery.delivered_to_all, delivery.lost()), (Some(30), 0), "{error}");
+    assert!(delivery.subscriptions.is_empty(), "it is not asked what only the local broker tells");
+    let page = fs::read_to_string(dir.path().join("study/index.html")).unwrap();
+    assert!(page.contains(&format!("Pub/Sub is what served at {host}")), "the report names it");
+    // Whoever served at that address has seen every report of every trial: its messages are numbered on.
+    let topic = format!("{}/v1/projects/local/topics/after", broker.endpoint);
+    let told: serde_json::Value = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.put(&topic).body("{}").send().await.unwrap();
+        let publishing = client.post(format!("{topic}:publish")).body(r#"{"messages": [{"data": "QQ=="}]}"#);
+        publishing.send().await.unwrap().json().await.unwrap()
+    });
+    assert!(told["messageIds"][0].as_str().unwrap().parse::<u64>().unwrap() > 30, "{told}");
+}
+
+#[test]
+fn a_pub_sub_that_nothing_would_use_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = repository("scenarios/shopping.yaml").display().to_string();
+    for command in [&["tune"][..], &["run", "--target", "http://127.0.0.1:9"]] {
+        let arguments = [command, &[&shop, "--pubsub", "127.0.0.1:9"]].concat();
+        let (code, _, error) = told(&tidegate(dir.path()).args(&arguments).output().unwrap());
+        assert_eq!(code, Some(2), "{error}");
+        assert!(
+            error.contains("--pubsub 127.0.0.1:9: no system is started here") && error.contains("hint:"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

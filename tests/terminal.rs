@@ -18,6 +18,22 @@ load: {open: {arrivals: constant, unit: arrivals_per_second}}
 stages: [{name: up, hold: 50, duration: 60s}]
 ";
 
+/// Two seconds of reports to one consumer.
+const SYSTEM: &str = r#"name: lab
+variables: {report: {counter: {from: 12, step: 22}}}
+journeys: [{name: report, steps: [{name: post, post: /, json: {id: "${report}"}, expect: {status: [204]}}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: all, hold: 20, duration: 24s}]
+deliver: {step: post, id: report, to: [email], within: 3600s}
+front: lab-report
+services:
+  lab-report: {bundled: lab-report, publishes: reports, max_instances: 1}
+  email: {bundled: email, observer: /deliveries, max_instances: 1}
+topics: [reports]
+subscriptions: {email-sub: {topic: reports, push_to: email}}
+local: {host_cores_per_vcpu: 0.25, time_factor: 12}
+"#;
+
 /// Looks, a hundredth of a second apart, for what must come about.
 const LOOKS_MAX: u32 = 6000;
 
@@ -70,20 +86,25 @@ struct Run {
 }
 
 impl Run {
-    /// Starts it and waits until the view is drawn.
+    /// Starts one against a service, and waits until the view is drawn.
     fn start() -> Self {
+        Self::of(SCENARIO, &format!("--target {}", service()))
+    }
+
+    /// Starts one of this scenario, and waits until the view is drawn.
+    fn of(scenario: &str, arguments: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("small.yaml"), SCENARIO).unwrap();
+        fs::write(dir.path().join("small.yaml"), scenario).unwrap();
         let shell = format!(
             "stty rows 24 cols 100; stty -g > before; \
-             sh -c 'echo $$ > pid; exec {} run small.yaml --target {} --json run.json'; \
+             sh -c 'echo $$ > pid; exec {} run small.yaml {arguments} --json run.json'; \
              echo $? > code; stty -g > after",
             env!("CARGO_BIN_EXE_tidegate"),
-            service()
         );
         let mut script = Command::new("script")
             .current_dir(dir.path())
             .env("TERM", "xterm-256color")
+            .env_remove("PUBSUB_EMULATOR_HOST")
             .args(["-qfec", &shell, "/dev/null"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -173,4 +194,19 @@ fn a_terminal_that_goes_away_ends_the_run_and_loses_nothing() {
     run.script.kill().unwrap();
     run.script.wait().unwrap();
     run.until("the recording", || interrupted(run.dir.path()));
+}
+
+/// The verdict of a run with deliveries stays on the terminal when the view has gone.
+#[test]
+fn what_became_of_reports_is_told_where_it_stays() {
+    if no_terminal() {
+        return;
+    }
+    let mut run = Run::of(SYSTEM, "--out out --no-wait");
+    run.script.wait().unwrap();
+    let (told, left) = (run.last(b"of 40 reports lost"), run.last(LEFT));
+    assert!(told.is_some() && told > left, "{}", String::from_utf8_lossy(&run.shown.lock().unwrap()));
+    let code = run.file("code");
+    assert!(["0", "5"].contains(&code.as_str()), "a busy machine may be late: {code}");
+    run.ended_well(&code);
 }

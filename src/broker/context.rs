@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::name::Kind;
+use super::publishes::Publishes;
 use super::refusal::Refusal;
 use super::store::{Store, StoreError, TopicId};
 use super::token::Signer;
@@ -20,6 +21,8 @@ pub(super) struct Context {
     pub(super) client: Client,
     /// Makes the tokens of authenticated pushes.
     pub(super) signer: Signer,
+    /// What was refused to publishers.
+    pub(super) publishes: Publishes,
     /// Topics by name.
     topics: RwLock<BTreeMap<String, TopicId>>,
     /// The time of day when the broker was started, and the instant of that.
@@ -31,7 +34,8 @@ impl Context {
     pub(super) fn new(store: Store, signer: Signer, time_factor: f64, now: Micros) -> Result<Self, reqwest::Error> {
         let client = Client::new()?;
         let started = (now, Instant::now());
-        Ok(Self { store, time_factor, client, signer, topics: RwLock::default(), started })
+        let publishes = Publishes::default();
+        Ok(Self { store, time_factor, client, signer, publishes, topics: RwLock::default(), started })
     }
 
     /// The time of day: it goes on evenly, whatever is done to the machine's clock.

@@ -12,6 +12,7 @@ use prost::Message;
 use std::pin::Pin;
 use std::sync::Arc;
 use tonic::server::{Grpc, UnaryService};
+use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
 /// Requests may be so large that what is too large for Pub/Sub is still refused in its own words.
@@ -34,10 +35,16 @@ async fn publisher(State(registry): State<Arc<Registry>>, Path(method): Path<Str
     let it = registry;
     match method.as_str() {
         "Publish" => {
+            let registry = Arc::clone(&it);
             let publish = move |asked| async move {
                 it.publish(asked).await.map(|message_ids| proto::PublishResponse { message_ids })
             };
-            unary(request, publish).await
+            let answer = unary(request, publish).await;
+            // What cannot be read never becomes a call. No call of the broker ends so by itself.
+            if Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::OutOfRange) {
+                registry.context.publishes.not_read();
+            }
+            answer
         }
         "CreateTopic" => unary(request, move |asked| async move { it.create_topic(asked).await }).await,
         "UpdateTopic" => unary(request, move |asked| async move { it.update_topic(asked).await }).await,

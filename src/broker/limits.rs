@@ -17,12 +17,12 @@ pub(super) fn check_messages(request: &proto::PublishRequest) -> Result<(), Refu
         ));
     }
     if count > PUBLISH_MESSAGES_MAX {
-        return Err(Refusal::invalid(format!(
+        return Err(Refusal::too_large(format!(
             "The value for message_count is too large. You passed {count} in the request, but the maximum value is {PUBLISH_MESSAGES_MAX}."
         )));
     }
     if bytes > PUBLISH_BYTES_MAX {
-        return Err(Refusal::invalid(format!(
+        return Err(Refusal::too_large(format!(
             "Request payload size exceeds the limit: {PUBLISH_BYTES_MAX} bytes; it is {bytes}."
         )));
     }
@@ -37,13 +37,13 @@ fn check_message(message: &proto::PubsubMessage) -> Result<(), Refusal> {
     }
     let key = message.ordering_key.len();
     if key > ORDERING_KEY_BYTES_MAX {
-        return Err(Refusal::invalid(format!(
+        return Err(Refusal::too_large(format!(
             "The ordering key has {key} bytes, but the maximum is {ORDERING_KEY_BYTES_MAX}."
         )));
     }
     let attributes = message.attributes.len();
     if attributes > ATTRIBUTES_MAX {
-        return Err(Refusal::invalid(format!(
+        return Err(Refusal::too_large(format!(
             "A message has {attributes} attributes, but the maximum is {ATTRIBUTES_MAX}."
         )));
     }
@@ -54,7 +54,7 @@ fn check_message(message: &proto::PubsubMessage) -> Result<(), Refusal> {
             )));
         }
         if value.len() > ATTRIBUTE_VALUE_BYTES_MAX {
-            return Err(Refusal::invalid(format!(
+            return Err(Refusal::too_large(format!(
                 "The attribute {key:?} has {} bytes, but the maximum is {ATTRIBUTE_VALUE_BYTES_MAX}.",
                 value.len()
             )));

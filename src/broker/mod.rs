@@ -13,6 +13,7 @@ mod limits;
 mod name;
 mod policy;
 mod proto;
+mod publishes;
 mod pull;
 mod push;
 mod queue;

@@ -3,6 +3,7 @@
 use super::config::{Endpoint, Settings};
 use super::context::Context;
 use super::json::rfc3339;
+use super::policy::acknowledges;
 use super::proto::Words;
 use super::queue::Delivery;
 use super::store::Seq;
@@ -28,8 +29,24 @@ pub(super) struct Outcome {
     pub(super) seq: Seq,
     pub(super) lease: u64,
     pub(super) sent: Micros,
-    /// None if there was no whole answer within the ack deadline.
-    pub(super) status: Option<u16>,
+    pub(super) answer: Answer,
+}
+
+/// What an endpoint answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Status(u16),
+    /// There was no whole answer within the ack deadline.
+    Late,
+    /// There was no connection, or the answer on it was not whole.
+    Unreachable,
+}
+
+impl Answer {
+    /// Whether it acknowledges the message.
+    pub(super) fn acknowledges(self) -> bool {
+        matches!(self, Self::Status(status) if acknowledges(status))
+    }
 }
 
 /// What is sent.
@@ -50,8 +67,12 @@ impl Push {
         }
         drop(delivery);
         let sending = context.client.post(&endpoint, headers, body);
-        let status = tokio::time::timeout(settings.ack_deadline, sending).await.ok().flatten();
-        Outcome { seq, lease, sent, status }
+        let answer = match tokio::time::timeout(settings.ack_deadline, sending).await {
+            Ok(Some(status)) => Answer::Status(status),
+            Ok(None) => Answer::Unreachable,
+            Err(_) => Answer::Late,
+        };
+        Outcome { seq, lease, sent, answer }
     }
 }
 

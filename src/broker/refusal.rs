@@ -12,11 +12,18 @@ use tonic::Code;
 pub(super) struct Refusal {
     pub(super) code: Code,
     pub(super) message: String,
+    /// Something was larger than it may be.
+    pub(super) too_large: bool,
 }
 
 impl Refusal {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), too_large: false }
+    }
+
+    /// Invalid because it is larger than it may be.
+    pub(super) fn too_large(message: impl Into<String>) -> Self {
+        Self { too_large: true, ..Self::invalid(message) }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {

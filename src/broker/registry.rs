@@ -260,8 +260,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Keeps the messages for every subscription of the topic; once this has answered, no crash loses them.
+    /// Keeps the messages for every subscription of the topic; once this has answered, no crash loses them. A refusal is counted.
     pub(super) async fn publish(&self, request: proto::PublishRequest) -> Result<Vec<String>, Refusal> {
+        let kept = self.keep(request).await;
+        kept.inspect_err(|refusal| self.context.publishes.refused(refusal))
+    }
+
+    async fn keep(&self, request: proto::PublishRequest) -> Result<Vec<String>, Refusal> {
         name::check(Kind::Topic, &request.topic)?;
         let topic = self.context.topic(&request.topic).ok_or_else(|| missing(&request.topic))?;
         check_messages(&request)?;

@@ -36,13 +36,19 @@ async fn call(
     let method = request.method().clone();
     let body = match body(request).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err((refusal, too_large)) => {
+            if too_large && path.ends_with(":publish") {
+                registry.context.publishes.not_read();
+            }
+            return refusal;
+        }
     };
     let call = Call { registry: &registry, path: &path, query: &query, body };
     call.answer(&method).await.map_or_else(IntoResponse::into_response, |value| Json(value).into_response())
 }
 
-async fn body(request: Request) -> Result<Bytes, Response> {
+/// The body, or the refusal of one that is not read, and whether it was too large.
+async fn body(request: Request) -> Result<Bytes, (Response, bool)> {
     match tokio::time::timeout(BODY_TIME_MOST, to_bytes(request.into_body(), BODY_BYTES_MAX)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => {
@@ -53,11 +59,12 @@ async fn body(request: Request) -> Result<Bytes, Response> {
             } else {
                 format!("The body could not be read: {error}.")
             };
-            Err(Refusal::invalid(message).into_response())
+            Err((Refusal::invalid(message).into_response(), too_large))
         }
         Err(_) => {
             let message = format!("The body did not arrive within {} s.", BODY_TIME_MOST.as_secs());
-            Err((StatusCode::REQUEST_TIMEOUT, Refusal::new(Code::DeadlineExceeded, message)).into_response())
+            let refusal = Refusal::new(Code::DeadlineExceeded, message);
+            Err(((StatusCode::REQUEST_TIMEOUT, refusal).into_response(), false))
         }
     }
 }
@@ -138,7 +145,9 @@ impl Call<'_> {
             }
             ("DELETE", "") => self.registry.delete_topic(name).await.map(empty),
             ("POST", "publish") => {
-                let request = proto::PublishRequest { topic: name.to_owned(), ..self.read()? };
+                let publishes = &self.registry.context.publishes;
+                let read = self.read().inspect_err(|refusal| publishes.refused(refusal))?;
+                let request = proto::PublishRequest { topic: name.to_owned(), ..read };
                 let message_ids = self.registry.publish(request).await?;
                 Ok(json::write(&proto::PublishResponse { message_ids }))
             }

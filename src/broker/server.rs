@@ -95,7 +95,8 @@ fn router(registry: &Arc<Registry>) -> Router {
         .layer(from_fn(refuse_pages))
 }
 
-/// The figures of every subscription, named as Cloud Monitoring names them under `pubsub.googleapis.com/subscription/`.
+/// The figures of every subscription, named as Cloud Monitoring names them under `pubsub.googleapis.com/subscription/`, and
+/// how many publish requests were refused.
 async fn stats(State(registry): State<Arc<Registry>>) -> Json<Value> {
     let mut subscriptions = Map::new();
     let now = registry.context.now();
@@ -107,7 +108,7 @@ async fn stats(State(registry): State<Arc<Registry>>) -> Json<Value> {
         figures["oldest_unacked_message_age"] = json!(age);
         subscriptions.insert(name, figures);
     }
-    Json(json!({"subscriptions": subscriptions}))
+    Json(json!({"subscriptions": subscriptions, "publishes_refused": registry.context.publishes.to_json()}))
 }
 
 /// The key that tokens of pushes are checked with, as `www.googleapis.com/oauth2/v3/certs` gives Google's.

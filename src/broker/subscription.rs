@@ -9,7 +9,7 @@ use super::context::Context;
 use super::handle::{Event, Handle};
 use super::policy::PushFlow;
 use super::pull::Pulls;
-use super::push::{Outcome, Push};
+use super::push::{Answer, Outcome, Push};
 use super::queue::{Delivery, Failure, Queue, Taken};
 use super::store::{Change, Seq, Signal, SubscriptionId};
 use super::tally::Tally;
@@ -200,19 +200,25 @@ impl Subscription {
     /// What came of a push.
     fn pushed(&mut self, outcome: Option<Outcome>) {
         // A push that panicked is a delivery that misses its deadline.
-        let Some(Outcome { seq, lease, sent, status }) = outcome else { return };
+        let Some(Outcome { seq, lease, sent, answer }) = outcome else { return };
         let now = self.context.now();
-        self.tally.answered(status);
-        if status.is_some_and(super::policy::acknowledges) {
+        self.tally.answered(answer);
+        if answer.acknowledges() {
             self.tally.active(now);
             self.flow.acknowledged((now - sent).duration());
             if self.queue.acknowledge(seq, lease) {
                 self.tally.acknowledged();
                 self.settle(seq);
+            } else {
+                self.tally.late();
             }
         } else {
             self.flow.failed(sent, now);
             if let Some(failure) = self.queue.fail(seq, lease, now) {
+                // Both look at the deadline, the push and the queue: whichever is first.
+                if answer == Answer::Late {
+                    self.tally.missed();
+                }
                 self.failed(failure, now);
             }
         }

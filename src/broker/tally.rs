@@ -1,8 +1,11 @@
 //! What a subscription counts, as Cloud Monitoring's `pubsub.googleapis.com/subscription/*` metrics count it.
 
+use super::push::Answer;
 use crate::autoscaler::Micros;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Counts since the broker was started.
 #[derive(Debug, Default)]
@@ -21,9 +24,12 @@ pub(super) struct Tally {
     /// By `response_class` of `push_request_count`.
     ack: AtomicU64,
     unreachable: AtomicU64,
+    deadline_exceeded: AtomicU64,
     client_error: AtomicU64,
     server_error: AtomicU64,
     other: AtomicU64,
+    /// Answers that did not acknowledge, by status: at most as many as there are statuses.
+    by_status: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl Tally {
@@ -81,19 +87,26 @@ impl Tally {
     }
 
     /// A push was answered, or not.
-    pub(super) fn answered(&self, status: Option<u16>) {
-        let class = match status {
-            Some(status) if super::policy::acknowledges(status) => &self.ack,
-            Some(400..=499) => &self.client_error,
-            Some(500..=599) => &self.server_error,
-            Some(_) => &self.other,
-            None => &self.unreachable,
+    pub(super) fn answered(&self, answer: Answer) {
+        let class = match answer {
+            answer if answer.acknowledges() => &self.ack,
+            Answer::Status(400..=499) => &self.client_error,
+            Answer::Status(500..=599) => &self.server_error,
+            Answer::Status(_) => &self.other,
+            Answer::Late => &self.deadline_exceeded,
+            Answer::Unreachable => &self.unreachable,
         };
         class.fetch_add(1, Relaxed);
+        if let Answer::Status(status) = answer
+            && !answer.acknowledges()
+        {
+            *self.by_status.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
+        }
     }
 
     pub(super) fn to_json(&self) -> Value {
         let count = |count: &AtomicU64| count.load(Relaxed);
+        let by_status = self.by_status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         json!({
             "delivered": count(&self.delivered),
             "redelivered": count(&self.redelivered),
@@ -109,7 +122,9 @@ impl Tally {
                 "client_error": count(&self.client_error),
                 "server_error": count(&self.server_error),
                 "other": count(&self.other),
-                "unreachable_or_late": count(&self.unreachable),
+                "unreachable": count(&self.unreachable),
+                "deadline_exceeded": count(&self.deadline_exceeded),
+                "refused_by_status": by_status,
             },
         })
     }

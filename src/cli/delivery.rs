@@ -19,11 +19,15 @@ pub(super) struct DeliveryArgs {
     /// Folder of the run's record and report [default: reports/<scenario>-<time>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Do not wait for what Cloud Monitoring tells after the verdict, up to three minutes late: the report's instances over time
+    /// then end early
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
-fn host(text: &str) -> Result<String, String> {
+pub(super) fn host(text: &str) -> Result<String, String> {
     let is_host = text.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
     });
@@ -42,8 +46,8 @@ fn observer(text: &str) -> Result<(String, String), String> {
 }
 
 impl From<DeliveryArgs> for DeliveryOptions {
-    fn from(DeliveryArgs { pubsub, observer, out, limits }: DeliveryArgs) -> Self {
-        Self { pubsub, observers: observer, out, limits: limits.into() }
+    fn from(DeliveryArgs { pubsub, observer, out, no_wait, limits }: DeliveryArgs) -> Self {
+        Self { pubsub, observers: observer, out, no_wait, limits: limits.into() }
     }
 }
 

@@ -108,6 +108,8 @@ fn same_place(one: &Place, other: &Place) -> bool {
             one.time_factor == other.time_factor
                 && one.host_cores_per_vcpu == other.host_cores_per_vcpu
                 && one.scaling == other.scaling
+                // Its port may be another in each session.
+                && one.pubsub.is_some() == other.pubsub.is_some()
         }
         (one, other) => one == other,
     }

@@ -49,6 +49,8 @@ struct Now {
     /// What a trial takes besides its load, about.
     overhead: Duration,
     tail_began: Option<tokio::time::Instant>,
+    /// When was last told, in a line that stays, what is waited for.
+    wait_told: Option<tokio::time::Instant>,
 }
 
 impl Now {
@@ -113,10 +115,29 @@ impl Progress {
         }
     }
 
+    /// What is waited for now: the live line; where there is none, a line that stays, now and then.
+    pub(super) fn awaiting(&self, text: &str) {
+        if !self.bar.is_hidden() {
+            // After a line was taken away a new one begins.
+            if self.bar.is_finished() {
+                self.bar.reset();
+            }
+            return self.bar.set_message(text.to_owned());
+        }
+        let mut now = self.lock();
+        if now.wait_told.is_none_or(|told| told.elapsed() >= WAITS_TOLD_EVERY) {
+            now.wait_told = Some(tokio::time::Instant::now());
+            drop(now);
+            self.say(text);
+        }
+    }
+
     /// Takes the live view or line away.
     pub(super) fn clear(&self) {
         self.viewed().take();
         self.bar.finish_and_clear();
+        // What is waited for next is another thing.
+        self.lock().wait_told = None;
     }
 
     /// What the study will do, how long it takes, and where its record is.
@@ -190,6 +211,8 @@ impl Progress {
     }
 }
 
+/// Between two lines that say what is waited for.
+const WAITS_TOLD_EVERY: Duration = Duration::from_secs(10);
 /// What a trial takes besides its load: deployment, set-up, drain.
 const OVERHEAD: Duration = Duration::from_millis(2_200);
 /// The same of a system: every service is deployed, deliveries are waited for, and some time after the last.

@@ -54,6 +54,7 @@ pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// When the scenario or the address is not valid, or a set-up step fails.
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
+    delivery::check_pubsub(options.delivery.pubsub.as_ref(), delivery::starts_it(&options, &scenario))?;
     if delivery::concerns(&options, &scenario) {
         let options = if delivery::starts_it(&options, &scenario) {
             options

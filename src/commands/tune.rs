@@ -2,6 +2,7 @@
 //! its beginning and its end: the question, the record, the report; `tuning` is what lies between.
 
 use super::connection::ConnectionOptions;
+use super::delivery;
 use super::error::CommandError;
 use super::exit::ExitStatus;
 use super::folder;
@@ -41,6 +42,8 @@ pub struct TuneOptions {
     pub limits: LimitOptions,
     /// How the local platform scales and routes.
     pub scaling: ScalingOptions,
+    /// `HOST:PORT` of a Pub/Sub to use instead of the local broker.
+    pub pubsub: Option<String>,
     /// A service on Cloud Run instead of the local platform.
     pub cloud: Option<CloudTarget>,
     /// How candidates are reached.
@@ -76,6 +79,7 @@ const QUICK_STAGE_SHARE: f64 = 0.75;
 pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Scenario::load(&options.scenario)?;
     let service = service_of(&options, &scenario)?;
+    delivery::check_pubsub(options.pubsub.as_ref(), options.cloud.is_none() && scenario.system.is_some())?;
     let target = connection_of(&options)?;
     match &options.cloud {
         Some(_) => options.scaling.refuse_in_cloud()?,
@@ -124,13 +128,13 @@ async fn trials(tuning: &mut Tuning<'_>, options: &TuneOptions) -> Result<(), Co
     if let Some(target) = &options.cloud {
         return tuning.in_cloud(target).await;
     }
-    let Scenario { system: Some(system), delivery: Some(delivery), tune: Some(tune), .. } =
-        tuning.study.scenario.clone()
+    let Scenario { system: Some(system), delivery: Some(asked), tune: Some(tune), .. } = tuning.study.scenario.clone()
     else {
         return tuning.locally(options.limits, options.scaling).await;
     };
     let system = tuned_system(system, &tune);
-    tuning.of_system((&system, &delivery), options.limits, options.scaling).await
+    let pubsub = delivery::pubsub(options.pubsub.as_ref());
+    tuning.of_system((&system, &asked), (options.limits, options.scaling), pubsub).await
 }
 
 /// The service that the journeys are sent to, with the time factor of a tuning.
@@ -181,6 +185,8 @@ fn lost(study: &Study, progress: &Progress) -> Option<ExitStatus> {
             trials.join(", ")
         );
         progress.insist(&text);
+        let first = losing.first().and_then(|trial| trial.recording.delivery.as_ref());
+        first.map(report::loss_hints).iter().flatten().for_each(|hint| progress.insist(hint));
         ExitStatus::Lost
     })
 }
@@ -260,6 +266,7 @@ fn new_study(
             host_cores_per_vcpu: service.host_cores_per_vcpu,
             time_factor: service.time_factor,
             scaling: options.scaling.record(),
+            pubsub: scenario.system.as_ref().and_then(|_| delivery::pubsub(options.pubsub.as_ref())),
             assumed: None,
         }),
     };

@@ -264,7 +264,8 @@ impl Passage {
             }
             recorder.settle(&flight, done, outcome, failure);
             if let Some(posts) = &self.load.posts {
-                posts.settled(flight.step, self.number, done, failure.is_none());
+                let answer = if failure.is_none() { Ok(()) } else { Err(self.last_class) };
+                posts.settled(flight.step, self.number, done, answer);
             }
             if let Some(trace_id) = trace_id {
                 recorder.exemplar(flight.step, flight.due, done.saturating_sub(flight.due), trace_id);

@@ -2,7 +2,7 @@
 //! deliveries asks one question for each request, and nothing more.
 
 use crate::scenario::Plan;
-use crate::trial::Ledger;
+use crate::trial::{Ledger, StatusClass};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,9 +34,9 @@ impl Posts {
         }
     }
 
-    pub(super) fn settled(&self, step: usize, number: u64, done: Duration, acknowledged: bool) {
+    pub(super) fn settled(&self, step: usize, number: u64, done: Duration, answer: Result<(), StatusClass>) {
         if step == self.step {
-            self.with(|ledger| ledger.settle(number, done, acknowledged));
+            self.with(|ledger| ledger.settle(number, done, answer));
         }
     }
 }
@@ -49,6 +49,7 @@ mod tests {
     use super::*;
     use crate::scenario::Scenario;
     use crate::trial::Terms;
+    use std::collections::BTreeMap;
     use std::path::Path;
     use tokio::sync::watch;
 
@@ -85,5 +86,8 @@ deliver: {step: post, id: report, to: [email], within: 10s}";
     async fn an_answer_that_was_not_expected_acknowledges_nothing() {
         let told = driven(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!((told.posts.posted, told.posts.failed, told.lost()), (20, 20, 0));
+        assert_eq!(told.failed_by_class, BTreeMap::from([(StatusClass::ServerError, 20)]));
+        let other = driven(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(other.failed_by_class, BTreeMap::from([(StatusClass::Success, 20)]), "204 was expected");
     }
 }

@@ -2,7 +2,7 @@
 //! cost, what a promise measured. Means run over valid trials: the unit of statistics is the trial.
 
 use crate::scenario::{Candidate, Slo, SloMetric};
-use crate::trial::{Choice, Outcome, Place, Recording, Standing, Study, TrialResult};
+use crate::trial::{Choice, Outcome, Place, Recording, Standing, Study, TrialResult, Usage};
 use crate::units::Usd;
 
 use super::number::in_milliseconds;
@@ -140,7 +140,12 @@ pub(super) fn overall_limits(study: &Study) -> Vec<(String, f64, f64)> {
 
 /// The most instances that the samples of a trial show at once, if there are samples.
 pub(super) fn instances_max(trial: &TrialResult) -> Option<u64> {
-    trial.usage.as_ref()?.samples.iter().map(|sample| sample.instances_active + sample.instances_idle).max()
+    instances_in(trial.usage.as_ref()?)
+}
+
+/// The same of one service's usage.
+pub(super) fn instances_in(usage: &Usage) -> Option<u64> {
+    usage.samples.iter().map(|sample| sample.instances_active + sample.instances_idle).max()
 }
 
 /// Mean over samples of the instances' CPU utilisation (0 to 1), if the platform told.

@@ -1,6 +1,9 @@
 //! Studies made by hand for the tests of this module: realistic in shape, invented in every number.
 
 mod measured;
+mod system;
+
+pub(super) use system::system_study;
 
 use crate::cost::{InstanceShape, PriceBook};
 use crate::scenario::{
@@ -78,6 +81,7 @@ fn study_over(curve: &[(u32, f64, f64, f64)]) -> Study {
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
             scaling: crate::trial::Scaling::default(),
+            pubsub: None,
             assumed: Some(Assumed {
                 constants: vec![Constant { what: "averages are taken over".to_owned(), value: "1 min".to_owned() }],
                 assumptions: vec![Assumption {
@@ -193,6 +197,7 @@ pub(super) fn all() -> Vec<Study> {
         hostile_study(),
         study_of(1),
         study_of(12),
+        system_study(),
     ]
 }
 

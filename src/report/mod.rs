@@ -22,7 +22,7 @@ mod trials_csv;
 #[cfg(test)]
 mod fixture;
 
-pub use delivery::{deliveries_csv, ledger, render_delivery};
+pub use delivery::{deliveries_csv, ledger, loss_hints, render_delivery};
 pub use export::{Otlp, csv, hgrm, hlog_head, hlog_lines, ndjson_line, otlp, prometheus};
 pub use render::{PAGE, Rendered, ReportError, render};
 pub use terminal::{judge_responses, run_summary, run_table, summary};

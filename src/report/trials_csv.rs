@@ -4,9 +4,9 @@ use super::facts;
 use super::number::in_milliseconds;
 use super::spreadsheet::{Spreadsheet, number, optional};
 use crate::scenario::Objective;
-use crate::trial::{Study, TrialResult, Validity};
+use crate::trial::{Study, SubscriptionRecording, TrialResult, Validity};
 
-const COLUMNS: [&str; 37] = [
+const COLUMNS: [&str; 40] = [
     "trial",
     "max_concurrency",
     "block",
@@ -44,6 +44,9 @@ const COLUMNS: [&str; 37] = [
     "reports_lost",
     "duplicates",
     "cost_per_thousand_delivered_usd",
+    "pushes_refused",
+    "deadlines_expired",
+    "dead_lettered",
 ];
 
 /// The table.
@@ -102,7 +105,16 @@ fn record(trial: &TrialResult) -> [String; COLUMNS.len()] {
         whole(delivery.map(|_| trial.lost())),
         whole(delivery.map(|delivery| delivery.consumers.iter().map(|consumer| consumer.books.duplicates).sum())),
         optional(trial.cost_per_unit(Objective::CostPerThousandDelivered).map(|usd| usd.0)),
+        whole(counted(trial, |it| it.pushes.refused_in_all())),
+        whole(counted(trial, |it| it.expired_deadlines)),
+        whole(counted(trial, |it| it.dead_lettered)),
     ]
+}
+
+/// A sum over the subscriptions of a trial; `None` when nobody counted.
+fn counted(trial: &TrialResult, of: fn(&SubscriptionRecording) -> u64) -> Option<u64> {
+    let told = &trial.recording.delivery.as_ref()?.subscriptions;
+    (!told.is_empty()).then(|| told.iter().map(of).sum())
 }
 
 fn whole(value: Option<u64>) -> String {

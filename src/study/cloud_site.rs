@@ -1,7 +1,7 @@
 //! A place where trials really run: Cloud Run, or the local platform through the same client.
 
-use super::site::{Driven, Site, StudyError, Tenure, TrialProgress, Usages};
-use crate::cloud::{Cloud, CloudError, Original, UsageWindow, candidate_name};
+use super::site::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, unless_stopped};
+use crate::cloud::{Cloud, CloudError, Original, candidate_name};
 use crate::driver::{self, DriveError, Options, Progress, TargetOptions};
 use crate::scenario::{Billing, Plan, Scenario};
 use crate::trial::Recording;
@@ -104,12 +104,8 @@ impl Site for CloudSite {
         let SiteOptions { service, stamp, .. } = &self.options;
         let revision = candidate_name(service, stamp, number, proposal.candidate);
         let tag = format!("{stamp}-t{number}");
-        let mut stopped = stop.clone();
-        let deployed = tokio::select! {
-            deployed = self.cloud.deploy(&self.original, proposal.candidate, &revision, &tag) => deployed?,
-            // What the operation still does is undone with the rest.
-            Ok(_) = stopped.wait_for(|stop| *stop) => return Err(StudyError::Stopped),
-        };
+        let deploying = self.cloud.deploy(&self.original, proposal.candidate, &revision, &tag);
+        let deployed = unless_stopped(deploying, &stop).await?;
         let plan = Plan::new(Arc::clone(&self.options.scenario), proposal.seed, self.options.stage_divisor);
         let options = Options {
             base_url: deployed.url.clone(),
@@ -132,14 +128,7 @@ impl Site for CloudSite {
     }
 
     async fn usage(&self, tenure: &Tenure) -> Result<Usages, CloudError> {
-        let window = UsageWindow {
-            revision: tenure.revision.clone(),
-            since: tenure.deployed_at,
-            load_start: tenure.started_at,
-            load_end: tenure.ended_at,
-            billing: self.options.billing,
-        };
-        self.cloud.usage(&window).await.map(Usages::from)
+        self.cloud.usage(&tenure.window(&tenure.revision, self.options.billing)).await.map(Usages::from)
     }
 
     fn keeps_usage(&self) -> bool {

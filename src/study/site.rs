@@ -1,8 +1,9 @@
 //! The seam between a study and the place where its trials run. The real one is Cloud Run or the local platform; tests
 //! put a fake here and run the whole pipeline without a clock or a socket.
 
-use crate::cloud::CloudError;
+use crate::cloud::{CloudError, UsageWindow};
 use crate::driver::{DriveError, Progress};
+use crate::scenario::Billing;
 use crate::trial::{Recording, StoreError, TrialResult, Usage};
 use crate::tuner::Proposal;
 use std::collections::BTreeMap;
@@ -72,6 +73,18 @@ pub struct Tenure {
 }
 
 impl Tenure {
+    /// What to ask Monitoring for to know what one of its revisions was billed.
+    #[must_use]
+    pub fn window(&self, revision: &str, billing: Billing) -> UsageWindow {
+        UsageWindow {
+            revision: revision.to_owned(),
+            since: self.deployed_at,
+            load_start: self.started_at,
+            load_end: self.ended_at,
+            billing,
+        }
+    }
+
     /// That of a saved trial; `None` when the record does not tell.
     pub(super) fn of(trial: &TrialResult) -> Option<Self> {
         Some(Self {
@@ -81,6 +94,22 @@ impl Tenure {
             started_at: trial.started_at.parse().ok()?,
             ended_at: trial.ended_at.parse().ok()?,
         })
+    }
+}
+
+/// What a trial begins with, unless the user stops it before its load.
+///
+/// # Errors
+/// Those of the beginning, and [`StudyError::Stopped`].
+pub async fn unless_stopped<T>(
+    beginning: impl Future<Output = Result<T, CloudError>>,
+    stop: &watch::Receiver<bool>,
+) -> Result<T, StudyError> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        begun = beginning => Ok(begun?),
+        // What the beginning still does is undone with the rest.
+        Ok(_) = stop.wait_for(|stop| *stop) => Err(StudyError::Stopped),
     }
 }
 

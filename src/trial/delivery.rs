@@ -1,8 +1,10 @@
 //! What became of what was posted: the ledger of a run whose reports are delivered beyond the answer. Counts, histograms and
 //! series, never single reports.
 
+use super::class::StatusClass;
 use super::contrast::Shortfalls;
 use super::early::EarlyDeliveries;
+use super::subscription::{PublishRefusals, SubscriptionRecording};
 use crate::stats::{Histogram, QuantileRatio};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,10 @@ pub struct DeliveryRecording {
     pub time_factor: f64,
     /// The books of the posts, warm-up included.
     pub posts: PostBooks,
+    /// Posts that failed, by the class of their answer, which may be that of a success that was not the expected one. Records
+    /// of before this was kept have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_by_class: BTreeMap<StatusClass, u64>,
     /// Response times of posts as those below, due so shortly before a fault that they may have met it.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub post_time_beginning: Histogram,
@@ -53,6 +59,12 @@ pub struct DeliveryRecording {
     pub faults: Vec<FaultRecording>,
     /// By consumer, in the order of the scenario.
     pub consumers: Vec<ConsumerRecording>,
+    /// What the broker counted, by subscription; nothing when nobody told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<SubscriptionRecording>,
+    /// Publish requests that the broker refused; `None` when nobody told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publishes_refused: Option<PublishRefusals>,
     /// Instances over time of the services that are no consumers, by service.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub other_instances: BTreeMap<String, Vec<InstanceLevel>>,
@@ -329,7 +341,9 @@ impl DeliveryRecording {
     #[must_use]
     pub fn balances(&self) -> bool {
         let PostBooks { posted, acknowledged, failed } = self.posts;
+        let by_class: u64 = self.failed_by_class.values().sum();
         posted == acknowledged + failed
+            && (self.failed_by_class.is_empty() || by_class == failed)
             && self.consumers.iter().all(|consumer| {
                 let books = consumer.books;
                 acknowledged == books.delivered + books.lost
@@ -343,6 +357,18 @@ impl DeliveryRecording {
         let consumer = self.consumers.iter().find(|consumer| consumer.name == fault.service)?;
         // A recording of before knows only how long the consumer took.
         Some(fault.healed_s.or(consumer.healed_s))
+    }
+
+    /// Enters what the broker counted, and for each consumer what was counted of the subscriptions that push to it.
+    pub fn enter_subscriptions(&mut self, subscriptions: Vec<SubscriptionRecording>) {
+        for consumer in &mut self.consumers {
+            let own = || subscriptions.iter().filter(|subscription| subscription.push_to == consumer.name);
+            if own().next().is_some() {
+                consumer.redeliveries = Some(own().map(|subscription| subscription.redeliveries).sum());
+                consumer.dead_lettered = Some(own().map(|subscription| subscription.dead_lettered).sum());
+            }
+        }
+        self.subscriptions = subscriptions;
     }
 
     /// The longest time that a consumer took to heal; `None` when none had a fault.

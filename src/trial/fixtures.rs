@@ -101,6 +101,7 @@ pub(crate) fn study(trials: Vec<TrialResult>) -> Study {
             host_cores_per_vcpu: 0.05,
             time_factor: 12.0,
             scaling: Scaling::default(),
+            pubsub: None,
             assumed: None,
         }),
         host: Host::default(),

@@ -14,6 +14,7 @@ mod tests;
 pub use conclude::Terms;
 pub use fate::Fate;
 
+use super::class::StatusClass;
 use super::delivery::OrderBooks;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,7 +45,20 @@ enum State {
     Planned,
     Posted,
     Acknowledged,
-    Failed,
+    Failed(StatusClass),
+}
+
+impl State {
+    /// Whether it was answered as expected, or the class of the answer; `None` before it was sent. A post without an answer was
+    /// not acknowledged.
+    fn answer(self) -> Option<Result<(), StatusClass>> {
+        match self {
+            Self::Planned => None,
+            Self::Posted => Some(Err(StatusClass::NoAnswer)),
+            Self::Acknowledged => Some(Ok(())),
+            Self::Failed(class) => Some(Err(class)),
+        }
+    }
 }
 
 /// What one consumer got.
@@ -107,11 +121,11 @@ impl Ledger {
         }
     }
 
-    /// Its answer came at `done`, or will never come.
-    pub fn settle(&mut self, number: u64, done: Duration, acknowledged: bool) {
+    /// Its answer came at `done`, or will never come: as expected, or not, with its class.
+    pub fn settle(&mut self, number: u64, done: Duration, answer: Result<(), StatusClass>) {
         if let Some(post) = self.posts.get_mut(place(number)) {
             post.done = micros(done);
-            post.state = if acknowledged { State::Acknowledged } else { State::Failed };
+            post.state = answer.map_or_else(State::Failed, |()| State::Acknowledged);
         }
     }
 

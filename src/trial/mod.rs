@@ -24,6 +24,7 @@ mod recording_file;
 mod result;
 mod store;
 mod study;
+mod subscription;
 mod target;
 mod usage;
 
@@ -51,5 +52,6 @@ pub use recording_file::{RecordingError, RecordingVersion, recording_schema};
 pub use result::{Invalid, MemberUsage, StockCheck, TrialResult, Validity};
 pub use store::{STUDY_FILE, StoreError};
 pub use study::{Host, Limiter, Place, SCHEMA_VERSION, Scale, Scaling, Study, redacted_scenario, value_is_saved};
+pub use subscription::{FORBIDDEN, PublishRefusals, PushBooks, SubscriptionRecording, UNAUTHORIZED};
 pub use target::TargetRecording;
 pub use usage::{Usage, UsageSample};

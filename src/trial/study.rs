@@ -149,6 +149,9 @@ pub struct Scale {
     /// How the platform scaled and routed.
     #[serde(default)]
     pub scaling: Scaling,
+    /// `HOST:PORT` of the Pub/Sub that a system's messages went through, where that was not the local broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pubsub: Option<String>,
     /// What the platform took for granted. Records of before this was kept have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assumed: Option<Assumed>,

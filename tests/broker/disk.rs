@@ -195,6 +195,7 @@ async fn on_a_full_file_system_publishes_are_refused_nothing_is_lost_and_it_goes
     let publish = "projects/demo/topics/reports:publish";
     let (status, answer) = rest(&broker, "POST", publish, &body).await;
     assert_eq!((status, &answer["error"]["status"]), (429, &"RESOURCE_EXHAUSTED".into()), "{answer}");
+    assert_eq!(broker.figures().await["publishes_refused"]["full"], 21, "every publish that the disk had no room for");
     broker.kill();
     let broker = Broker::start(&disk.0, &[]);
     assert_eq!(pull_all(&broker, "pulled").await, acknowledged, "after a kill, on a disk that is still full");

@@ -1,6 +1,7 @@
 //! What Pub/Sub refuses over REST, and in which words.
 
 use crate::pubsub::Broker;
+use crate::raw;
 
 /// A request over REST as any program would write it.
 pub(crate) async fn rest(broker: &Broker, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
@@ -109,6 +110,13 @@ async fn what_pub_sub_refuses_is_refused_in_its_words() {
         assert_eq!((found, answer["error"]["status"].as_str()), (status, Some(code)), "{told}");
         assert!(answer["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "{told}");
     }
+    // More than a call may have is not even read.
+    let unread = raw::publish(&broker.endpoint, "reports", &[vec![0; 25 << 20].as_slice()]).await.unwrap_err();
+    assert_eq!(unread.code(), tonic::Code::OutOfRange, "{unread:?}");
+    let unread = rest(&broker, "POST", &publish, &"x".repeat((16 << 20) + 1)).await;
+    assert_eq!(unread.0, 400, "{unread:?}");
+    let counted = serde_json::json!({"unknown_topic": 1, "too_large": 5, "invalid": 5, "full": 0, "failed": 0});
+    assert_eq!(broker.figures().await["publishes_refused"], counted, "each publish that was refused, by cause");
     let (_, published) = rest(&broker, "POST", &publish, r#"{"messages": [{"data": "QQ=="}]}"#).await;
     assert_eq!(published["messageIds"].as_array().map(Vec::len), Some(1));
     let (_, pulled) = rest(&broker, "POST", &format!("{pull}:pull"), r#"{"maxMessages": 5}"#).await;

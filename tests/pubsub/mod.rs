@@ -63,10 +63,14 @@ impl Broker {
         self.child.wait().unwrap();
     }
 
+    /// Everything that it counts.
+    pub(crate) async fn figures(&self) -> Value {
+        reqwest::get(format!("{}/stats", self.endpoint)).await.unwrap().json().await.unwrap()
+    }
+
     /// The figures of a subscription.
     pub(crate) async fn stats(&self, subscription: &str) -> Value {
-        let stats: Value = reqwest::get(format!("{}/stats", self.endpoint)).await.unwrap().json().await.unwrap();
-        stats["subscriptions"][subscription].clone()
+        self.figures().await["subscriptions"][subscription].clone()
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Longer is never waited: Google's samples come once a minute and are up to three minutes late.
 const WAIT_MAX: Duration = Duration::from_mins(5);
@@ -14,6 +15,8 @@ const WAIT_MAX: Duration = Duration::from_mins(5);
 const UNTOLD_MAX: Duration = Duration::from_secs(15);
 /// Looks in a sample period: who waits, waits no longer than a fraction of it more than he must.
 const LOOKS_PER_PERIOD: u32 = 8;
+/// How often is shown what is waited for.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 /// The shortest time between two looks.
 const LOOK_MIN: Duration = Duration::from_millis(200);
 
@@ -31,29 +34,28 @@ pub(super) struct Wait<'a> {
     pub(super) from: Timestamp,
     pub(super) until: Timestamp,
     pub(super) stop: watch::Receiver<bool>,
+    /// What is told now is taken, and nothing waited for.
+    pub(super) is_skipped: bool,
     pub(super) progress: &'a Progress,
 }
 
 /// By service, what Monitoring tells of its revisions; nothing of those of which it tells nothing.
 pub(super) async fn read(services: &[Asked<'_>], wait: Wait<'_>) -> BTreeMap<String, RevisionActivity> {
     let Some(first) = services.first() else { return BTreeMap::new() };
+    if wait.is_skipped {
+        return ask(services, wait.from).await;
+    }
     let Ok(sampling) = first.cloud.sampling().await else { return BTreeMap::new() };
     let now = Timestamp::now();
     let bound = bound(sampling, wait.until, now);
     let left = between(now, bound);
-    if left > UNTOLD_MAX && !*wait.stop.borrow() {
-        wait.progress.say(&format!(
-            "instances over time are read from Cloud Monitoring, which tells them {:.0} s late at most; Ctrl-C ends the run \
-             without them, and what stands above is saved",
-            left.as_secs_f64()
-        ));
-    }
+    let shown = (left > UNTOLD_MAX && !*wait.stop.borrow()).then_some(wait.progress);
     let mut stop = wait.stop;
     // No sample that holds the end can be read before its own delay has passed.
     let mut pause = between(now, later(wait.until, sampling.ingest_delay)).min(left);
     loop {
         let stopped = tokio::select! {
-            () = tokio::time::sleep(pause) => false,
+            () = sleep(pause, bound, shown) => false,
             Ok(_) = stop.wait_for(|stop| *stop) => true,
         };
         let told = ask(services, wait.from).await;
@@ -62,6 +64,22 @@ pub(super) async fn read(services: &[Asked<'_>], wait: Wait<'_>) -> BTreeMap<Str
         }
         pause = (sampling.period / LOOKS_PER_PERIOD).max(LOOK_MIN);
     }
+}
+
+/// Sleeps, and shows meanwhile what is waited for, and for how long at most.
+async fn sleep(pause: Duration, bound: Timestamp, shown: Option<&Progress>) {
+    let end = Instant::now() + pause;
+    while let Some(progress) = shown
+        && Instant::now() < end
+    {
+        progress.awaiting(&format!(
+            "the report is saved; instances over time are added when Cloud Monitoring tells them, {:.0} s at most to go (Ctrl-C or \
+             --no-wait: without them)",
+            between(Timestamp::now(), bound).as_secs_f64()
+        ));
+        tokio::time::sleep_until(end.min(Instant::now() + SHOWN_EVERY)).await;
+    }
+    tokio::time::sleep_until(end).await;
 }
 
 async fn ask(services: &[Asked<'_>], from: Timestamp) -> BTreeMap<String, RevisionActivity> {

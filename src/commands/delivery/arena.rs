@@ -4,10 +4,10 @@ use super::super::local::{LocalOptions, LocalPlatform};
 use super::super::{LimitOptions, ScalingOptions};
 use super::access::{self, Issuer};
 use super::afterwards::{self, Asked, Wait};
-use super::broker::{Figures, LocalBroker};
+use super::broker::LocalBroker;
 use super::faults::{self, Happened};
 use super::looks::Looks;
-use super::works::{EMULATOR, Made, Works, full_name, join_all};
+use super::works::{Counted, Made, Works, full_name, join_all};
 use super::{CommandError, Observer, PROJECT, Progress, RunOptions, observer};
 use crate::cloud::{PubSub, RevisionActivity};
 use crate::driver;
@@ -63,17 +63,6 @@ pub(super) fn time_factor(options: &RunOptions, scenario: &Scenario) -> f64 {
     of_system.unwrap_or(options.time_factor)
 }
 
-/// The Pub/Sub that the user has, if any: that of the command line, else that of the environment.
-pub(super) fn pubsub(options: &RunOptions) -> Option<String> {
-    let host = || std::env::var(EMULATOR).ok().filter(|host| !host.is_empty());
-    options.delivery.pubsub.clone().or_else(host)
-}
-
-/// How long after the load deliveries are waited for.
-pub(super) fn drain_limit(scenario: &Scenario, time_factor: f64) -> Duration {
-    scenario.system.as_ref().map_or(DRAIN_DEFAULT, |system| system.drain_limit(time_factor))
-}
-
 impl Arena {
     /// Starts the scenario's system, or takes the target as it is.
     pub(super) async fn start(
@@ -87,14 +76,14 @@ impl Arena {
                 let ground = Ground {
                     limits: options.delivery.limits,
                     scaling: ScalingOptions::default(),
-                    pubsub: pubsub(options),
+                    pubsub: super::pubsub(options.delivery.pubsub.as_ref()),
                     state: dir.join("state"),
                     logs: dir.join("logs"),
                 };
                 let local = Box::pin(Local::start(&ground, system, progress)).await?;
                 Ok(Self {
                     front: local.made.front.clone(),
-                    drain_limit: system.drain_limit(system.time_factor),
+                    drain_limit: local.works.drain_limit(system),
                     observers: local.made.observers.clone(),
                     local: Some(local),
                 })
@@ -103,9 +92,11 @@ impl Arena {
                 for fault in system.iter().flat_map(|system| &system.faults) {
                     progress.say(&format!("{}: not done: what a target names is left as it is", fault.text));
                 }
+                let factor = time_factor(options, scenario);
+                let limit = system.as_ref().map_or(DRAIN_DEFAULT, |system| system.drain_limit(factor));
                 Ok(Self {
                     front: target.clone().unwrap_or_default(),
-                    drain_limit: drain_limit(scenario, time_factor(options, scenario)),
+                    drain_limit: limit,
                     observers: options.delivery.observers.clone(),
                     local: None,
                 })
@@ -160,19 +151,17 @@ impl Arena {
         self.local.as_ref().map(|local| (&local.works, &local.system))
     }
 
-    /// What the local broker tells of its subscriptions, by the service that they push to; nothing of another Pub/Sub.
-    pub(super) async fn figures(&self) -> BTreeMap<String, Figures> {
-        match &self.local {
-            Some(local) => local.works.figures(&local.system).await,
-            None => BTreeMap::new(),
-        }
+    /// What the local broker has counted; nothing of another Pub/Sub.
+    pub(super) async fn counted(&self) -> Option<Counted> {
+        let local = self.local.as_ref()?;
+        local.works.counted(&local.system).await
     }
 
-    /// What Monitoring tells of the services' revisions until `until`; nothing where it does not.
+    /// What Monitoring tells of the services' revisions until `until`; nothing where it does not. `is_skipped`: what it tells now.
     pub(super) async fn activity(
         &self,
         until: jiff::Timestamp,
-        stop: watch::Receiver<bool>,
+        (stop, is_skipped): (watch::Receiver<bool>, bool),
         progress: &Progress,
     ) -> BTreeMap<String, RevisionActivity> {
         let Some(local) = &self.local else { return BTreeMap::new() };
@@ -182,7 +171,7 @@ impl Arena {
             Some(Asked { name, cloud, revisions })
         });
         let asked: Vec<Asked<'_>> = asked.collect();
-        afterwards::read(&asked, Wait { from: local.started, until, stop, progress }).await
+        afterwards::read(&asked, Wait { from: local.started, until, stop, is_skipped, progress }).await
     }
 
     /// Deletes what was made and ends what was started.

@@ -2,6 +2,7 @@
 
 use super::super::announced::Announced;
 use super::CommandError;
+use crate::trial::{PublishRefusals, PushBooks, SubscriptionRecording};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,22 +16,57 @@ struct Ready {
 }
 
 /// What the broker tells of a subscription.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Figures {
     /// Deliveries of a message after its first.
-    #[serde(default)]
     pub(super) redelivered: u64,
-    /// Messages that were given up.
-    #[serde(default, rename = "dead_letter_message_count")]
-    pub(super) dead_lettered: u64,
-    /// Messages that are not acknowledged yet.
-    #[serde(default, rename = "num_undelivered_messages")]
-    pub(super) undelivered: u64,
+    missed_deadlines: u64,
+    late_acknowledgements: u64,
+    expired: u64,
+    dead_letter_message_count: u64,
+    num_undelivered_messages: u64,
+    push_request_count: Pushes,
 }
 
-#[derive(Deserialize)]
-struct Stats {
-    subscriptions: BTreeMap<String, Figures>,
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Pushes {
+    sent: u64,
+    ack: u64,
+    refused_by_status: BTreeMap<u16, u64>,
+    unreachable: u64,
+    deadline_exceeded: u64,
+}
+
+/// What the broker tells.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Stats {
+    /// By full name.
+    pub(super) subscriptions: BTreeMap<String, Figures>,
+    pub(super) publishes_refused: PublishRefusals,
+}
+
+impl Figures {
+    /// For the record of the subscription `name`, which pushes to the service `push_to`.
+    pub(super) fn recorded(&self, name: &str, push_to: &str) -> SubscriptionRecording {
+        let pushes = &self.push_request_count;
+        SubscriptionRecording {
+            name: name.to_owned(),
+            push_to: push_to.to_owned(),
+            pushes: PushBooks {
+                sent: pushes.sent,
+                acknowledged: pushes.ack,
+                refused: pushes.refused_by_status.clone(),
+                unreachable: pushes.unreachable,
+                late: pushes.deadline_exceeded,
+            },
+            redeliveries: self.redelivered,
+            expired_deadlines: self.missed_deadlines,
+            late_acknowledgements: self.late_acknowledgements,
+            dead_lettered: self.dead_letter_message_count,
+            expired_messages: self.expired,
+            undelivered: self.num_undelivered_messages,
+        }
+    }
 }
 
 /// A running broker. Dropping it closes its standard input, which ends it.
@@ -61,15 +97,9 @@ impl LocalBroker {
     }
 }
 
-/// What the local broker at `HOST:PORT` tells of its subscriptions, by full name; nothing when it does not tell.
-pub(super) async fn figures(host: &str) -> BTreeMap<String, Figures> {
-    ask(&client(), host).await
-}
-
-/// The same by a client that is used again.
-pub(super) async fn ask(client: &reqwest::Client, host: &str) -> BTreeMap<String, Figures> {
-    let Ok(answer) = client.get(format!("http://{host}/stats")).send().await else { return BTreeMap::new() };
-    answer.json::<Stats>().await.map(|stats| stats.subscriptions).unwrap_or_default()
+/// What the local broker at `HOST:PORT` tells; `None` when it does not.
+pub(super) async fn stats(client: &reqwest::Client, host: &str) -> Option<Stats> {
+    client.get(format!("http://{host}/stats")).send().await.ok()?.json().await.ok()
 }
 
 /// A client for that.

@@ -1,7 +1,7 @@
 //! From what was measured to the verdict: the record, the report, the exit status.
 
-use super::broker::Figures;
 use super::looks::{self, Seen};
+use super::works::Counted;
 use super::{CommandError, DELIVERIES, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
 use crate::cloud::RevisionActivity;
 use crate::driver::Posts;
@@ -10,13 +10,14 @@ use crate::trial::{DeliveryRecording, InstanceLevel, Recording, Terms, judge_pro
 use crate::{report, study, tuner};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the local broker counted.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// By service.
-    pub(super) figures: BTreeMap<String, Figures>,
+    /// In the end; `None` where nobody counts.
+    pub(super) counted: Option<Counted>,
+    /// Meanwhile.
     pub(super) looks: Seen,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn conclude(
     (measured, counts): (Measured, Counts),
     (dir, progress): (&Path, &Progress),
 ) -> Result<Concluded, CommandError> {
-    let Measured { mut recording, faults, unobserved, looked_until, queued } = measured;
+    let Measured { mut recording, faults, unobserved, looked_until, queued, drain_limit } = measured;
     let scenario = plan.scenario();
     let Some(delivery) = &scenario.delivery else {
         return Ok(Concluded { recording, status: ExitStatus::Failure });
@@ -44,7 +45,7 @@ pub(super) fn conclude(
     let terms = Terms {
         step: delivery.step.clone(),
         within: delivery.within.div_f64(factor.max(1.0)),
-        drain_limit: super::arena::drain_limit(scenario, factor),
+        drain_limit,
         looked_until,
         time_factor: factor,
         faults,
@@ -74,8 +75,7 @@ impl Concluded {
     /// Saves the record and its report, and tells it.
     fn tell(&self, options: &RunOptions, plan: &Plan, (dir, progress): (&Path, &Progress)) -> Result<(), CommandError> {
         let recording = &self.recording;
-        Sink::from(dir.join(RECORD)).write_json(recording)?;
-        let page = report::render_delivery(recording, dir)?;
+        let page = self.save(options, dir)?;
         let text = format!(
             "{}{}report: {}\n",
             report::run_summary(recording, plan.scenario()),
@@ -113,11 +113,18 @@ impl Concluded {
         }
     }
 
-    /// Saves record and report with what was added, also where the user wants the record.
-    pub(super) fn save(&self, options: &RunOptions, dir: &Path) -> Result<(), CommandError> {
+    /// Saves record and report as they are now, the record also in the file that the user wants it in; gives the page.
+    pub(super) fn save(&self, options: &RunOptions, dir: &Path) -> Result<PathBuf, CommandError> {
         Sink::from(dir.join(RECORD)).write_json(&self.recording)?;
-        report::render_delivery(&self.recording, dir)?;
-        options.json.clone().map(Sink::from).map_or(Ok(()), |sink| sink.write_json(&self.recording))
+        let file = options.json.clone().map(Sink::from).filter(|sink| *sink != Sink::StandardOutput);
+        file.map_or(Ok(()), |sink| sink.write_json(&self.recording))?;
+        Ok(report::render_delivery(&self.recording, dir)?)
+    }
+
+    /// Gives the record to the program that reads standard output, if one does: once, when nothing is added to it any more.
+    pub(super) fn hand_over(&self, options: &RunOptions) -> Result<(), CommandError> {
+        let sink = options.json.clone().map(Sink::from).filter(|sink| *sink == Sink::StandardOutput);
+        sink.map_or(Ok(()), |sink| sink.write_json(&self.recording))
     }
 
     /// What was published and delivered is evidence only as long as something is missing.
@@ -159,12 +166,13 @@ fn status_of(plan: &Plan, recording: &Recording) -> ExitStatus {
 
 /// What the broker counted, over the load's own time.
 fn enter_counts(told: &mut DeliveryRecording, counts: Counts, recording: &Recording) {
+    let Counts { counted: Some(Counted { subscriptions, publishes_refused }), mut looks } = counts else { return };
+    told.enter_subscriptions(subscriptions);
+    told.publishes_refused = Some(publishes_refused);
     let Ok(started) = recording.started_at.parse::<Timestamp>() else { return };
-    let Counts { figures, mut looks } = counts;
     for consumer in &mut told.consumers {
-        let Some(figures) = figures.get(&consumer.name) else { continue };
-        consumer.dead_lettered = Some(figures.dead_lettered);
-        looks::enter(&mut looks, &consumer.name, (Timestamp::now(), figures.redelivered));
+        let Some(redeliveries) = consumer.redeliveries else { continue };
+        looks::enter(&mut looks, &consumer.name, (Timestamp::now(), redeliveries));
         let since = |(at, count): &(Timestamp, u64)| (at.duration_since(started).as_secs_f64(), *count);
         consumer.enter_redeliveries(&looks[&consumer.name].iter().map(since).collect::<Vec<_>>());
     }
@@ -211,7 +219,7 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
         ));
     }
     if options.target.is_none() {
-        let whose = super::arena::pubsub(options).map_or_else(
+        let whose = super::pubsub(options.delivery.pubsub.as_ref()).map_or_else(
             || "Pub/Sub is tidegate’s local broker".to_owned(),
             |host| format!("Pub/Sub is what serves at {host}, which no time factor reaches"),
         );
@@ -226,7 +234,9 @@ fn assumptions(options: &RunOptions, factor: f64) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
-    use crate::trial::{Books, ConsumerRecording, DeliveryBooks, DeliveryInterval, PostBooks};
+    use crate::trial::{
+        Books, ConsumerRecording, DeliveryBooks, DeliveryInterval, PostBooks, PublishRefusals, SubscriptionRecording,
+    };
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -294,10 +304,20 @@ slos: [p95 < 50ms]";
         let mut recording = Recording { started_at: at(0).to_string(), ..Recording::default() };
         let consumers = vec![consumer("email"), consumer("fax")];
         let mut told = DeliveryRecording { consumers, ..DeliveryRecording::default() };
-        let figures =
-            BTreeMap::from([("email".to_owned(), Figures { redelivered: 7, dead_lettered: 2, undelivered: 0 })]);
+        let subscription = SubscriptionRecording {
+            push_to: "email".to_owned(),
+            redeliveries: 7,
+            dead_lettered: 2,
+            ..SubscriptionRecording::default()
+        };
+        let publishes_refused = PublishRefusals { full: 3, ..PublishRefusals::default() };
+        let counted = Some(Counted { subscriptions: vec![subscription.clone()], publishes_refused });
         let looks = Seen::from([("email".to_owned(), vec![(at(-1), 0), (at(3), 5)])]);
-        enter_counts(&mut told, Counts { figures, looks }, &recording);
+        enter_counts(&mut told, Counts { counted, looks }, &recording);
+        assert_eq!(
+            (told.subscriptions.as_slice(), told.publishes_refused),
+            (&[subscription][..], Some(publishes_refused))
+        );
         let [email, fax] = told.consumers.as_slice() else { panic!("{told:?}") };
         assert_eq!(
             (email.redeliveries, email.dead_lettered, email.series[0].redeliveries),

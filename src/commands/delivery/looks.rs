@@ -32,10 +32,10 @@ impl Looks {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                let figures = broker::ask(&client, &host).await;
+                let Some(stats) = broker::stats(&client, &host).await else { continue };
                 let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
                 for (name, service) in &subscriptions {
-                    if let Some(figures) = figures.get(name) {
+                    if let Some(figures) = stats.subscriptions.get(name) {
                         *counts.entry(service).or_default() += figures.redelivered;
                     }
                 }

@@ -35,6 +35,8 @@ use observer::Observer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What a run with deliveries is asked beside what every run is.
@@ -46,9 +48,15 @@ pub struct DeliveryOptions {
     pub observers: Vec<(String, String)>,
     /// Folder of the run's record and report.
     pub out: Option<PathBuf>,
+    /// Whether what Cloud Monitoring tells after the verdict is not waited for.
+    pub no_wait: bool,
     /// How instances of the local platform are limited.
     pub limits: super::LimitOptions,
 }
+
+/// What the user is told at the first Ctrl-C, before the verdict and after it.
+const STOPPING: &str = "stopping: answers under way are awaited (again to end at once)";
+const SKIPPING: &str = "not waiting any longer; what stands above is saved (again to end at once)";
 
 /// The project that everything local belongs to: platform and broker take any.
 const PROJECT: &str = "local";
@@ -63,6 +71,23 @@ pub(super) fn starts_it(options: &RunOptions, scenario: &Scenario) -> bool {
     options.target.is_none() && scenario.system.is_some()
 }
 
+/// The Pub/Sub that the user has, if any: that of the command line, else that of the environment.
+pub(super) fn pubsub(asked: Option<&String>) -> Option<String> {
+    let host = || std::env::var(works::EMULATOR).ok().filter(|host| !host.is_empty());
+    asked.cloned().or_else(host)
+}
+
+/// A Pub/Sub on the command line is a mistake where nothing that is started here would use it.
+pub(super) fn check_pubsub(asked: Option<&String>, starts_system: bool) -> Result<(), CommandError> {
+    match asked {
+        Some(host) if !starts_system => Err(CommandError::Usage(format!(
+            "--pubsub {host}: no system is started here whose messages could go through it\n\nhint: leave it out, or name a \
+             scenario with `services`, `topics` and `subscriptions` and no target, such as scenarios/lab-report.yaml"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A run under way.
 struct Run<'a> {
     options: &'a RunOptions,
@@ -71,6 +96,8 @@ struct Run<'a> {
     progress: &'a Progress,
     interrupt: &'a Interrupt,
     posts: &'a Posts,
+    /// Turns true when the verdict is told: what is stopped from then on is a wait.
+    judged: &'a AtomicBool,
 }
 
 /// What was measured and is not judged yet.
@@ -79,9 +106,10 @@ struct Measured {
     faults: Vec<FaultRecording>,
     /// Why what was delivered is not known, if it is not.
     unobserved: Option<String>,
-    looked_until: std::time::Duration,
+    looked_until: Duration,
     /// What subscriptions still held in the end, by consumer.
     queued: BTreeMap<String, u64>,
+    drain_limit: Duration,
 }
 
 /// Runs it. Everything that was started is ended, and everything that was made is deleted, however it ends.
@@ -104,9 +132,10 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
     let dir = folder::of_run(&dir)?;
     let progress =
         Progress::of_run(options.display, &scenario.name, options.target.as_deref().unwrap_or("the local system"));
-    let stopping = progress.clone();
+    let (stopping, judged) = (progress.clone(), Arc::new(AtomicBool::new(false)));
+    let is_judged = Arc::clone(&judged);
     let interrupt = Interrupt::listen_to_the_last(
-        move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
+        move |_| stopping.say(if is_judged.load(Ordering::Relaxed) { SKIPPING } else { STOPPING }),
         view::give_back,
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
@@ -120,6 +149,7 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         progress: &progress,
         interrupt: &interrupt,
         posts: &posts,
+        judged: &judged,
     };
     let concluded = match Box::pin(run.measure()).await {
         Ok(measured) => Box::pin(run.conclude((measured, looks), &dir)).await,
@@ -133,7 +163,7 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         (concluded, stopped) => concluded.and_then(|concluded| stopped.map(|()| concluded))?,
     };
     concluded.clear(&dir);
-    Ok(interrupt.status().unwrap_or(concluded.status))
+    Ok(concluded.status)
 }
 
 impl Run<'_> {
@@ -158,39 +188,49 @@ impl Run<'_> {
             self.told(driving, receiver.clone()),
             self.arena.break_and_mend(receiver, &stop, self.progress)
         );
+        // The terminal is as it was from here on: a verdict that is told on another screen goes with that.
+        self.progress.clear();
         let recording = recording?;
         connection::tell(&recording.target, self.progress);
         let started = started_at(&recording)?;
         let faults = faults?.into_iter().map(|fault| fault.since(started)).collect();
-        let say = |text: &str| self.progress.say(text);
+        let say = |text: &str| self.progress.awaiting(text);
         let (limit, stop) = (self.arena.drain_limit, self.interrupt.stop());
         let works = self.arena.works();
         let waiting = Waiting { started, posts: self.posts, limit, stop, works, say: &say };
         let Drained { unobserved, looked_until, queued } =
             drain(self.arena.observers(self.plan.scenario()), &waiting, recording.interrupted).await;
+        self.progress.clear();
         exports.finish(&recording, |text| self.progress.say(text)).await?;
-        Ok(Measured { recording, faults, unobserved, looked_until, queued })
+        Ok(Measured { recording, faults, unobserved, looked_until, queued, drain_limit: limit })
     }
 
-    /// Judges, saves and tells what was measured, then adds what is told later.
+    /// Judges, saves and tells what was measured, then adds what is told later. Who does not wait for that is no less told how the
+    /// run ended.
     async fn conclude(
         &self,
         (measured, looks): (Measured, Option<Looks>),
         dir: &Path,
     ) -> Result<Concluded, CommandError> {
-        let figures = self.arena.figures().await;
-        let counts = conclude::Counts { figures, looks: looks.map(Looks::end).unwrap_or_default() };
+        let counted = self.arena.counted().await;
+        let counts = conclude::Counts { counted, looks: looks.map(Looks::end).unwrap_or_default() };
         let started = started_at(&measured.recording);
         let looked_until = measured.looked_until;
         let mut concluded =
             conclude::conclude(self.options, self.plan, self.posts, (measured, counts), (dir, self.progress))?;
+        self.judged.store(true, Ordering::Relaxed);
+        if let Some(interrupted) = self.interrupt.status() {
+            concluded.status = interrupted;
+        }
         if let Ok(started) = started {
             let until = SignedDuration::try_from(looked_until).unwrap_or_default();
             let until = started.checked_add(until).unwrap_or(started);
-            let activity = self.arena.activity(until, self.interrupt.stop(), self.progress).await;
+            let wait = (self.interrupt.stop(), self.options.delivery.no_wait);
+            let activity = self.arena.activity(until, wait, self.progress).await;
             concluded.add_instances(&activity, started);
+            concluded.save(self.options, dir)?;
         }
-        concluded.save(self.options, dir)?;
+        concluded.hand_over(self.options)?;
         Ok(concluded)
     }
 

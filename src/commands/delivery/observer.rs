@@ -36,7 +36,7 @@ pub(super) fn all(scenario: &Scenario, addresses: &[(String, String)], issuer: O
 pub(super) struct Observer {
     /// Index in the ledger.
     consumer: usize,
-    name: String,
+    pub(super) name: String,
     address: String,
     /// How a private consumer is asked.
     pass: Option<Pass>,

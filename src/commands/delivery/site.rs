@@ -5,11 +5,11 @@ use super::super::tuning::DRAIN;
 use super::conclude::services;
 use super::drain::{Drained, Waiting, drain};
 use super::observer;
-use super::works::{Made, Works};
-use crate::cloud::{CloudError, PubSub, UsageWindow};
+use super::works::{Counted, Made, Works};
+use crate::cloud::{CloudError, PubSub};
 use crate::driver::{Options, Posts, TargetOptions};
 use crate::scenario::{Billing, Candidate, Delivery, Plan, Scenario, System};
-use crate::study::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watched, watched_drive};
+use crate::study::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watched, unless_stopped, watched_drive};
 use crate::trial::{DeliveryRecording, Recording, Terms, Usage, judge_promises};
 use crate::tuner::Proposal;
 use jiff::Timestamp;
@@ -77,6 +77,8 @@ impl SystemSite {
         let mut options =
             Options { base_url: made.front.clone(), target: self.target.clone(), drain: DRAIN, ..Options::default() };
         options.extras.posts = Some(posts.clone());
+        let counted = self.works.counted(system).await;
+        let refused_before = counted.map(|counted| counted.publishes_refused).unwrap_or_default();
         let began = Timestamp::now();
         let watched = Watched {
             cloud: self.works.clouds.get(&system.front).ok_or_else(|| nowhere(&system.front))?,
@@ -85,7 +87,7 @@ impl SystemSite {
         };
         let mut recording = watched_drive(watched, &plan, &options, (progress, stop.clone())).await?;
         let started = recording.started_at.parse().unwrap_or(began);
-        let limit = system.drain_limit(system.time_factor);
+        let limit = self.works.drain_limit(system);
         let works = Some((&self.works, system));
         let waiting = Waiting { started, posts: &posts, limit, stop, works, say: &|_: &str| {} };
         let observers = observer::all(&self.scenario, &made.observers, self.works.issuer.as_ref());
@@ -101,7 +103,9 @@ impl SystemSite {
         };
         let mut told = posts.with(|ledger| ledger.conclude(terms));
         told.enter_queued(&queued);
-        recording.delivery = Some(self.completed(told, number, system, unobserved).await);
+        let mut told = self.completed(told, number, system, unobserved).await;
+        told.publishes_refused = told.publishes_refused.map(|refused| refused.since(refused_before));
+        recording.delivery = Some(told);
         Ok((recording, started))
     }
 
@@ -113,11 +117,9 @@ impl SystemSite {
         system: &System,
         unobserved: Option<String>,
     ) -> DeliveryRecording {
-        let figures = self.works.figures(system).await;
-        for consumer in &mut told.consumers {
-            let figures = figures.get(&consumer.name);
-            consumer.redeliveries = figures.map(|figures| figures.redelivered);
-            consumer.dead_lettered = figures.map(|figures| figures.dead_lettered);
+        if let Some(Counted { subscriptions, publishes_refused }) = self.works.counted(system).await {
+            told.enter_subscriptions(subscriptions);
+            told.publishes_refused = Some(publishes_refused);
         }
         told.services = services(system);
         told.promises = judge_promises(&self.delivery, &told);
@@ -146,11 +148,7 @@ impl SystemSite {
         std::fs::create_dir_all(&state)
             .map_err(|cause| StudyError::Place(format!("failed to create the folder {}: {cause}", state.display())))?;
         let system = of_trial(&self.system, &self.tuned, number, proposal.candidate);
-        let mut stopped = stop.clone();
-        let made = tokio::select! {
-            made = Box::pin(self.works.make_anew(&system, pubsub, &state)) => made?,
-            Ok(_) = stopped.wait_for(|stop| *stop) => return Err(StudyError::Stopped),
-        };
+        let made = unless_stopped(Box::pin(self.works.make_anew(&system, pubsub, &state)), &stop).await?;
         let measured = Box::pin(self.measure((number, proposal), &system, &made, (progress, stop))).await;
         let (recording, started_at) = measured?;
         let mut others = made.revisions;
@@ -164,14 +162,7 @@ impl SystemSite {
         let cloud = self.works.clouds.get(service);
         let cloud = cloud.ok_or_else(|| CloudError::NotFound { what: service.to_owned(), message: String::new() })?;
         let billing = self.system.services.get(service).map_or(Billing::Request, |member| member.service.billing);
-        let window = UsageWindow {
-            revision: revision.to_owned(),
-            since: tenure.deployed_at,
-            load_start: tenure.started_at,
-            load_end: tenure.ended_at,
-            billing,
-        };
-        cloud.usage(&window).await
+        cloud.usage(&tenure.window(revision, billing)).await
     }
 }
 

@@ -8,6 +8,7 @@ use super::site::SystemSite;
 use super::{CommandError, PathBuf, Scenario};
 use crate::scenario::{Delivery, System};
 use crate::study::{self, Context};
+use crate::trial::Place;
 use std::sync::Arc;
 
 impl Tuning<'_> {
@@ -15,8 +16,8 @@ impl Tuning<'_> {
     pub(in crate::commands) async fn of_system(
         &mut self,
         (system, delivery): (&System, &Delivery),
-        limits: LimitOptions,
-        scaling: ScalingOptions,
+        (limits, scaling): (LimitOptions, ScalingOptions),
+        pubsub: Option<String>,
     ) -> Result<(), CommandError> {
         for fault in &system.faults {
             self.progress.say(&format!("{}: not done: a tuning asks for steady traffic", fault.text));
@@ -24,7 +25,11 @@ impl Tuning<'_> {
         // What an earlier session of the study kept is never taken for this one's.
         let state = self.dir.join("state");
         let session = state.join(jiff::Timestamp::now().as_second().to_string());
-        let ground = Ground { limits, scaling, pubsub: None, state: session.clone(), logs: self.dir.join("logs") };
+        // A study that is gone on with may find it elsewhere.
+        if let Place::Local(scale) = &mut self.study.place {
+            scale.pubsub.clone_from(&pubsub);
+        }
+        let ground = Ground { limits, scaling, pubsub, state: session.clone(), logs: self.dir.join("logs") };
         let local = Box::pin(Local::start(&ground, system, self.progress)).await?;
         let ran = self.trials_of_system(&local, (system, delivery), session).await;
         // A platform that died is why its endpoints could not be reached: that is told first.

@@ -2,13 +2,15 @@
 
 use super::super::bundled;
 use super::access::{self, Issuer};
-use super::broker::{self, Figures};
+use super::broker;
 use super::{CommandError, PROJECT};
 use crate::cloud::{Cloud, CloudError, Endpoint, PubSub, Served, SteadyClock};
 use crate::scenario::{Member, System};
+use crate::trial::{PublishRefusals, SubscriptionRecording};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where programs look for a Pub/Sub that is not Google's.
 pub(super) const EMULATOR: &str = "PUBSUB_EMULATOR_HOST";
@@ -22,6 +24,14 @@ pub(super) struct Made {
     pub(super) observers: Vec<(String, String)>,
     /// By service, its revision.
     pub(super) revisions: BTreeMap<String, String>,
+}
+
+/// What the local broker has counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) subscriptions: Vec<SubscriptionRecording>,
+    /// Since the broker was started.
+    pub(super) publishes_refused: PublishRefusals,
 }
 
 /// What it takes to build with what was started. Clones build on the same ground.
@@ -60,28 +70,31 @@ impl Works {
         Ok(join(system, served, pubsub).await?)
     }
 
-    /// What the local broker tells of the subscriptions of `system`, by the service that they push to; nothing of another
-    /// Pub/Sub.
-    pub(super) async fn figures(&self, system: &System) -> BTreeMap<String, Figures> {
-        let mut told: BTreeMap<String, Figures> = BTreeMap::new();
+    /// How long after the load deliveries are waited for. The time factor divides the local broker's backoffs, and no other's.
+    pub(super) fn drain_limit(&self, system: &System) -> Duration {
+        system.drain_limit(if self.is_broker { system.time_factor } else { 1.0 })
+    }
+
+    /// What the local broker has counted of the subscriptions of `system`, and of publishers; nothing of another Pub/Sub.
+    pub(super) async fn counted(&self, system: &System) -> Option<Counted> {
         if !self.is_broker {
-            return told;
+            return None;
         }
-        let of_each = broker::figures(&self.host).await;
-        for (name, subscription) in &system.subscriptions {
-            if let Some(figures) = of_each.get(&full_name(name)) {
-                let sum = told.entry(subscription.push_to.clone()).or_default();
-                sum.redelivered += figures.redelivered;
-                sum.dead_lettered += figures.dead_lettered;
-                sum.undelivered += figures.undelivered;
-            }
-        }
-        told
+        let stats = broker::stats(&broker::client(), &self.host).await?;
+        let subscriptions = system.subscriptions.iter().filter_map(|(name, subscription)| {
+            let figures = stats.subscriptions.get(&full_name(name))?;
+            Some(figures.recorded(name, &subscription.push_to))
+        });
+        Some(Counted { subscriptions: subscriptions.collect(), publishes_refused: stats.publishes_refused })
     }
 
     /// How many messages the subscriptions of `system` hold, by the service that they push to; nothing of another Pub/Sub.
     pub(super) async fn queued(&self, system: &System) -> BTreeMap<String, u64> {
-        self.figures(system).await.into_iter().map(|(service, figures)| (service, figures.undelivered)).collect()
+        let mut queued: BTreeMap<String, u64> = BTreeMap::new();
+        for subscription in self.counted(system).await.iter().flat_map(|counted| &counted.subscriptions) {
+            *queued.entry(subscription.push_to.clone()).or_default() += subscription.undelivered;
+        }
+        queued
     }
 
     /// Gives every service a further revision, as `system` says, and joins them by its topics and subscriptions, which are

@@ -184,7 +184,8 @@ fn assumptions(study: &Study) -> Vec<Vec<Span>> {
         }
     }
     lines.push(offered(study));
-    lines.into_iter().map(|line| vec![Span::from(line)]).collect()
+    let lines = lines.into_iter().map(|line| vec![Span::from(line)]);
+    lines.chain(pubsub(study).map(|line| vec![Span::from(line.as_str())])).collect()
 }
 
 /// What a cost per request is.
@@ -212,8 +213,18 @@ fn per_delivered() -> [&'static str; 4] {
         "After the load the consumers are asked what reached them, some four times each: those requests are billed too, alike \
          for every candidate.",
         "The scenario’s faults were left out, and every trial had topics, subscriptions and revisions of its own. Delivery is \
-         timed by the clock of one host, and Pub/Sub is tidegate’s local broker.",
+         timed by the clock of one host.",
     ]
+}
+
+/// Which Pub/Sub the messages of a system went through.
+fn pubsub(study: &Study) -> Option<String> {
+    study.scenario.system.as_ref()?;
+    let Place::Local(scale) = &study.place else { return None };
+    Some(scale.pubsub.as_ref().map_or_else(
+        || "Pub/Sub is tidegate’s local broker.".to_owned(),
+        |host| format!("Pub/Sub is what served at {host}: no time factor reaches its backoffs, and it tells of no redeliveries."),
+    ))
 }
 
 /// What becomes of an instance's CPU that is billed by request only.
@@ -357,6 +368,16 @@ mod tests {
         }
         study.shape.billing = Billing::Instance;
         assert!(!left_out(&study) && !frozen(&study));
+    }
+
+    #[test]
+    fn the_pub_sub_of_a_system_is_named() {
+        let mut study = fixture::system_study();
+        assert!(words(&study).contains("Pub/Sub is tidegate’s local broker."));
+        let Place::Local(scale) = &mut study.place else { panic!("a local study") };
+        scale.pubsub = Some("localhost:8085".to_owned());
+        assert!(words(&study).contains("Pub/Sub is what served at localhost:8085"));
+        assert!(!words(&fixture::study()).contains("Pub/Sub"), "a single service has none");
     }
 
     #[test]

@@ -4,13 +4,15 @@ use super::super::content::close_up_times;
 use super::super::document::{Block, Cell, Row, Table, Tone};
 use super::super::number::{count, seconds};
 use super::headline::time;
-use super::{laws, spectrum};
+use super::{laws, refusals, spectrum};
 use crate::stats::Histogram;
 use crate::trial::{DeliveryRecording, Recording};
 
 pub(super) fn sections(recording: &Recording, delivery: &DeliveryRecording) -> Vec<Block> {
     let mut blocks = vec![Block::section("The ledger"), Block::Table(ledger(delivery))];
     blocks.push(Block::List(laws(delivery).into_iter().map(|law| vec![law.into()]).collect()));
+    blocks.extend(refusals::table(delivery).map(Block::Table));
+    blocks.extend(refusals::publishes(delivery).map(|text| Block::text(format!("{text}."))));
     if delivery.all_promises().next().is_some() {
         blocks.push(Block::part("Promises"));
         blocks.push(Block::Table(promises(delivery)));

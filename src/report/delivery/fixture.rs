@@ -2,7 +2,10 @@
 
 use crate::scenario::Ids;
 use crate::stats::QuantileRatio;
-use crate::trial::{Arrived, FaultRecording, InstanceLevel, Interval, Ledger, PromiseRecording, Recording, Terms};
+use crate::trial::{
+    Arrived, FaultRecording, InstanceLevel, Interval, Ledger, PromiseRecording, PublishRefusals, PushBooks, Recording,
+    StatusClass, SubscriptionRecording, Terms,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,7 +18,8 @@ pub(super) fn ledger() -> (Ledger, Vec<String>, Ids) {
     for number in 0..60 {
         let due = Duration::from_secs(number);
         ledger.post(number, due, true);
-        ledger.settle(number, due + 8 * MS, number != 59);
+        let answer = if number == 59 { Err(StatusClass::ServerError) } else { Ok(()) };
+        ledger.settle(number, due + 8 * MS, answer);
         if number == 59 {
             continue;
         }
@@ -53,6 +57,18 @@ pub(super) fn recording() -> Recording {
     let instances = |active: u64, idle: u64| {
         [15.0, 75.0].map(|end_s| InstanceLevel { end_s, length_s: 60.0, active, idle }).to_vec()
     };
+    let calm = SubscriptionRecording {
+        name: "sms-sub".to_owned(),
+        push_to: "sms".to_owned(),
+        pushes: PushBooks { sent: 59, acknowledged: 59, ..PushBooks::default() },
+        ..SubscriptionRecording::default()
+    };
+    let pushes = PushBooks { sent: 68, acknowledged: 59, refused: BTreeMap::from([(500, 8)]), late: 1, unreachable: 0 };
+    let (name, push_to) = ("email-sub".to_owned(), "email".to_owned());
+    let refused =
+        SubscriptionRecording { name, push_to, pushes, redeliveries: 9, expired_deadlines: 1, ..calm.clone() };
+    delivery.enter_subscriptions(vec![refused, calm]);
+    delivery.publishes_refused = Some(PublishRefusals { full: 1, ..PublishRefusals::default() });
     delivery.consumers[0].enter_redeliveries(&[(20.5, 4), (30.5, 8), (50.5, 9)]);
     delivery.consumers[1].enter_redeliveries(&[(20.5, 0)]);
     delivery.consumers[0].instances = instances(1, 1);

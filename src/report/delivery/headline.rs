@@ -2,7 +2,7 @@
 
 use super::super::document::{Block, Cell, Row, Table, Tone};
 use super::super::number::{count, in_milliseconds, milliseconds, seconds};
-use super::timeline;
+use super::{loss_hints, timeline};
 use crate::stats::Histogram;
 use crate::trial::{Claim, ConsumerRecording, Contrast, DeliveryRecording, Recording, Shortfall, UNAFFECTED_MARGIN};
 use std::time::Duration;
@@ -73,6 +73,7 @@ fn reason(recording: &Recording, delivery: &DeliveryRecording) -> String {
         });
     }
     sentences.extend(Stretch::ALL.into_iter().flat_map(|stretch| claims(recording, delivery, stretch)));
+    sentences.extend(loss_hints(delivery));
     sentences.extend(delivery.distrust.iter().map(|cause| format!("INVALID: {cause}.")));
     sentences.join(" ")
 }

@@ -4,16 +4,19 @@ mod content;
 #[cfg(test)]
 mod fixture;
 mod headline;
+pub(super) mod refusals;
 mod spectrum;
 mod table;
 mod timeline;
 
+pub use refusals::loss_hints;
 pub use table::deliveries as deliveries_csv;
 
 use super::document::Block;
 use super::number::count;
 use super::render::{MARKDOWN, PAGE, ReportError, paint, write};
 use super::{html, markdown};
+use crate::stats::Histogram;
 use crate::trial::{DeliveryRecording, Recording};
 use headline::{Headline, Stretch};
 use std::fmt::Write as _;
@@ -91,14 +94,11 @@ pub fn ledger(recording: &Recording) -> String {
         let _ = writeln!(text, "law {law}");
     }
     for consumer in &delivery.consumers {
-        let times = &consumer.delivery_time;
         let _ = writeln!(
             text,
-            "{}: delivery p50 {}, p95 {}, longest {}; {} late, {} duplicates, {}{}",
+            "{}: {}; {} late, {} duplicates, {}{}",
             consumer.name,
-            headline::time(times.quantile(0.5)),
-            headline::time(times.quantile(0.95)),
-            headline::time(times.max()),
+            delivery_times(&consumer.delivery_time),
             count(consumer.books.late),
             count(consumer.books.duplicates),
             consumer
@@ -106,6 +106,9 @@ pub fn ledger(recording: &Recording) -> String {
                 .map_or_else(|| "no ordering keys".to_owned(), |many| format!("{} out of order", count(many))),
             consumer.redeliveries.map_or_else(String::new, |many| format!(", {} redeliveries", count(many)))
         );
+    }
+    for line in refusals::lines(delivery) {
+        let _ = writeln!(text, "{line}");
     }
     for stretch in Stretch::ALL {
         for other in headline::others(recording, delivery, stretch) {
@@ -125,6 +128,15 @@ pub fn ledger(recording: &Recording) -> String {
     text
 }
 
+/// The times of what was delivered, for a terminal.
+fn delivery_times(times: &Histogram) -> String {
+    if times.count() == 0 {
+        return "no measured delivery".to_owned();
+    }
+    let [median, p95] = [0.5, 0.95].map(|q| headline::time(times.quantile(q)));
+    format!("delivery p50 {median}, p95 {p95}, longest {}", headline::time(times.max()))
+}
+
 /// The laws that nothing is hidden by, with their numbers.
 fn laws(delivery: &DeliveryRecording) -> Vec<String> {
     let posts = delivery.posts;
@@ -136,6 +148,12 @@ fn laws(delivery: &DeliveryRecording) -> Vec<String> {
         count(posts.acknowledged),
         count(posts.failed)
     )];
+    if !delivery.failed_by_class.is_empty() {
+        let classes = &delivery.failed_by_class;
+        let terms: Vec<String> = classes.iter().map(|(class, many)| format!("{} {class}", count(*many))).collect();
+        let holds = classes.values().sum::<u64>() == posts.failed;
+        laws.push(format!("failed, by class: {}, {} = {}", sign(holds), count(posts.failed), terms.join(" + ")));
+    }
     for consumer in &delivery.consumers {
         let books = consumer.books;
         laws.push(format!(
@@ -288,6 +306,13 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_that_got_nothing_has_no_times() {
+        let mut recording = fixture::recording();
+        recording.delivery.as_mut().unwrap().consumers[1].delivery_time = Histogram::default();
+        assert!(ledger(&recording).contains("\nsms: no measured delivery; 0 late,"), "{}", ledger(&recording));
+    }
+
+    #[test]
     fn a_run_without_a_fault_has_nothing_to_notice() {
         let (class, _, reason) = first_screen(|_, delivery| delivery.faults.clear());
         assert_eq!((class, reason.as_str()), ("chosen", ""));
@@ -301,13 +326,17 @@ mod tests {
         delivery.other_instances.clear();
         (delivery.post_ratio, delivery.response_promises) = (None, Vec::new());
         (delivery.post_healing_ratio, delivery.post_missing) = (None, None);
+        (delivery.subscriptions, delivery.publishes_refused) = (Vec::new(), None);
+        delivery.failed_by_class.clear();
         for consumer in &mut delivery.consumers {
             (consumer.redeliveries, consumer.instances) = (None, Vec::new());
             consumer.series.iter_mut().for_each(|interval| interval.redeliveries = None);
         }
         let json = recording.to_json();
         let delivery = json.split("\"delivery\": {").nth(1).unwrap();
-        for key in ["post_ratio", "other_instances", "redeliveries", "response_promises", "distrust", "unobserved"] {
+        let since = ["subscriptions", "publishes_refused", "failed_by_class"];
+        let before = ["post_ratio", "other_instances", "redeliveries", "response_promises", "distrust", "unobserved"];
+        for key in before.into_iter().chain(since) {
             assert!(!delivery.contains(&format!("\"{key}\"")), "a record of before has no {key}");
         }
         let recording: Recording = serde_json::from_str(&json).unwrap();

@@ -75,12 +75,8 @@ impl Kind {
             Self::Timeline => format!(
                 "The trials of max concurrency {} over time; the first valid trial is drawn strong, others faint. Response \
                  times are those of the requests due at that moment, so a stall shows where it began. Grey ground is \
-                 warm-up.{}",
-                facts::close_up(study).map_or_else(|| "–".to_owned(), |candidate| candidate.max_concurrency.to_string()),
-                match &study.scenario.system {
-                    None => String::new(),
-                    Some(system) => format!(" Instances are those of {}.", system.front),
-                }
+                 warm-up.",
+                facts::close_up(study).map_or_else(|| "–".to_owned(), |candidate| candidate.max_concurrency.to_string())
             ),
         }
     }
@@ -104,6 +100,11 @@ impl Kind {
         match self {
             Self::TradeOff => format!("Plot of response time against cost. {}.", rows.join("; ")),
             Self::Sweep => format!("Plot of response time and billable time against max concurrency. {}.", rows.join("; ")),
+            Self::Timeline if study.scenario.system.is_some() => {
+                "Plots over time: offered and achieved rate; response time p50 and p95; delivery time p95 and backlog of each \
+                 consumer; active and idle instances of each service."
+                    .to_owned()
+            }
             Self::Timeline => {
                 "Three plots over time: offered and achieved rate; response time p50 and p95; active and idle instances."
                     .to_owned()

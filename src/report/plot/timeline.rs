@@ -1,16 +1,25 @@
-//! The trials of one candidate over time: offered and achieved rate, response time, instances.
+//! The trials of one candidate over time: offered and achieved rate, response time, instances; of a system what was delivered
+//! too, and the instances of every service.
+
+mod deliveries;
 
 use super::axis::{self, Axis, Panel};
 use super::label::trail;
 use super::picture::{Anchor, Face, Ink, Picture, Point, Shape, width_of};
 use crate::report::facts;
-use crate::trial::{Interval, Study, TrialResult, UsageSample};
+use crate::trial::{Interval, Study, TrialResult, Usage, UsageSample};
+use std::collections::BTreeSet;
 
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 936.0;
 const RATES: Panel = Panel { left: LEFT, top: 88.0, right: RIGHT, bottom: 232.0 };
 const TIMES: Panel = Panel { left: LEFT, top: 276.0, right: RIGHT, bottom: 420.0 };
-const INSTANCES: Panel = Panel { left: LEFT, top: 464.0, right: RIGHT, bottom: 588.0 };
+/// From a panel's bottom to the next one's top.
+const GAP: f64 = 44.0;
+/// From the last panel's bottom to the picture's: numbers and the axis's title.
+const FOOT: f64 = 52.0;
+/// Of the panels of instances where there is one, and where there are several.
+const INSTANCES_HEIGHTS: [f64; 2] = [124.0, 92.0];
 /// Trials but the first are drawn as faint as this.
 const FAINT: f64 = 0.28;
 
@@ -27,19 +36,51 @@ pub(super) fn picture(study: &Study) -> Option<Picture> {
     if trials.is_empty() || end <= 0.0 {
         return None;
     }
+    let services = services(study, &trials);
+    let deliveries = deliveries::panels(&trials, TIMES);
+    let instances = instance_panels(deliveries.last().copied().unwrap_or(TIMES), services.len());
+    let panels: Vec<Panel> = [RATES, TIMES].into_iter().chain(deliveries).chain(instances.iter().copied()).collect();
+    let bottom = panels.last().map_or(TIMES.bottom, |panel| panel.bottom);
     let x = Axis::spanning(0.0, end, LEFT, RIGHT);
-    let mut picture = Picture::new(960.0, 640.0);
+    let mut picture = Picture::new(960.0, bottom + FOOT);
     let title = format!("Max concurrency {} over time", candidate.max_concurrency);
     picture.words((20.0, 22.0), title, Face::bold(16.0, Ink::Main, Anchor::Start));
-    stages(&mut picture, study, &x, end);
+    stages(&mut picture, study, (&x, end), &panels);
     rates(&mut picture, &trials, &x);
     times(&mut picture, study, &trials, &x);
-    instances(&mut picture, &trials, &x, end);
+    deliveries::draw(&mut picture, &trials, &x, &panels[2..]);
+    for (panel, (service, title)) in instances.iter().zip(&services) {
+        Instances { panel, x: &x, end, service: *service }.draw(&mut picture, &trials, title);
+    }
+    if let Some(last) = instances.last() {
+        axis::draw_horizontal(&mut picture, last, &x, "seconds since the load started", "");
+    }
     Some(picture)
 }
 
+/// A panel of this height below another.
+fn below(panel: Panel, height: f64) -> Panel {
+    let top = panel.bottom + GAP;
+    Panel { top, bottom: top + height, ..panel }
+}
+
+fn instance_panels(above: Panel, services: usize) -> Vec<Panel> {
+    let height = INSTANCES_HEIGHTS[usize::from(services > 1)];
+    let panels = std::iter::successors(Some(below(above, height)), |panel| Some(below(*panel, height)));
+    panels.take(services).collect()
+}
+
+/// Whose instances are shown, and under which title: `None` is the service that the journeys are sent to, then those behind it, by
+/// name.
+fn services<'a>(study: &Study, trials: &[&'a TrialResult]) -> Vec<(Option<&'a str>, String)> {
+    let front = study.scenario.system.as_ref().map_or_else(String::new, |system| format!(" of {}", system.front));
+    let behind: BTreeSet<&str> = trials.iter().flat_map(|trial| trial.others.keys()).map(String::as_str).collect();
+    let behind = behind.into_iter().map(|name| (Some(name), format!("instances of {name}")));
+    std::iter::once((None, format!("instances{front}"))).chain(behind).collect()
+}
+
 /// The stages' names and borders, and grey ground under their warm-up.
-fn stages(picture: &mut Picture, study: &Study, x: &Axis, end: f64) {
+fn stages(picture: &mut Picture, study: &Study, (x, end): (&Axis, f64), panels: &[Panel]) {
     let factor = study.stage_divisor();
     let mut start = 0.0;
     for (index, stage) in study.scenario.stages.iter().enumerate() {
@@ -48,7 +89,7 @@ fn stages(picture: &mut Picture, study: &Study, x: &Axis, end: f64) {
         }
         let stop = (start + stage.duration.as_secs_f64() / factor).min(end);
         let warm = (start + stage.warm_up.as_secs_f64() / factor).min(stop);
-        for panel in [RATES, TIMES, INSTANCES] {
+        for panel in panels {
             if warm > start {
                 let (from, to) = ((x.at(start), panel.top), (x.at(warm), panel.bottom));
                 picture.shapes.push(Shape::Bar { from, to, ink: Ink::Grid, alpha: 0.55 });
@@ -133,50 +174,63 @@ fn times(picture: &mut Picture, study: &Study, trials: &[&TrialResult], x: &Axis
     picture.line(vec![(LEFT, TIMES.bottom), (RIGHT, TIMES.bottom)], Ink::Muted, 1.0, 1.0);
 }
 
-/// The samples that lie under the load, cut to it.
-fn samples(trial: &TrialResult, end: f64) -> Vec<(f64, f64, &UsageSample)> {
-    let samples = trial.usage.as_ref().map_or(&[][..], |usage| &usage.samples);
-    samples
-        .iter()
-        .map(|sample| ((sample.end_s - sample.period_s).max(0.0), sample.end_s.min(end), sample))
-        .filter(|(from, to, _)| to > from)
-        .collect()
+/// The instances of one service.
+struct Instances<'a> {
+    panel: &'a Panel,
+    x: &'a Axis,
+    end: f64,
+    /// `None` for the one that the journeys are sent to.
+    service: Option<&'a str>,
 }
 
-fn instances(picture: &mut Picture, trials: &[&TrialResult], x: &Axis, end: f64) {
-    let all = trials.iter().flat_map(|trial| samples(trial, end));
-    let y = Axis::from_zero(
-        all.map(|(.., sample)| (sample.instances_active + sample.instances_idle) as f64),
-        INSTANCES.bottom,
-        INSTANCES.top,
-    );
-    axis::draw_vertical(picture, &INSTANCES, &y, "instances");
-    legend(picture, &INSTANCES, &[("active", Ink::Choice), ("active and idle", Ink::Muted)]);
-    let levels = |trial: &TrialResult, value: fn(&UsageSample) -> u64| -> Vec<Point> {
-        samples(trial, end)
+impl Instances<'_> {
+    /// The samples that lie under the load, cut to it.
+    fn samples<'t>(&self, trial: &'t TrialResult) -> Vec<(f64, f64, &'t UsageSample)> {
+        let usage: Option<&Usage> = match self.service {
+            None => trial.usage.as_ref(),
+            Some(service) => trial.others.get(service).and_then(|other| other.usage.as_ref()),
+        };
+        let samples = usage.map_or(&[][..], |usage| &usage.samples);
+        samples
             .iter()
-            .flat_map(|(from, to, sample)| {
-                let level = y.at(value(sample) as f64);
-                [(x.at(*from), level), (x.at(*to), level)]
-            })
+            .map(|sample| ((sample.end_s - sample.period_s).max(0.0), sample.end_s.min(self.end), sample))
+            .filter(|(from, to, _)| to > from)
             .collect()
-    };
-    for (index, trial) in trials.iter().enumerate().rev() {
-        let total = levels(trial, |sample| sample.instances_active + sample.instances_idle);
-        let active = levels(trial, |sample| sample.instances_active);
-        let Some((first, last)) = active.first().copied().zip(active.last().copied()) else { continue };
-        if index == 0 {
-            for (curve, ink, alpha) in [(&total, Ink::Muted, 0.22), (&active, Ink::Choice, 0.22)] {
-                let mut area = vec![(first.0, INSTANCES.bottom)];
-                area.extend(curve);
-                area.push((last.0, INSTANCES.bottom));
-                picture.shapes.push(Shape::Area { points: area, ink, alpha });
-            }
-        }
-        picture.line(total, Ink::Muted, 1.5, strength(index));
-        picture.line(active, Ink::Choice, 2.0, strength(index));
     }
-    axis::draw_horizontal(picture, &INSTANCES, x, "seconds since the load started", "");
+
+    fn draw(&self, picture: &mut Picture, trials: &[&TrialResult], title: &str) {
+        let Self { panel, x, .. } = self;
+        let all = trials.iter().flat_map(|trial| self.samples(trial));
+        let all = all.map(|(.., sample)| (sample.instances_active + sample.instances_idle) as f64);
+        let y = Axis::counting(all, panel.bottom, panel.top);
+        axis::draw_vertical(picture, panel, &y, title);
+        legend(picture, panel, &[("active", Ink::Choice), ("active and idle", Ink::Muted)]);
+        let levels = |trial: &TrialResult, value: fn(&UsageSample) -> u64| -> Vec<Point> {
+            self.samples(trial)
+                .iter()
+                .flat_map(|(from, to, sample)| {
+                    let level = y.at(value(sample) as f64);
+                    [(x.at(*from), level), (x.at(*to), level)]
+                })
+                .collect()
+        };
+        for (index, trial) in trials.iter().enumerate().rev() {
+            let total = levels(trial, |sample| sample.instances_active + sample.instances_idle);
+            let active = levels(trial, |sample| sample.instances_active);
+            let Some((first, last)) = active.first().copied().zip(active.last().copied()) else { continue };
+            if index == 0 {
+                for (curve, ink, alpha) in [(&total, Ink::Muted, 0.22), (&active, Ink::Choice, 0.22)] {
+                    let mut area = vec![(first.0, panel.bottom)];
+                    area.extend(curve);
+                    area.push((last.0, panel.bottom));
+                    picture.shapes.push(Shape::Area { points: area, ink, alpha });
+                }
+            }
+            picture.line(total, Ink::Muted, 1.5, strength(index));
+            picture.line(active, Ink::Choice, 2.0, strength(index));
+        }
+        picture.line(vec![(panel.left, panel.bottom), (panel.right, panel.bottom)], Ink::Muted, 1.0, 1.0);
+    }
 }
 
 #[cfg(test)]
@@ -213,5 +267,26 @@ mod tests {
                 assert!(points.iter().all(|point| (LEFT..=RIGHT).contains(&point.0)));
             }
         }
+    }
+
+    #[test]
+    fn every_service_of_a_system_has_its_instances_and_every_consumer_its_deliveries() {
+        let picture = picture(&fixture::system_study()).unwrap();
+        let texts = texts(&picture);
+        let titles = [
+            "delivery time p95, seconds",
+            "backlog: reports acknowledged, not yet delivered",
+            "instances of lab-report-service",
+            "instances of email-service",
+            "instances of sms-service",
+        ];
+        for title in titles {
+            assert!(texts.contains(&title), "{title} in {texts:?}");
+        }
+        assert!(texts.iter().filter(|text| **text == "sms-service").count() == 2, "in both legends: {texts:?}");
+        // Filled: the first trial's, active ones over all, for each of three services.
+        let areas = picture.shapes.iter().filter(|shape| matches!(shape, Shape::Area { .. })).count();
+        assert_eq!(areas, 3 * 2);
+        assert!(picture.height > 900.0, "{}", picture.height);
     }
 }

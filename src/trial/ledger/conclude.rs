@@ -8,6 +8,7 @@ use super::calendar::{Calendar, Phase};
 use super::compare::compare;
 use super::{Book, Ledger, NEVER, Post, State};
 use crate::stats::Sketch;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Intervals of a series at most; a longer run has longer ones.
@@ -37,13 +38,19 @@ impl Ledger {
     /// The record: what was acknowledged and is not delivered now is lost.
     #[must_use]
     pub fn conclude(&self, mut terms: Terms) -> DeliveryRecording {
+        let mut acknowledged = 0;
+        let mut failed_by_class = BTreeMap::<_, u64>::new();
+        for answer in self.posts.iter().filter_map(|post| post.state.answer()) {
+            match answer {
+                Ok(()) => acknowledged += 1,
+                Err(class) => *failed_by_class.entry(class).or_default() += 1,
+            }
+        }
+        let failed = failed_by_class.values().sum::<u64>();
         let calendar = self.calendar(&mut terms.faults);
-        let count = |state: State| self.posts.iter().filter(|post| post.state == state).count() as u64;
-        let acknowledged = count(State::Acknowledged);
-        // A post without an answer was not acknowledged.
-        let failed = count(State::Failed) + count(State::Posted);
         let mut told = DeliveryRecording {
             posts: PostBooks { posted: acknowledged + failed, acknowledged, failed },
+            failed_by_class,
             consumers: self.books.iter().map(|book| self.consumer(book, &terms, &calendar)).collect(),
             delivered_to_all: Some(self.delivered_to_all()),
             within_s: terms.within.as_secs_f64(),
@@ -108,7 +115,7 @@ impl Ledger {
                 }
                 (_, NEVER) => {}
                 (State::Planned, _) => books.foreign += 1,
-                (State::Posted | State::Failed, _) => books.unacknowledged += 1,
+                (State::Posted | State::Failed(_), _) => books.unacknowledged += 1,
             }
         }
         let is_acknowledged = |number: &&u64| {

@@ -11,7 +11,7 @@ fn s(seconds: u64) -> Duration {
 
 /// Posts that are due now, and are answered as expected or not.
 fn settle(ledger: &mut Ledger, number: u64, done: Duration, acknowledged: bool) {
-    ledger.settle(number, done, acknowledged);
+    ledger.settle(number, done, if acknowledged { Ok(()) } else { Err(StatusClass::ServerError) });
 }
 
 fn fault(service: &str, from_s: f64, until_s: f64) -> FaultRecording {

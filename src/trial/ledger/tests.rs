@@ -19,6 +19,10 @@ fn arrived(number: u64, at: Duration) -> Arrived<'static> {
     Arrived { number: Some(number), at, key: None }
 }
 
+fn answer(acknowledged: bool) -> Result<(), StatusClass> {
+    if acknowledged { Ok(()) } else { Err(StatusClass::ClientError) }
+}
+
 fn terms(faults: Vec<FaultRecording>) -> Terms {
     Terms { within: 10 * S, looked_until: 100 * S, time_factor: 1.0, faults, ..Terms::default() }
 }
@@ -64,7 +68,7 @@ proptest! {
             for event in events {
                 match *event {
                     Event::Post(number) => ledger.post(number, s(number), true),
-                    Event::Settle(number, acknowledged) => ledger.settle(number, s(number + 1), acknowledged),
+                    Event::Settle(number, acknowledged) => ledger.settle(number, s(number + 1), answer(acknowledged)),
                     Event::Deliver(consumer, number, at) =>
                         ledger.deliver(consumer, &Arrived { number, at: Duration::from_micros(at), key: None }),
                 }
@@ -99,9 +103,9 @@ fn what_was_acknowledged_and_not_delivered_is_lost_and_nothing_else_is() {
     for number in 0..4 {
         ledger.post(number, s(number), true);
     }
-    ledger.settle(0, 100 * MS, true);
-    ledger.settle(1, S + 100 * MS, true);
-    ledger.settle(2, 2 * S + 100 * MS, false);
+    ledger.settle(0, 100 * MS, Ok(()));
+    ledger.settle(1, S + 100 * MS, Ok(()));
+    ledger.settle(2, 2 * S + 100 * MS, Err(StatusClass::ServerError));
     // The fourth was never answered, the fifth never sent.
     ledger.deliver(0, &arrived(0, 500 * MS));
     ledger.deliver(0, &arrived(0, 700 * MS));
@@ -111,6 +115,8 @@ fn what_was_acknowledged_and_not_delivered_is_lost_and_nothing_else_is() {
     assert_eq!(ledger.standing(), (2, vec![1]));
     let told = ledger.conclude(terms(Vec::new()));
     assert_eq!((told.posts.posted, told.posts.acknowledged, told.posts.failed), (4, 2, 2));
+    let failed = BTreeMap::from([(StatusClass::ServerError, 1), (StatusClass::NoAnswer, 1)]);
+    assert_eq!(told.failed_by_class, failed, "and why");
     let books = told.consumers[0].books;
     assert_eq!((books.delivered, books.lost, books.duplicates), (1, 1, 1));
     assert_eq!((books.unacknowledged, books.foreign, books.deliveries), (1, 2, 5));
@@ -124,7 +130,7 @@ fn outage() -> DeliveryRecording {
     for number in 0..60 {
         let due = s(number);
         ledger.post(number, due, true);
-        ledger.settle(number, due + MS, true);
+        ledger.settle(number, due + MS, Ok(()));
         ledger.deliver(1, &arrived(number, due + 20 * MS));
         let waits = (20..50).contains(&number);
         ledger.deliver(0, &arrived(number, if waits { s(50 + (number - 20) * 12 / 29) } else { due + 30 * MS }));
@@ -168,7 +174,7 @@ fn posts_that_fail_have_no_time_and_without_a_fault_there_is_nothing_to_compare(
     for number in 0..60 {
         ledger.post(number, s(number), true);
         let slow = if (20..50).contains(&number) { 3 } else { 1 };
-        ledger.settle(number, s(number) + slow * MS, number % 2 == 0);
+        ledger.settle(number, s(number) + slow * MS, answer(number % 2 == 0));
         ledger.deliver(0, &arrived(number, s(number) + 5 * MS));
     }
     let fault = FaultRecording { service: "fax".to_owned(), from_s: 20.0, until_s: 50.0, ..FaultRecording::default() };
@@ -188,20 +194,19 @@ fn every_report_that_was_posted_has_its_fate() {
     for number in 0..3 {
         ledger.post(number, s(number), true);
     }
-    ledger.settle(0, 100 * MS, true);
-    ledger.settle(1, 2 * S, false);
+    ledger.settle(0, 100 * MS, Ok(()));
+    ledger.settle(1, 2 * S, Err(StatusClass::ServerError));
     ledger.deliver(1, &arrived(0, 3 * S));
     ledger.deliver(0, &arrived(1, 4 * S));
     let fates: Vec<Fate> = ledger.fates().collect();
-    let told =
-        |number, answered, acknowledged, delivered| Fate { number, due: s(number), answered, acknowledged, delivered };
+    let told = |number, answered, answer, delivered| Fate { number, due: s(number), answered, answer, delivered };
     assert_eq!(
         fates,
         [
-            told(0, Some(100 * MS), true, vec![None, Some(3 * S)]),
-            told(1, Some(2 * S), false, vec![Some(4 * S), None]),
-            // The fourth was never sent.
-            told(2, None, false, vec![None, None]),
+            told(0, Some(100 * MS), Ok(()), vec![None, Some(3 * S)]),
+            told(1, Some(2 * S), Err(StatusClass::ServerError), vec![Some(4 * S), None]),
+            // The third was never answered, the fourth never sent.
+            told(2, None, Err(StatusClass::NoAnswer), vec![None, None]),
         ]
     );
 }
@@ -211,7 +216,7 @@ fn a_consumer_that_lacks_a_report_has_not_healed() {
     let mut ledger = ledger(&["email"], 3);
     for number in 0..3 {
         ledger.post(number, s(number), true);
-        ledger.settle(number, s(number) + MS, true);
+        ledger.settle(number, s(number) + MS, Ok(()));
     }
     ledger.deliver(0, &arrived(0, S));
     ledger.deliver(0, &arrived(2, 3 * S));
@@ -225,7 +230,7 @@ fn order_is_kept_within_a_key_and_nobody_asks_for_more() {
     let mut ledger = ledger(&["email"], 6);
     for number in 0..6 {
         ledger.post(number, s(number), true);
-        ledger.settle(number, s(number), true);
+        ledger.settle(number, s(number), Ok(()));
     }
     for (number, key) in [(2, Some("a")), (1, Some("b")), (0, Some("a")), (3, Some("b")), (5, None), (4, None)] {
         ledger.deliver(0, &Arrived { number: Some(number), at: 7 * S, key });
@@ -257,7 +262,7 @@ fn what_is_not_measured_is_in_the_books_and_in_no_time() {
     let mut ledger = ledger(&["email"], 2);
     for number in 0..2 {
         ledger.post(number, s(number), number == 1);
-        ledger.settle(number, s(number) + MS, true);
+        ledger.settle(number, s(number) + MS, Ok(()));
         ledger.deliver(0, &arrived(number, s(number) + 2 * MS));
     }
     let told = ledger.conclude(terms(Vec::new()));
