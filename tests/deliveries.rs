@@ -323,6 +323,25 @@ fn every_consumer_of_a_target_is_observed_and_no_other() {
     }
 }
 
+/// What a record holds may grow, and what a report says of it may change; what is committed stays true.
+#[test]
+fn the_committed_run_is_rendered_by_the_program_as_it_is_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let committed = repository("reports/example-lab");
+    fs::copy(committed.join("recording.json"), dir.path().join("recording.json")).unwrap();
+    let (code, _, error) = told(&tidegate(dir.path()).args(["report", "."]).output().unwrap());
+    assert_eq!(code, Some(0), "{error}");
+    for file in ["report.md", "ledger.csv", "deliveries-over-time.svg", "delivery-times.svg"] {
+        let read = |dir: &Path| fs::read_to_string(dir.join(file)).unwrap();
+        assert!(
+            read(dir.path()) == read(&committed),
+            "{file} is an older one; mend: tidegate report reports/example-lab"
+        );
+    }
+    let page = fs::read_to_string(dir.path().join("index.html")).unwrap();
+    assert!(page.contains("<h1>0 of 3,803 reports lost"), "the run that the documents speak of");
+}
+
 #[test]
 fn the_committed_scenario_is_valid_and_says_what_it_promises() {
     let path = repository("scenarios/lab-report.yaml");
