@@ -124,7 +124,7 @@ mod tests {
             let told = judge(&promise, &behind);
             (told.kept, told.unverifiable)
         };
-        let p95 = DeliveryMetric::Time { quantile: 0.95, limit: Duration::from_secs(60) };
+        let p95 = DeliveryMetric::Time { quantile: 0.95, limit: Duration::from_mins(1) };
         assert_eq!(told(Some("sms"), p95), (false, true));
         assert_eq!(told(None, p95), (false, true), "it speaks of that consumer too");
         assert_eq!(told(Some("email"), p95), (true, false));

@@ -123,7 +123,7 @@ fn claims(recording: &Recording, delivery: &DeliveryRecording, stretch: Stretch)
         (Some(Claim::Affected), "AFFECTED"),
         (Some(Claim::Unaffected), "Unaffected"),
         (Some(Claim::Undecided), "Undecided whether affected"),
-        (None, "Too little was measured to tell whether affected"),
+        (None, "Too little to tell"),
     ];
     shown.into_iter().filter_map(sentence).collect()
 }
@@ -191,12 +191,9 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
     let mut titles = vec!["", "#lost", "#late", "#duplicates", "#p95"];
     let mut caption = "Times from the due time of the post.".to_owned();
     if faults {
-        titles.extend(["#while the fault lasted", "#while it healed", "#otherwise"]);
-        titles.extend(["lasted / otherwise (95 % interval)", "healed / otherwise (95 % interval)", "#healed in"]);
-        caption.push_str(
-            " Otherwise: before the fault, and after it had healed, which is when all that was due before its end was delivered \
-             and 95 % of a second’s reports took at most twice the p95 of before the fault.",
-        );
+        titles.extend(["#while it lasted", "#while it healed", "#otherwise"]);
+        titles.extend(["lasted ÷ otherwise", "healed ÷ otherwise", "#healed in"]);
+        caption.push_str(" Otherwise: before the fault, and after it had healed. Ratios with their 95 % interval.");
     }
     let mut table = Table::new(caption, &titles);
     let bad_if = |number: u64| Cell::toned(count(number), if number > 0 { Tone::Bad } else { Tone::Good });
@@ -218,7 +215,7 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
             let own = delivery.is_faulty(&consumer.name);
             cells.extend(Stretch::ALL.map(|stretch| {
                 if own {
-                    return Cell::toned("had the fault itself", Tone::Muted);
+                    return Cell::toned("own fault", Tone::Muted);
                 }
                 ratio(Timed::Deliveries, stretch.of_consumer(consumer))
             }));
@@ -248,8 +245,8 @@ fn at_a_glance(delivery: &DeliveryRecording) -> Table {
 fn ratio(timed: Timed, contrast: Contrast) -> Cell {
     let figures = match (contrast.excess(), contrast.ratio) {
         (Some(more), _) => timed.told(more),
-        (None, Some(ratio)) => format!("{:.3} ({:.3} to {:.3})", ratio.ratio, ratio.low, ratio.high),
-        (None, None) => return Cell::toned("too little to tell", Tone::Muted),
+        (None, Some(ratio)) => format!("{:.2} ({:.2}–{:.2})", ratio.ratio, ratio.low, ratio.high),
+        (None, None) => return Cell::toned("too little", Tone::Muted),
     };
     match contrast.claim() {
         Some(Claim::Unaffected) => Cell::toned(format!("✓ {figures}"), Tone::Good),

@@ -271,7 +271,7 @@ mod tests {
             reason.starts_with("email down from 20s for 30s, not healed. AFFECTED while it lasted: the post."),
             "{reason}"
         );
-        assert!(reason.contains("Too little was measured to tell whether affected while it lasted: sms."), "{reason}");
+        assert!(reason.contains("Too little to tell while it lasted: sms."), "{reason}");
         assert_eq!(first_screen(|recording, _| recording.interrupted = true).0, "unfinished");
         let (_, title, _) = first_screen(|_, delivery| delivery.response_promises[0].kept = false);
         assert_eq!(title, "0 of 59 reports lost, but a promise broken");
