@@ -144,7 +144,9 @@ fn trend(series: &[f64]) -> Option<f64> {
 fn resemblance(series: &[f64], slope: f64) -> f64 {
     let mut rests: Vec<f64> = series.iter().enumerate().map(|(at, value)| value - slope * at as f64).collect();
     let level = mean_of(&rests);
-    rests.iter_mut().for_each(|rest| *rest -= level);
+    for rest in &mut rests {
+        *rest -= level;
+    }
     let squares: f64 = rests.iter().map(|rest| rest * rest).sum();
     // What rounding leaves of a line resembles itself.
     if squares <= ROUNDING * series.iter().map(|value| value * value).sum::<f64>() {

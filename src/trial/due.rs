@@ -88,7 +88,9 @@ mod tests {
 
     fn recording(classes: &[(StatusClass, Times)], dropped: u64) -> Recording {
         let mut all = Times { dropped, ..Times::default() };
-        classes.iter().for_each(|(_, times)| all.merge(times));
+        for (_, times) in classes {
+            all.merge(times);
+        }
         let mut step = StepRecording { name: "one".into(), times: all.clone(), ..StepRecording::default() };
         step.set_classes(classes.iter().cloned().collect::<BTreeMap<_, _>>());
         Recording { overall: all, steps: vec![step], ..Recording::default() }

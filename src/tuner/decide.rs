@@ -51,7 +51,8 @@ fn reservations(chosen: Candidate, aims: Aims<'_>, candidates: &[Candidate], tri
         valid.map(|trial| &trial.recording).collect()
     };
     let groups: Vec<Vec<&Recording>> = candidates.iter().map(|candidate| of(*candidate)).collect();
-    doubts(aims.slos, &of(chosen), &groups).iter().map(|doubt| format!(". But {doubt}")).collect()
+    let doubts = doubts(aims.slos, &of(chosen), &groups);
+    doubts.iter().flat_map(|doubt| [". But ", doubt]).collect()
 }
 
 fn outcome(judged: &[Judged], unit: &str) -> Outcome {

@@ -73,7 +73,7 @@ pub(super) fn response_times_ms(slo: &Slo, recordings: &[&Recording]) -> Vec<f64
         SloMetric::MeanResponseTime { .. } => scope(slo, recording).map(|times| ms(times.response_time.mean())),
         SloMetric::ErrorRate { .. } => None,
     };
-    due.filter_map(|recording| told(recording)).collect()
+    due.filter_map(told).collect()
 }
 
 fn slow(name: &str, measured: &[&Times], limit_ms: f64, of: impl Fn(&Times) -> f64) -> Option<Breach> {
