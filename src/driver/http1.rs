@@ -42,6 +42,8 @@ impl Http1 {
     {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
+            // A request is one piece: writing it as a list of pieces costs 3 % of the rate of a plain GET (decision 0003).
+            .writev(false)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Unanswered::from_hyper(&error))?;
