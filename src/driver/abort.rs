@@ -36,11 +36,6 @@ pub(super) struct Reading {
     pub(super) completed: u64,
 }
 
-impl Reading {
-    /// Before anything was due.
-    const START: Self = Self { now: Duration::ZERO, due: 0, completed: 0 };
-}
-
 impl Guards {
     /// The rules of `plan`'s scenario.
     pub(super) fn of(plan: &Plan) -> Self {
@@ -280,8 +275,8 @@ impl Rate {
         while self.readings.get(1).is_some_and(|then| then.now + kept <= reading.now) {
             self.readings.pop_front();
         }
-        let then = *self.window_before(reading);
-        let (offered, achieved) = (self.least_offered(reading), reading.completed.saturating_sub(then.completed));
+        let (then, offered) = self.window(reading);
+        let achieved = reading.completed.saturating_sub(then.completed);
         if reading.now < self.after || offered == 0 || achieved as f64 >= self.share * offered as f64 {
             return None;
         }
@@ -306,17 +301,21 @@ impl Rate {
         self.over / 2
     }
 
-    /// The reading that a window until `end` begins with: the youngest that is a window older, or the oldest of all.
-    fn window_before(&self, end: Reading) -> &Reading {
-        let old = |then: &&Reading| then.now + self.over <= end.now;
-        self.readings.iter().rev().find(old).or(self.readings.front()).unwrap_or(&Reading::START)
-    }
-
-    /// What was offered in a window that ends with `reading`, or in an earlier one that answers within it may be due to, where
-    /// that was less.
-    fn least_offered(&self, reading: Reading) -> u64 {
-        let ends = self.readings.iter().filter(|end| end.now + self.answering() >= reading.now);
-        ends.map(|end| end.due - self.window_before(*end).due).min().unwrap_or_default()
+    /// The reading that the window until `reading` begins with, which is the youngest that is a window older, or the oldest of
+    /// all; and what was offered in that window, or in an earlier one that the answers within it may be due to, where that was
+    /// less. One pass, whatever the length of the window: this runs on the thread that sends.
+    fn window(&self, reading: Reading) -> (Reading, u64) {
+        let (mut begin, mut then, mut least) = (0, reading, u64::MAX);
+        for end in &self.readings {
+            while self.readings.get(begin + 1).is_some_and(|next| next.now + self.over <= end.now) {
+                begin += 1;
+            }
+            then = self.readings[begin];
+            if end.now + self.answering() >= reading.now {
+                least = least.min(end.due - then.due);
+            }
+        }
+        (then, least)
     }
 
     /// Whether more of the waiting was for the driver than for room: then the service could have had more.

@@ -295,6 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_that_was_judged_by_too_few_requests_is_told_so() {
+        let mut study = fixture::study();
+        let slo = &mut study.scenario.slos[0];
+        let SloMetric::ResponseTime { quantile, limit } = &mut slo.metric else { panic!("{slo:?}") };
+        (*quantile, *limit) = (1.0 - 1e-6, std::time::Duration::from_mins(5));
+        let recording = &mut study.trials[0].recording;
+        (recording.overall.failed, recording.overall.dropped) = (0, 0);
+        let judged = judge_responses(recording, &study.scenario);
+        let told = &judged[0];
+        assert!(told.kept && told.measured.ends_with("too few to judge it: 1000000 are needed"), "{told:?}");
+    }
+
+    #[test]
     fn what_was_skipped_is_told() {
         let study = fixture::study();
         let mut recording = study.trials[0].recording.clone();

@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_tells_a_promise_that_is_kept_by_less_than_chance_makes() {
+        let decision = decide_on(&p95_below(170), &trials(&[(8, 10.0, 160.0), (1, 40.0, 100.0)]));
+        let (candidate, reason) = chosen(&decision);
+        assert_eq!(candidate, 8);
+        assert!(
+            reason.contains("at a p95 of 160.1 ms. But \"p95 < 170ms\" was kept by 5.8 % only (160.1 ms), and"),
+            "{reason}"
+        );
+    }
+
+    #[test]
     fn within_five_per_cent_of_the_least_the_lower_p95_wins() {
         let decision = decide_on(&p95_below(170), &trials(&[(4, 10.6, 90.0), (8, 10.4, 100.0), (16, 10.0, 120.0)]));
         let reason = "of the 3 candidates that keep every promise, 2 cost within 5 % of the least; of these it has the \

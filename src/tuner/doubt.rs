@@ -34,8 +34,8 @@ pub fn too_few(slo: &Slo, recordings: &[&Recording]) -> Option<String> {
     })
 }
 
-/// What speaks against relying on the promises that the first of `groups` keeps, each in a clause; the groups are the
-/// recordings of the valid trials of each candidate.
+/// What speaks against relying on the promises that the trials of `chosen` keep, each in a clause; `groups` are the recordings
+/// of the valid trials of each candidate, and tell how far chance reaches.
 pub(super) fn doubts(slos: &[Slo], chosen: &[&Recording], groups: &[Vec<&Recording>]) -> Vec<String> {
     let doubt = |slo: &Slo| {
         let quoted = &slo.text;
