@@ -3,7 +3,7 @@
 
 use super::cookies::Cookies;
 use super::fields::Fields;
-use super::pick::Picks;
+use super::pick::{Found, Picks};
 use super::render::{Form, filled, plain};
 use super::script::{CheckWhat, Checked, Extract, Holds, Place, Query, Wanted};
 use super::{BODY_BYTES_MAX, StepFailure, decompress};
@@ -25,12 +25,13 @@ pub(super) struct Answer<'a> {
     body: Option<Result<Cow<'a, [u8]>, &'static str>>,
     json: Option<Result<Value, &'static str>>,
     picks: &'a Picks,
-    picked: Picked,
+    /// What one pass found, once somebody has asked; nothing when it cannot tell.
+    picked: Option<Option<Found>>,
 }
 
 impl<'a> Answer<'a> {
     pub(super) fn new(headers: &'a dyn Fields, body: &'a [u8], picks: &'a Picks) -> Self {
-        Self { headers, sent: body, body: None, json: None, picks, picked: Picked::NotYet }
+        Self { headers, sent: body, body: None, json: None, picks, picked: None }
     }
 
     /// The body without its compression.
@@ -70,7 +71,7 @@ impl<'a> Answer<'a> {
 
     fn find(&mut self, place: &Place, cookies: &Cookies) -> Result<Value, &'static str> {
         match place {
-            Place::Json(query) => self.node(query)?.cloned().ok_or(NO_NODE),
+            Place::Json(query) => self.node(query)?.map(Cow::into_owned).ok_or(NO_NODE),
             Place::Header(name) => self.header(name).ok_or(NO_HEADER).map(Value::from),
             Place::Cookie(name) => cookies.value(name).ok_or(NO_COOKIE).map(Value::from),
             Place::Regex(regex, group) => {
@@ -82,23 +83,24 @@ impl<'a> Answer<'a> {
     }
 
     /// The first node that a `JSONPath` selects.
-    fn node(&mut self, query: &Query) -> Result<Option<&Value>, &'static str> {
+    fn node(&mut self, query: &Query) -> Result<Option<Cow<'_, Value>>, &'static str> {
         if let Some(pick) = query.pick
             && self.pick()?
         {
-            return Ok(self.picked.at(pick));
+            let body = self.body.as_ref().and_then(|body| body.as_deref().ok()).unwrap_or_default();
+            return Ok(self.picked.as_ref().and_then(|found| found.as_ref()?.node(body, pick)));
         }
         let json = self.json()?;
-        Ok(query.path.as_ref().and_then(|path| path.query(json).first()))
+        Ok(query.path.as_ref().and_then(|path| path.query(json).first()).map(Cow::Borrowed))
     }
 
-    /// Whether one pass over the body tells what the picks are.
+    /// Whether one pass over the body tells what the picks are; otherwise the library must be asked.
     fn pick(&mut self) -> Result<bool, &'static str> {
-        if matches!(self.picked, Picked::NotYet) {
+        if self.picked.is_none() {
             let picks = self.picks;
-            self.picked = picks.find(self.body()?).map_or(Picked::Nothing, Picked::Nodes);
+            self.picked = Some(picks.find(self.body()?));
         }
-        Ok(matches!(self.picked, Picked::Nodes(_)))
+        Ok(matches!(self.picked, Some(Some(_))))
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -126,7 +128,7 @@ impl<'a> Answer<'a> {
                 }
                 CheckWhat::NodeExists(query, wanted) => self.node(query).map(|node| node.is_some() == *wanted),
                 CheckWhat::NodeEquals(query, wanted) => {
-                    self.node(query).map(|node| node.is_some_and(|node| wanted.is(node, values)))
+                    self.node(query).map(|node| node.is_some_and(|node| wanted.is(&node, values)))
                 }
             };
             match held {
@@ -136,22 +138,6 @@ impl<'a> Answer<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// What one pass over a body picked.
-enum Picked {
-    /// Nobody has asked.
-    NotYet,
-    /// The library must be asked.
-    Nothing,
-    /// The node of each path.
-    Nodes(Vec<Option<Value>>),
-}
-
-impl Picked {
-    fn at(&self, pick: usize) -> Option<&Value> {
-        if let Self::Nodes(nodes) = self { nodes.get(pick)?.as_ref() } else { None }
     }
 }
 

@@ -3,10 +3,11 @@
 //! and keeps only what they select. Whatever is unusual is left to the full library: a pass says what the library would
 //! say, or nothing.
 
-use super::scan::Scan;
+use super::scan::{Scan, is_the_library_s};
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -56,6 +57,24 @@ pub(super) struct Picks {
     count: usize,
 }
 
+/// What one pass over a body found, by the number of the path.
+pub(super) enum Found {
+    /// Where the nodes stand in the body: JSON without escapes.
+    Places(Vec<Option<Range<usize>>>),
+    /// The nodes themselves.
+    Nodes(Vec<Option<Value>>),
+}
+
+impl Found {
+    /// The node of the path with this number; `body` is the one that was passed over.
+    pub(super) fn node(&self, body: &[u8], path: usize) -> Option<Cow<'_, Value>> {
+        match self {
+            Self::Places(places) => value_of(&body[places.get(path)?.clone()?]).map(Cow::Owned),
+            Self::Nodes(nodes) => nodes.get(path)?.as_ref().map(Cow::Borrowed),
+        }
+    }
+}
+
 /// Where the paths part.
 #[derive(Debug, Default)]
 struct Branch {
@@ -89,24 +108,22 @@ impl Picks {
     }
 
     /// The node of each path in `body`. `None` when it is no JSON, or may be none to the library.
-    pub(super) fn find(&self, body: &[u8]) -> Option<Vec<Option<Value>>> {
-        let text = std::str::from_utf8(body).ok()?;
-        self.scanned(text).or_else(|| self.read(text))
+    pub(super) fn find(&self, body: &[u8]) -> Option<Found> {
+        match self.scanned(body) {
+            Some(places) => Some(Found::Places(places)),
+            None => self.read(std::str::from_utf8(body).ok()?).map(Found::Nodes),
+        }
     }
 
-    /// The same by skipping over what no path asks for, where nothing is unusual.
-    fn scanned(&self, text: &str) -> Option<Vec<Option<Value>>> {
+    /// Where the nodes stand, by skipping over what no path asks for, where nothing is unusual.
+    fn scanned(&self, text: &[u8]) -> Option<Vec<Option<Range<usize>>>> {
         let mut places = vec![None; self.count];
         let mut scan = Scan::new(text)?;
         self.root.scan(&mut scan, &mut places)?;
-        if !scan.is_at_end() {
-            return None;
-        }
-        let value = |place: Option<Range<usize>>| place.map(|place| value_of(&text[place])).transpose().ok();
-        places.into_iter().map(value).collect()
+        scan.is_at_end().then_some(places)
     }
 
-    /// The same by the library's reader.
+    /// The nodes by the library's reader.
     fn read(&self, text: &str) -> Option<Vec<Option<Value>>> {
         let mut found = vec![None; self.count];
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -144,13 +161,12 @@ impl Branch {
         }
         match scan.peek()? {
             b'{' if !self.members.is_empty() => {
-                scan.object(|scan, name| match self.members.iter().find(|(wanted, _)| wanted == name) {
+                scan.object(|scan, name| match self.members.iter().find(|(wanted, _)| wanted.as_bytes() == name) {
                     Some((_, branch)) => {
                         branch.forget(places);
                         branch.scan(scan, places)
                     }
-                    // Names that mean something to the library itself.
-                    None if name.starts_with("$serde_json") => None,
+                    None if is_the_library_s(name) => None,
                     None => scan.value().map(drop),
                 })
             }
@@ -165,12 +181,19 @@ impl Branch {
     }
 }
 
-/// A value that was skipped over: JSON without escapes.
-fn value_of(text: &str) -> Result<Value, serde_json::Error> {
-    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-        Some(string) => Ok(Value::from(string)),
-        None => serde_json::from_str(text),
+/// Digits of a whole number that is surely none too many for 64 bits.
+const DIGITS_MAX: usize = 18;
+
+/// A value that was skipped over: JSON without escapes, which the library would not refuse.
+fn value_of(bytes: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    if let Some(string) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        return Some(Value::from(string));
     }
+    if text.len() <= DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse::<u64>().ok().map(Value::from);
+    }
+    serde_json::from_str(text).ok()
 }
 
 /// Reads a value, and keeps what paths select in it.
@@ -292,8 +315,7 @@ impl Visitor<'_> for Name<'_> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<usize, E> {
-        // Names that mean something to the library itself.
-        if name.starts_with("$serde_json") {
+        if is_the_library_s(name.as_bytes()) {
             return Err(E::custom("left to the library"));
         }
         Ok(self.0.iter().position(|(wanted, _)| wanted == name).unwrap_or(self.0.len()))
