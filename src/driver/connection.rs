@@ -94,10 +94,11 @@ impl Connector {
         }
     }
 
-    /// Prepares `request`, with what is `added` to it, for the connections of this connector; a request that HTTP cannot
-    /// carry is told by its cause.
+    /// Prepares `request`, with what is `added` to it, for the connections of this connector, in the `memory` of an earlier
+    /// one where that is of use; a request that HTTP cannot carry is told by its cause.
     pub(super) fn prepare(
         &self,
+        memory: Vec<u8>,
         request: &Rendered<'_>,
         added: &Headers,
         mut trace: Option<&mut Trace>,
@@ -107,7 +108,7 @@ impl Connector {
         }
         match self.client {
             Http1Client::Wire if !self.http2.load(Ordering::Relaxed) => {
-                Written::new(request, added, trace).map(Outgoing::Written)
+                Written::new(memory, request, added, trace).map(Outgoing::Written)
             }
             _ => build(request, added, trace).map(Box::new).map(Outgoing::Typed),
         }
@@ -165,14 +166,23 @@ impl Connector {
 }
 
 /// A request in the form that the connections of its connector carry.
+#[derive(Default)]
 pub(super) enum Outgoing {
     /// As bytes, for the fast path.
     Written(Written),
     /// As hyper takes it.
     Typed(Box<http::Request<Full<Bytes>>>),
+    /// It was given to hyper, or is on its way.
+    #[default]
+    Gone,
 }
 
 impl Outgoing {
+    /// The memory of one that was sent, for another one.
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        if let Self::Written(written) = self { written.into_memory() } else { Vec::new() }
+    }
+
     /// The same request in the form that `connection` carries; told by its cause when it cannot be in that form.
     pub(super) fn for_connection(self, connection: &Connection) -> Result<Self, &'static str> {
         match (connection, self) {
@@ -189,6 +199,7 @@ impl Outgoing {
         match self {
             Self::Written(written) => written.renew(added),
             Self::Typed(typed) => added.renew(typed),
+            Self::Gone => {}
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// How long each phase of the request took.
     pub(super) phases: Phases,
+    /// When its last byte was read.
+    pub(super) done: Instant,
 }
 
 /// The header fields of an answer, in the form that its client gives them.
@@ -89,19 +91,18 @@ pub(super) fn build(
 
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
 /// of the request was written. A connection that can carry another request is put back into `slot`. What is not whole
-/// by `deadline` timed out.
+/// by `deadline` timed out. What is left of `request` afterwards is its memory.
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,
-    request: Outgoing,
+    request: &mut Outgoing,
     deadline: Instant,
 ) -> Result<Answer, Unanswered> {
-    let mut request = request;
     if let Some(connection) = slot.take() {
         match over(connector, connection, slot, (request, deadline)).await {
             Sent::Answered(answer) => return Ok(answer),
             Sent::Failed(failure) => return Err(failure),
-            Sent::Unsent(unsent, _) => request = unsent,
+            Sent::Unsent(unsent, _) => *request = unsent,
         }
     }
     // Opening is rare: in a box, it takes no room in every virtual user's memory.
@@ -141,18 +142,19 @@ async fn over(
     connector: &Connector,
     connection: Connection,
     slot: &mut Option<Connection>,
-    (request, deadline): (Outgoing, Instant),
+    (request, deadline): (&mut Outgoing, Instant),
 ) -> Sent {
-    let request = match request.for_connection(&connection) {
-        Ok(request) => request,
+    let suited = match std::mem::take(request).for_connection(&connection) {
+        Ok(suited) => suited,
         Err(cause) => return Sent::Failed(Unanswered::broken(format!("not sent: {cause}"))),
     };
-    match (connection, request) {
+    match (connection, suited) {
         (Connection::Wire(wire), Outgoing::Written(written)) => {
             match wire.carry(&written, deadline, connector.scratch()).await {
-                Ok((Answered { status, headers, body, phases }, kept)) => {
+                Ok((Answered { status, headers, body, phases, done }, kept)) => {
                     *slot = kept.map(Connection::Wire);
-                    Sent::Answered(Answer { status, headers: AnswerFields::Raw(headers), body, phases })
+                    *request = Outgoing::Written(written);
+                    Sent::Answered(Answer { status, headers: AnswerFields::Raw(headers), body, phases, done })
                 }
                 Err(Lost::Unsent(cause)) => Sent::Unsent(Outgoing::Written(written), cause),
                 Err(Lost::Failed(failure)) => Sent::Failed(failure),
@@ -194,8 +196,15 @@ async fn whole(handed: Handed, begun: Instant) -> Sent {
         Ok(body) => body,
         Err(failure) => return Sent::Failed(failure),
     };
-    let phases = Phases { first_byte: Some(first_byte - begun), body: Some(first_byte.elapsed()), ..Phases::default() };
-    Sent::Answered(Answer { status: head.status.as_u16(), headers: AnswerFields::Map(head.headers), body, phases })
+    let done = Instant::now();
+    let phases = Phases { first_byte: Some(first_byte - begun), body: Some(done - first_byte), ..Phases::default() };
+    Sent::Answered(Answer {
+        status: head.status.as_u16(),
+        headers: AnswerFields::Map(head.headers),
+        body,
+        phases,
+        done,
+    })
 }
 
 fn late() -> Sent {
@@ -255,8 +264,10 @@ mod tests {
         }
     }
 
-    fn get() -> Request {
-        Request { method: "GET".to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() }
+    fn prepared(connector: &Connector) -> Outgoing {
+        let (method, path) = ("GET".to_owned(), "/".to_owned());
+        let get = Request { method, path, headers: Vec::new(), body: Bytes::new() };
+        connector.prepare(Vec::new(), &get.rendered(), &Headers::plain(connector.authority()), None).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -266,10 +277,9 @@ mod tests {
             let connector = Connector::in_memory(accept, client);
             let mut slot = None;
             for connect in [Some(Duration::ZERO), None] {
-                let request =
-                    connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
+                let mut request = prepared(&connector);
                 let deadline = Instant::now() + Duration::from_secs(1);
-                let answer = exchange(&connector, &mut slot, request, deadline).await.unwrap();
+                let answer = exchange(&connector, &mut slot, &mut request, deadline).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
                 assert_eq!(answer.phases, expected, "{client:?}");
             }
@@ -285,9 +295,8 @@ mod tests {
             // Longer, shorter, and longer again than the last, all in time; then one that is not.
             for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
                 let begun = Instant::now();
-                let request =
-                    connector.prepare(&get().rendered(), &Headers::plain(connector.authority()), None).unwrap();
-                let answer = exchange(&connector, &mut slot, request, begun + length * MS).await;
+                let mut request = prepared(&connector);
+                let answer = exchange(&connector, &mut slot, &mut request, begun + length * MS).await;
                 assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
                 if !in_time {
                     assert_eq!(answer.unwrap_err(), too_late());

@@ -52,7 +52,9 @@ impl Prepared {
         let mut skipped = Vec::new();
         let first = loop {
             match session.turn() {
-                Turn::Send(step) => break Some((step, load.prepare(&session.render(step), trace.as_mut()))),
+                Turn::Send(step) => {
+                    break Some((step, load.prepare(Vec::new(), &session.render(step), trace.as_mut())));
+                }
                 Turn::End => break None,
                 turn => skipped.push(turn),
             }
@@ -78,15 +80,14 @@ impl Prepared {
         }
         let mut next = self.first.take();
         let (mut due, mut blocked) = (due, blocked);
-        while let Some((index, request)) = next {
+        while let Some((index, mut request)) = next {
             let mut sent = Instant::now();
             if sent < due {
                 load.timer.sleep_until(due).await;
                 sent = Instant::now();
             }
             passage.send(due, sent, blocked);
-            let (outcome, failure) = passage.ask(session, sent, (index, request), connection).await;
-            let done = Instant::now();
+            let (outcome, failure, done) = passage.ask(session, sent, (index, &mut request), connection).await;
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
             due = later(done, load.pause(session.think_time(index)));
@@ -101,7 +102,10 @@ impl Prepared {
                     break step;
                 }
             };
-            next = step.map(|step| (step, load.prepare(&session.render(step), passage.trace.as_mut())));
+            next = step.map(|step| {
+                let memory = request.map_or_else(|_| Vec::new(), Outgoing::into_memory);
+                (step, load.prepare(memory, &session.render(step), passage.trace.as_mut()))
+            });
         }
         if !passage.under_way {
             due = later(due.max(Instant::now()), NOTHING_SENT);
@@ -179,19 +183,19 @@ impl Passage {
         None
     }
 
-    /// Sends a step's request and judges its answer; redirects that the step follows are part of it and of its timeout.
+    /// Sends a step's request and judges its answer, and tells when its last byte was read; redirects that the step follows
+    /// are part of it and of its timeout.
     async fn ask(
         &mut self,
         session: &mut Session,
         sent: Instant,
-        (index, request): (usize, Built),
+        (index, request): (usize, &mut Built),
         connection: &mut Option<Connection>,
-    ) -> (Outcome, Option<Cow<'static, str>>) {
+    ) -> (Outcome, Option<Cow<'static, str>>, Instant) {
         let load = Arc::clone(&self.load);
         let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
         let deadline = later(sent, timeout);
-        let mut request = request;
-        if let Ok(request) = &mut request {
+        if let Ok(request) = request {
             request.renew(&load.headers);
         }
         loop {
@@ -201,7 +205,7 @@ impl Passage {
             };
             let answer = match answer {
                 Ok(answer) => answer,
-                Err(Unanswered { outcome, cause }) => return (outcome, Some(cause)),
+                Err(Unanswered { outcome, cause }) => return (outcome, Some(cause), Instant::now()),
             };
             self.phases = Some(answer.phases);
             let outcome = Outcome::Answered(answer.status);
@@ -214,13 +218,13 @@ impl Passage {
                             recorder.phases(flight.step, flight.due, &phases);
                         }
                     });
-                    request = load.prepare(&further.rendered(), self.trace.as_mut());
+                    *request = load.prepare(Vec::new(), &further.rendered(), self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
                 Err(failure) => Err(failure),
             };
-            return (outcome, verdict.err().map(|failure| Cow::Owned(failure.to_string())));
+            return (outcome, verdict.err().map(|failure| Cow::Owned(failure.to_string())), answer.done);
         }
     }
 

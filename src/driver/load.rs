@@ -39,9 +39,14 @@ impl Load {
         tell(&mut self.recorder.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Prepares `request`, which belongs to `trace`, for the connections of the load.
-    pub(super) fn prepare(&self, request: &Rendered<'_>, trace: Option<&mut Trace>) -> Result<Outgoing, &'static str> {
-        self.connector.prepare(request, &self.headers, trace)
+    /// Prepares `request`, which belongs to `trace`, for the connections of the load, in the `memory` of an earlier one.
+    pub(super) fn prepare(
+        &self,
+        memory: Vec<u8>,
+        request: &Rendered<'_>,
+        trace: Option<&mut Trace>,
+    ) -> Result<Outgoing, &'static str> {
+        self.connector.prepare(memory, request, &self.headers, trace)
     }
 
     /// `time` since the start of the load.

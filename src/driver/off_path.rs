@@ -41,12 +41,12 @@ impl Client {
 
     /// Sends `request` and reads the whole answer.
     pub(super) async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Asked, String> {
-        let request = self
+        let mut request = self
             .connector
-            .prepare(&request.rendered(), &self.headers, None)
+            .prepare(Vec::new(), &request.rendered(), &self.headers, None)
             .map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
-        let answering = exchange(&self.connector, &mut self.connection, request, later(sent, timeout));
+        let answering = exchange(&self.connector, &mut self.connection, &mut request, later(sent, timeout));
         let Answer { status, headers, body, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {
             // Nobody looks for the label of an outcome here, so the words must say all.
             Outcome::TimedOut => format!("timed out: no whole answer within {timeout:?}"),

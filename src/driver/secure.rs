@@ -247,9 +247,9 @@ async fn servers_of_one_name_may_speak_different_versions() {
         // Each is prepared for what the connection before it spoke, and the next one speaks the other.
         for _ in 0..6 {
             let headers = Headers::plain(connector.authority());
-            let request = connector.prepare(&get.rendered(), &headers, None).unwrap();
+            let mut request = connector.prepare(Vec::new(), &get.rendered(), &headers, None).unwrap();
             let deadline = Instant::now() + Duration::from_mins(1);
-            let answer = exchange(&connector, &mut None, request, deadline).await.unwrap();
+            let answer = exchange(&connector, &mut None, &mut request, deadline).await.unwrap();
             assert_eq!(answer.status, 200);
         }
         let opened = connector.recording().connections;

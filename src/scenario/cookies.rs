@@ -25,23 +25,26 @@ impl Cookies {
     }
 
     fn keep_one(&mut self, text: &str, request_path: &str) {
-        let mut parts = text.split(';');
-        let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
-        let (name, value) = (name.trim(), value.trim());
+        let (pair, mut rest) = cut(text, b';');
+        let (name, Some(value)) = cut(pair, b'=') else { return };
+        let (name, value) = (name.trim_ascii(), value.trim_ascii());
         if name.is_empty() {
             return;
         }
-        let mut path = default_path(request_path);
+        let mut path = None;
         let mut gone = false;
-        for attribute in parts {
-            let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-            let (key, value) = (key.trim(), value.trim());
+        while let Some(attributes) = rest {
+            let attribute;
+            (attribute, rest) = cut(attributes, b';');
+            let (key, value) = cut(attribute, b'=');
+            let (key, value) = (key.trim_ascii(), value.unwrap_or_default().trim_ascii());
             if key.eq_ignore_ascii_case("path") && value.starts_with('/') {
-                path = value;
+                path = Some(value);
             } else if key.eq_ignore_ascii_case("max-age") {
                 gone = value.parse::<i64>().is_ok_and(|seconds| seconds <= 0);
             }
         }
+        let path = path.unwrap_or_else(|| default_path(request_path));
         self.0.retain(|cookie| cookie.name != name || cookie.path != path);
         if !gone {
             self.0.push(Cookie { name: name.to_owned(), value: value.to_owned(), path: path.to_owned() });
@@ -55,16 +58,14 @@ impl Cookies {
 
     /// The `cookie` header of a request for `request_path`, if it has any; longer paths first (RFC 6265 section 5.4).
     pub(super) fn header(&self, request_path: &str) -> Option<String> {
-        let mut cookies: Vec<&Cookie> =
-            self.0.iter().filter(|cookie| path_matches(without_query(request_path), &cookie.path)).collect();
+        let request_path = without_query(request_path);
+        let mut matching = self.0.iter().filter(|cookie| path_matches(request_path, &cookie.path));
+        let first = matching.next()?;
+        let Some(second) = matching.next() else { return Some([&first.name, "=", &first.value].concat()) };
+        let mut cookies: Vec<&Cookie> = [first, second].into_iter().chain(matching).collect();
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let mut header = String::new();
-        for cookie in &cookies {
-            for part in [if header.is_empty() { "" } else { "; " }, &cookie.name, "=", &cookie.value] {
-                header.push_str(part);
-            }
-        }
-        (!cookies.is_empty()).then_some(header)
+        let pairs: Vec<String> = cookies.iter().map(|cookie| [&cookie.name, "=", &cookie.value].concat()).collect();
+        Some(pairs.join("; "))
     }
 
     /// Whether there is none.
@@ -73,8 +74,16 @@ impl Cookies {
     }
 }
 
+/// What is before the first `mark`, an ASCII character, and what is behind it if it is there.
+fn cut(text: &str, mark: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == mark) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
 fn without_query(path: &str) -> &str {
-    path.split_once('?').map_or(path, |(path, _)| path)
+    cut(path, b'?').0
 }
 
 /// The directory of the request (RFC 6265 section 5.1.4).

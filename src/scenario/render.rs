@@ -31,6 +31,9 @@ pub(super) enum Form {
     Urlencoded,
 }
 
+/// Room that is made for a value whose length is not known yet.
+const VALUE_BYTES: usize = 32;
+
 /// Fills a template in.
 pub(super) fn rendered(parts: &[Part], values: &[Value], form: Form) -> String {
     filled(parts, values, form).into_owned()
@@ -41,7 +44,8 @@ pub(super) fn filled<'a>(parts: &'a [Part], values: &[Value], form: Form) -> Cow
     if let [Part::Text(only)] = parts {
         return Cow::Borrowed(only);
     }
-    let mut text = String::new();
+    let room = parts.iter().map(|part| if let Part::Text(text) = part { text.len() } else { VALUE_BYTES });
+    let mut text = String::with_capacity(room.sum());
     fill(parts, values, form, &mut text);
     Cow::Owned(text)
 }
@@ -65,8 +69,11 @@ fn append_json(value: &Value, text: &mut String) {
             text.push_str(string);
             text.push('"');
         }
-        // Writing into a String cannot fail.
-        other => write!(text, "{other}").unwrap_or_default(),
+        other => match other.as_i64() {
+            Some(whole) => text.push_str(itoa::Buffer::new().format(whole)),
+            // Writing into a String cannot fail.
+            None => write!(text, "{other}").unwrap_or_default(),
+        },
     }
 }
 
@@ -78,8 +85,8 @@ fn needs_no_escape(text: &str) -> bool {
 impl Form {
     fn append_value(self, value: &Value, text: &mut String) {
         match value.as_i64() {
-            // The digits of a whole number, and its minus, are the same in every form. Writing into a String cannot fail.
-            Some(whole) => write!(text, "{whole}").unwrap_or_default(),
+            // The digits of a whole number, and its minus, are the same in every form.
+            Some(whole) => text.push_str(itoa::Buffer::new().format(whole)),
             None => self.append(&plain(value), text),
         }
     }

@@ -97,6 +97,8 @@ pub(in crate::driver) struct Answered {
     pub(in crate::driver) body: bytes::Bytes,
     /// First byte and body.
     pub(in crate::driver) phases: Phases,
+    /// When the last byte was read.
+    pub(in crate::driver) done: Instant,
 }
 
 impl Wire {
@@ -136,19 +138,21 @@ impl Wire {
             parser: Parser::new(request.asked),
             progress: Progress::Idle,
             first_byte: None,
+            done: None,
         };
         let ended = poll_fn(|cx| exchange.poll(cx)).await;
-        let (progress, first_byte) = (exchange.progress, exchange.first_byte);
+        let (progress, first_byte, done) = (exchange.progress, exchange.first_byte, exchange.done);
         match ended {
             Ok(whole) => {
                 let Whole { status, headers, body, keep_alive } = whole;
-                let phases = phases(progress, first_byte);
+                let done = done.unwrap_or_else(Instant::now);
+                let phases = phases(progress, first_byte, done);
                 // Whoever answers before the request was whole, or says more than was asked, is out of step.
                 let kept = keep_alive && self.unread.is_empty() && matches!(progress, Progress::Sent(_));
                 if kept {
                     self.unread = BytesMut::new();
                 }
-                Ok((Answered { status, headers, body, phases }, kept.then_some(self)))
+                Ok((Answered { status, headers, body, phases, done }, kept.then_some(self)))
             }
             Err(failure) if failure.outcome == Outcome::TimedOut => Err(Lost::Failed(failure)),
             Err(cause) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Err(Lost::Unsent(cause)),
@@ -170,12 +174,12 @@ enum Progress {
     Sent(Instant),
 }
 
-/// The phases after the connection is there: clocks of one answer that came whole.
-fn phases(progress: Progress, first_byte: Option<Instant>) -> Phases {
+/// The phases after the connection is there: clocks of one answer that came whole and was `done` then.
+fn phases(progress: Progress, first_byte: Option<Instant>, done: Instant) -> Phases {
     let (Progress::Sent(sent), Some(first_byte)) = (progress, first_byte) else { return Phases::default() };
     Phases {
         first_byte: Some(first_byte.saturating_duration_since(sent)),
-        body: Some(first_byte.elapsed()),
+        body: Some(done.saturating_duration_since(first_byte)),
         ..Phases::default()
     }
 }
@@ -190,6 +194,8 @@ struct Exchange<'a> {
     progress: Progress,
     /// When the answer began.
     first_byte: Option<Instant>,
+    /// When more of it, or its end, was read last.
+    done: Option<Instant>,
 }
 
 impl Exchange<'_> {
@@ -237,13 +243,13 @@ impl Exchange<'_> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
         loop {
             let mut scratch = self.scratch.lock();
-            match ready!(poll_fill(&mut self.wire.stream, cx, &mut scratch)) {
+            let came = ready!(poll_fill(&mut self.wire.stream, cx, &mut scratch));
+            // Taken before the bytes are looked at: what that costs is not the server's.
+            self.done = Some(Instant::now());
+            match came {
                 Ok(0) => return Poll::Ready(self.parser.end()),
-                Ok(_) => {}
+                Ok(_) => self.first_byte = self.first_byte.or(self.done),
                 Err(error) => return Poll::Ready(Err(Unanswered::from_io(&error))),
-            }
-            if self.first_byte.is_none() {
-                self.first_byte = Some(Instant::now());
             }
             let unread = &mut self.wire.unread;
             let advanced = if unread.is_empty() {

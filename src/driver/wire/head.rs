@@ -69,7 +69,7 @@ impl Head {
         let status = response.code.filter(|code| *code >= 100).ok_or_else(not_http)?;
         let mut facts = Facts::new(response.version == Some(1));
         for field in response.headers.iter() {
-            facts.read(field)?;
+            facts.read(field, input.as_ptr().addr())?;
         }
         if matches!(status, 100 | 102..200) {
             let _ = input.split_to(length);
@@ -105,17 +105,60 @@ const NOTED: [&str; 3] = ["location", "set-cookie", "content-encoding"];
 pub(in crate::driver) struct RawFields {
     /// Status line and fields, the empty line included.
     raw: Bytes,
-    /// Which of `NOTED` are there.
-    noted: [bool; NOTED.len()],
+    noted: Noted,
+}
+
+/// How often each of `NOTED` came, and where the value of the one is that came last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noted {
+    counts: [u8; NOTED.len()],
+    starts: [u32; NOTED.len()],
+    lengths: [u32; NOTED.len()],
+}
+
+impl Noted {
+    fn place(name: &str) -> Option<usize> {
+        // Lengths first: nearly every field is passed over by one comparison of numbers.
+        let place = match name.len() {
+            8 => 0,
+            10 => 1,
+            16 => 2,
+            _ => return None,
+        };
+        NOTED[place].eq_ignore_ascii_case(name).then_some(place)
+    }
+
+    /// Notes a field whose value begins `at`, if it is one of `NOTED`.
+    fn note(&mut self, name: &str, at: usize, value: &[u8]) -> bool {
+        let Some(place) = Self::place(name) else { return false };
+        let value_is = trimmed(value);
+        self.counts[place] = self.counts[place].saturating_add(1);
+        // A head is 256 KiB at most.
+        self.starts[place] = u32::try_from(at + value_is.start).unwrap_or(u32::MAX);
+        self.lengths[place] = u32::try_from(value_is.len()).unwrap_or(u32::MAX);
+        true
+    }
 }
 
 impl RawFields {
     /// The values of the field `name`, which is in lower case.
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let absent = NOTED.iter().zip(self.noted).any(|(noted, is_there)| !is_there && *noted == name);
-        let raw: &[u8] = if absent { &[] } else { &self.raw };
+        let raw: &[u8] = &self.raw;
         let is_it = move |at: &Range<usize>| raw[at.clone()].eq_ignore_ascii_case(name.as_bytes());
         lines(raw).filter(move |(at, _)| is_it(at)).map(move |(_, at)| &raw[at])
+    }
+
+    /// The value of `name` where that needs no look at the head: `None` when it does.
+    fn known(&self, name: &str) -> Option<Option<&[u8]>> {
+        let place = Noted::place(name)?;
+        match self.noted.counts[place] {
+            0 => Some(None),
+            1 => {
+                let (start, length) = (self.noted.starts[place] as usize, self.noted.lengths[place] as usize);
+                Some(self.raw.get(start..start + length))
+            }
+            _ => None,
+        }
     }
 
     /// As a map.
@@ -135,11 +178,14 @@ impl RawFields {
 
 impl Fields for RawFields {
     fn first(&self, name: &str) -> Option<&[u8]> {
-        self.values(name).next()
+        self.known(name).unwrap_or_else(|| self.values(name).next())
     }
 
     fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
-        self.values(name).for_each(tell);
+        match self.known(name) {
+            Some(value) => value.into_iter().for_each(tell),
+            None => self.values(name).for_each(tell),
+        }
     }
 }
 
@@ -161,13 +207,17 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
     std::iter::from_fn(move || {
         let (start, end) = line()?;
         let colon = start + memchr::memchr(b':', &raw[start..end])?;
-        let value = &raw[colon + 1..end];
-        let before = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        let after = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-        // A value of nothing but space is counted from both sides.
-        let from = colon + 1 + before;
-        Some((start..colon, from..(end - after).max(from)))
+        let value = trimmed(&raw[colon + 1..end]);
+        Some((start..colon, colon + 1 + value.start..colon + 1 + value.end))
     })
+}
+
+/// Where a value is without the space around it.
+fn trimmed(value: &[u8]) -> Range<usize> {
+    let before = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let after = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    // A value of nothing but space is counted from both sides.
+    before..(value.len() - after).max(before)
 }
 
 /// What the fields say of framing and connection.
@@ -178,8 +228,7 @@ struct Facts {
     /// Whether the last `transfer-encoding` ends in chunked, if there is one.
     chunked: Option<bool>,
     content_length: ContentLength,
-    /// Which of `NOTED` came.
-    noted: [bool; NOTED.len()],
+    noted: Noted,
 }
 
 enum ContentLength {
@@ -196,15 +245,16 @@ impl Facts {
             close: false,
             chunked: None,
             content_length: ContentLength::Absent,
-            noted: [false; NOTED.len()],
+            noted: Noted::default(),
         }
     }
 
-    fn read(&mut self, field: &httparse::Header<'_>) -> Result<(), Unanswered> {
+    /// Takes in a field of the head that begins at the address `base`.
+    fn read(&mut self, field: &httparse::Header<'_>, base: usize) -> Result<(), Unanswered> {
         let name = field.name;
         // Lengths first: nearly every field is passed over by one comparison of numbers.
         match name.len() {
-            8 | 10 | 16 if self.note(name) => {}
+            8 | 10 | 16 if self.noted.note(name, field.value.as_ptr().addr() - base, field.value) => {}
             10 if name.eq_ignore_ascii_case("connection") => self.connection(field.value),
             14 if name.eq_ignore_ascii_case("content-length") => self.content_length(field.value),
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
@@ -215,15 +265,6 @@ impl Facts {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Notes one of `NOTED`.
-    fn note(&mut self, name: &str) -> bool {
-        let place = NOTED.iter().position(|noted| noted.eq_ignore_ascii_case(name));
-        if let Some(place) = place {
-            self.noted[place] = true;
-        }
-        place.is_some()
     }
 
     fn connection(&mut self, value: &[u8]) {

@@ -12,6 +12,8 @@ use std::ops::Range;
 const PATH_BYTES_MAX: usize = u16::MAX as usize - 1;
 /// Room for the length of the body and a `traceparent`, so that writing them takes no more memory.
 const ADDED_BYTES: usize = 128;
+/// What a virtual user may keep from one request to the next.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// A request ready to be sent. It may hold a secret, so nothing prints it.
 #[derive(Clone)]
@@ -23,8 +25,10 @@ pub(in crate::driver) struct Written {
 }
 
 impl Written {
-    /// Writes `request` with what is `added` to it; a request that HTTP cannot carry is told by its cause.
+    /// Writes `request` with what is `added` to it into `memory`, whatever is in it; a request that HTTP cannot carry is told by
+    /// its cause.
     pub(in crate::driver) fn new(
+        memory: Vec<u8>,
         request: &Rendered<'_>,
         added: &Headers,
         trace: Option<&mut Trace>,
@@ -34,7 +38,9 @@ impl Written {
         let authority = added.authority();
         let of_headers: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let fixed = method.len() + path.len() + authority.len() + of_headers;
-        let mut bytes = Vec::with_capacity(fixed + body.len() + ADDED_BYTES);
+        let mut bytes = memory;
+        bytes.clear();
+        bytes.reserve(fixed + body.len() + ADDED_BYTES);
         for part in [method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", authority.as_bytes(), b"\r\n"] {
             bytes.extend_from_slice(part);
         }
@@ -52,7 +58,7 @@ impl Written {
         // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
         if !body.is_empty() || matches!(*method, "POST" | "PUT" | "PATCH") {
             bytes.extend_from_slice(b"content-length: ");
-            push_number(&mut bytes, body.len());
+            bytes.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
         let authorization = add(&mut bytes, headers, added, trace);
@@ -65,6 +71,11 @@ impl Written {
     /// Bytes that are a request.
     pub(super) fn ready(bytes: Vec<u8>, asked: Asked) -> Self {
         Self { bytes, asked, authorization: None }
+    }
+
+    /// The memory that it is in, unless that is too much to keep.
+    pub(in crate::driver) fn into_memory(self) -> Vec<u8> {
+        if self.bytes.capacity() <= KEPT_BYTES_MAX { self.bytes } else { Vec::new() }
     }
 
     /// Whether the driver has added an authorisation.
@@ -143,21 +154,6 @@ fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
-/// Writes a number in decimal digits.
-fn push_number(bytes: &mut Vec<u8>, number: usize) {
-    // 64 bits have 20 digits at most.
-    let (mut digits, mut at, mut rest) = ([0; 20], 20, number);
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789"[rest % 10];
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    bytes.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,8 +168,12 @@ mod tests {
     }
 
     fn written(request: &Request) -> Result<String, &'static str> {
-        let written =
-            Written::new(&request.rendered(), &Headers::plain(http::HeaderValue::from_static("shop:80")), None)?;
+        let written = Written::new(
+            Vec::new(),
+            &request.rendered(),
+            &Headers::plain(http::HeaderValue::from_static("shop:80")),
+            None,
+        )?;
         Ok(String::from_utf8(written.bytes).unwrap())
     }
 
@@ -197,9 +197,11 @@ mod tests {
         std::fs::write(&path, "old").unwrap();
         let credentials = Credentials::obtain(&Authorization::BearerFile(path.clone()), "http://shop").await.unwrap();
         let added = Headers::new(http::HeaderValue::from_static("shop"), credentials, None);
-        let mut written = Written::new(&request("POST", "/", &[], "body").rendered(), &added, None).unwrap();
+        let mut written =
+            Written::new(Vec::new(), &request("POST", "/", &[], "body").rendered(), &added, None).unwrap();
         let mut own =
-            Written::new(&request("GET", "/", &[("Authorization", "Mine")], "").rendered(), &added, None).unwrap();
+            Written::new(Vec::new(), &request("GET", "/", &[("Authorization", "Mine")], "").rendered(), &added, None)
+                .unwrap();
         tokio::time::pause();
         for token in ["old", "a longer one", "new"] {
             std::fs::write(&path, token).unwrap();

@@ -100,7 +100,7 @@ mod tests {
                 headers.into_iter().filter(|(name, _)| !taken.contains(&name.as_str())).collect();
             let request = scenario::Request { method, path, headers, body: Bytes::from(body) };
             let added = Headers::plain(HeaderValue::from_static("shop:80"));
-            let written = Written::new(&request.rendered(), &added, None).unwrap();
+            let written = Written::new(Vec::new(), &request.rendered(), &added, None).unwrap();
             let typed = build(&request.rendered(), &added, None).unwrap();
             prop_assert_eq!(sorted(&Written::of_typed(typed.clone())), sorted(&written));
             prop_assert_eq!(Written::of_typed(typed.clone()).asked, written.asked);
@@ -124,7 +124,7 @@ mod tests {
             body: Bytes::new(),
         };
         let added = Headers::plain(HeaderValue::from_static("shop:80"));
-        let refused = Written::new(&request("/<a>").rendered(), &added, None).unwrap().typed();
+        let refused = Written::new(Vec::new(), &request("/<a>").rendered(), &added, None).unwrap().typed();
         assert_eq!(
             refused.map(drop).unwrap_err(),
             build(&request("/<a>").rendered(), &added, None).map(drop).unwrap_err()
