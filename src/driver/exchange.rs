@@ -162,14 +162,14 @@ async fn over(
         }
         (Connection::Http1(mut http1), Outgoing::Typed(typed)) => {
             let begun = Instant::now();
-            let carried = http1.carry(*typed, deadline, |handed| whole(handed, begun));
+            let carried = http1.carry(typed, deadline, |handed| whole(handed, begun));
             let sent = Box::pin(carried).await.unwrap_or_else(late);
             *slot = sent.is_answered().then_some(Connection::Http1(http1));
             sent
         }
         (Connection::Http2(mut http2), Outgoing::Typed(typed)) => {
             let begun = Instant::now();
-            let carried = async { whole(http2.send(*typed).await, begun).await };
+            let carried = async { whole(http2.send(typed).await, begun).await };
             let sent = Box::pin(timeout_at(deadline, carried)).await.unwrap_or_else(|_| late());
             *slot = sent.is_answered().then_some(Connection::Http2(http2));
             sent
@@ -186,7 +186,7 @@ async fn whole(handed: Handed, begun: Instant) -> Sent {
         Handed::Answered(response) => response,
         Handed::Unsent(unsent) => {
             let cause = Unanswered::broken("connection closed before the request was sent");
-            return Sent::Unsent(Outgoing::Typed(Box::new(unsent)), cause);
+            return Sent::Unsent(Outgoing::Typed(unsent), cause);
         }
         Handed::Failed(failure) => return Sent::Failed(failure),
     };
@@ -282,6 +282,38 @@ mod tests {
                 let answer = exchange(&connector, &mut slot, &mut request, deadline).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
                 assert_eq!(answer.phases, expected, "{client:?}");
+            }
+        }
+    }
+
+    /// Answers at once, with a body that ends 40 ms later with the connection, 20 ms after its last byte.
+    async fn until_closed(mut stream: DuplexStream) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await?);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        tokio::time::sleep(20 * MS).await;
+        stream.write_all(b"ok").await?;
+        tokio::time::sleep(20 * MS).await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_done_when_its_end_was_read() {
+        for client in [Http1Client::Wire, Http1Client::Hyper] {
+            for (length, keeps_open) in [(50, true), (40, false)] {
+                let accept = move |stream| {
+                    if keeps_open {
+                        drop(tokio::spawn(slowly(stream)))
+                    } else {
+                        drop(tokio::spawn(until_closed(stream)))
+                    }
+                };
+                let connector = Connector::in_memory(accept, client);
+                let (begun, mut request) = (Instant::now(), prepared(&connector));
+                let answer = exchange(&connector, &mut None, &mut request, begun + 1000 * MS).await.unwrap();
+                assert_eq!((answer.done - begun, &answer.body[..]), (length * MS, &b"ok"[..]), "{client:?}");
             }
         }
     }

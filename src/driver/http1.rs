@@ -30,7 +30,7 @@ pub(super) enum Handed {
     /// Answered: the head is here, the body follows.
     Answered(http::Response<Incoming>),
     /// The connection had been closed before a byte of the request was written: it may be sent on another one.
-    Unsent(http::Request<Full<Bytes>>),
+    Unsent(Box<http::Request<Full<Bytes>>>),
     /// The request, or a part of it, was written, and no answer came.
     Failed(Unanswered),
 }
@@ -60,7 +60,7 @@ impl Http1 {
     /// at `deadline`.
     pub(super) async fn carry<T, F>(
         &mut self,
-        request: http::Request<Full<Bytes>>,
+        request: Box<http::Request<Full<Bytes>>>,
         deadline: Instant,
         then: impl FnOnce(Handed) -> F,
     ) -> Option<T>
@@ -94,15 +94,15 @@ impl Transport {
     }
 }
 
-/// Hands `request` over and awaits the head of its answer.
-async fn send(sender: &mut SendRequest<Full<Bytes>>, request: http::Request<Full<Bytes>>) -> Handed {
+/// Hands `request` over and awaits the head of its answer. In its box it takes no room in the future of the exchange.
+async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Box<http::Request<Full<Bytes>>>) -> Handed {
     if sender.ready().await.is_err() {
         return Handed::Unsent(request);
     }
-    match sender.try_send_request(request).await {
+    match sender.try_send_request(*request).await {
         Ok(response) => Handed::Answered(response),
         Err(mut failure) => match failure.take_message() {
-            Some(request) => Handed::Unsent(request),
+            Some(request) => Handed::Unsent(Box::new(request)),
             None => Handed::Failed(Unanswered::from_hyper(&failure.into_error())),
         },
     }

@@ -62,14 +62,14 @@ impl Http2 {
 
     /// Sends `request` and awaits the head of its answer. What a server that says farewell (GOAWAY without an error) has not
     /// begun to serve may be sent on another connection, as RFC 9113, 6.8 allows; a stream it resets has failed.
-    pub(super) async fn send(&mut self, mut request: http::Request<Full<Bytes>>) -> Handed {
+    pub(super) async fn send(&mut self, mut request: Box<http::Request<Full<Bytes>>>) -> Handed {
         if self.sender.is_closed() {
             return Handed::Unsent(request);
         }
         // A first request is not sent again, so it needs no copy.
         let copy = self.used.then(|| request.clone());
         self.aim(&mut request);
-        match self.sender.try_send_request(request).await {
+        match self.sender.try_send_request(*request).await {
             Ok(response) => {
                 self.used = true;
                 Handed::Answered(response)

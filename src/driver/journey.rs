@@ -11,7 +11,6 @@ use super::trace::Trace;
 use crate::scenario::{Draws, Occasion, Session, Turn};
 use crate::trial::StatusClass;
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -66,7 +65,7 @@ impl Prepared {
     /// waited `blocked` for room. A step that fails ends the journey.
     pub(super) async fn run(
         &mut self,
-        load: &Arc<Load>,
+        load: &Load,
         due: Instant,
         blocked: Duration,
         connection: &mut Option<Connection>,
@@ -116,8 +115,8 @@ impl Prepared {
 
 /// A journey's place in the books. Whatever ends the journey, dropping this settles what is still open: so the books
 /// balance even when the run is cut in the middle of an answer.
-struct Passage {
-    load: Arc<Load>,
+struct Passage<'a> {
+    load: &'a Load,
     journey: usize,
     /// Of its arrival or session.
     number: u64,
@@ -141,12 +140,12 @@ struct Passage {
     phases: Option<Phases>,
 }
 
-impl Passage {
-    fn begin(load: &Arc<Load>, journey: usize, due: Instant) -> Self {
+impl<'a> Passage<'a> {
+    fn begin(load: &'a Load, journey: usize, due: Instant) -> Self {
         let began = load.since_start(due);
         load.record(|recorder| recorder.arrive(journey, began));
         Self {
-            load: Arc::clone(load),
+            load,
             journey,
             number: 0,
             began,
@@ -192,7 +191,7 @@ impl Passage {
         (index, request): (usize, &mut Built),
         connection: &mut Option<Connection>,
     ) -> (Outcome, Option<Cow<'static, str>>, Instant) {
-        let load = Arc::clone(&self.load);
+        let load = self.load;
         let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
         let deadline = later(sent, timeout);
         if let Ok(request) = request {
@@ -278,7 +277,7 @@ impl Passage {
     }
 }
 
-impl Drop for Passage {
+impl Drop for Passage<'_> {
     fn drop(&mut self) {
         if self.flight.is_some() {
             self.settle(Instant::now(), Outcome::TimedOut, Some("no whole answer before the end of the run"));

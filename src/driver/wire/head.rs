@@ -91,9 +91,9 @@ impl Head {
         self.fields.raw = Bytes::copy_from_slice(&self.fields.raw);
     }
 
-    /// The header fields.
-    pub(super) fn fields(&self) -> RawFields {
-        self.fields.clone()
+    /// Takes the header fields out, once the answer is whole.
+    pub(super) fn take_fields(&mut self) -> RawFields {
+        RawFields { raw: std::mem::take(&mut self.fields.raw), noted: self.fields.noted }
     }
 }
 

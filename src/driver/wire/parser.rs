@@ -59,13 +59,13 @@ impl Parser {
             let Some(mut head) = take_head(input, seen, self.asked)? else { return Ok(None) };
             let remaining = match head.framing {
                 Framing::Length(length) if length <= input.len() => {
-                    return Ok(Some(whole(&head, input.split_to(length).freeze())));
+                    return Ok(Some(whole(&mut head, input.split_to(length).freeze())));
                 }
                 Framing::Length(length) => Remaining::Length(length),
                 Framing::Chunked => {
                     let (mut chunked, mut body) = (Chunked::default(), Body::default());
                     if chunked.decode(input, &mut body)? {
-                        return Ok(Some(whole(&head, body.finish())));
+                        return Ok(Some(whole(&mut head, body.finish())));
                     }
                     head.own();
                     body.own();
@@ -105,8 +105,8 @@ impl Parser {
     }
 }
 
-fn whole(head: &Head, body: Bytes) -> Whole {
-    Whole { status: head.status, headers: head.fields(), body, keep_alive: head.keep_alive }
+fn whole(head: &mut Head, body: Bytes) -> Whole {
+    Whole { status: head.status, headers: head.take_fields(), body, keep_alive: head.keep_alive }
 }
 
 /// Takes the next head that is not a word in between off `input`.
