@@ -90,8 +90,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     }
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
+    let extras = exports.extras(true);
     let drive_options =
-        Options { base_url: way.url.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
+        Options { base_url: way.url.clone(), target, must_connect: true, drain: DRAIN, start_at, extras };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

@@ -178,6 +178,7 @@ impl Run<'_> {
         let options = Options {
             base_url: self.arena.front.clone(),
             target,
+            must_connect: true,
             drain: DRAIN,
             start_at: self.options.schedule.start_at,
             extras,
