@@ -317,6 +317,31 @@ fn a_shard_or_a_start_that_cannot_be_is_told_before_anything_is_sent() {
 }
 
 #[test]
+fn what_only_a_run_with_deliveries_has_is_refused_in_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let [shop, lab] =
+        ["shopping", "lab-report"].map(|name| repository(&format!("scenarios/{name}.yaml")).display().to_string());
+    for (path, option, words) in [
+        (
+            &shop,
+            &["--out", "folder"][..],
+            &["--out folder: only a run with deliveries", "expects none", "--json FILE"][..],
+        ),
+        (&shop, &["--no-wait"], &["--no-wait: only a run with deliveries", "expects none", "hint: leave it out"]),
+        (&lab, &["--out", "folder"], &["--out folder: ", "no --observer", "hint: name each consumer by --observer"]),
+        (&lab, &["--no-wait"], &["--no-wait: ", "no --observer", "hint: name each consumer by --observer"]),
+    ] {
+        // Nothing listens there: whatever were sent would be told as refused.
+        let (code, error) = run(dir.path(), &[&["run", path, "--target", "http://127.0.0.1:9"], option].concat());
+        assert_eq!(code, Some(2), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+        assert!(!dir.path().join("folder").exists());
+    }
+}
+
+#[test]
 fn a_log_with_bad_lines_is_refused_or_its_rest_is_used_as_the_scenario_says() {
     let dir = tempfile::tempdir().unwrap();
     let scenario = |on_bad_line: &str| {

@@ -64,6 +64,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         };
         return Box::pin(delivery::run(options, scenario)).await;
     }
+    delivery::check_without(&options, &scenario)?;
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
     let way = Way::of(&options, &scenario)?;

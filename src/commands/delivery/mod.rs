@@ -88,6 +88,27 @@ pub(super) fn check_pubsub(asked: Option<&String>, starts_system: bool) -> Resul
     }
 }
 
+/// Options for runs with deliveries are a mistake in one without.
+pub(super) fn check_without(options: &RunOptions, scenario: &Scenario) -> Result<(), CommandError> {
+    let DeliveryOptions { out, no_wait, .. } = &options.delivery;
+    let given = match (out, no_wait) {
+        (Some(out), _) => format!("--out {}: only a run with deliveries writes a folder", out.display()),
+        (None, true) => "--no-wait: only a run with deliveries waits for Cloud Monitoring".to_owned(),
+        (None, false) => return Ok(()),
+    };
+    let path = options.scenario.display();
+    let (why, mend) = if scenario.delivery.is_some() {
+        (
+            "no --observer tells what is delivered behind this target".to_owned(),
+            "name each consumer by --observer CONSUMER=URL, or ",
+        )
+    } else {
+        (format!("{path} expects none"), "")
+    };
+    let json = if out.is_some() { "; --json FILE saves the recording" } else { "" };
+    Err(CommandError::Usage(format!("{given}, and {why}\n\nhint: {mend}leave it out{json}")))
+}
+
 /// A run under way.
 struct Run<'a> {
     options: &'a RunOptions,
