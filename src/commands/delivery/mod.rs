@@ -22,7 +22,8 @@ use super::interrupt::Interrupt;
 use super::output::Sink;
 use super::progress::Progress;
 use super::run::{DRAIN, RunOptions};
-use super::{folder, view};
+use super::{folder, service, view};
+use crate::cost::PriceBook;
 use crate::driver::{self, DriveError, Options, Posts};
 use crate::scenario::{Plan, Scenario};
 use crate::trial::{FaultRecording, Recording};
@@ -141,6 +142,9 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         ));
     }
     check_observers(&options, &scenario)?;
+    if starts_it(&options, &scenario) {
+        service::check(&options.scenario, &scenario, &PriceBook::embedded())?;
+    }
     let now = jiff::Timestamp::now();
     let factor = arena::time_factor(&options, &scenario);
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, factor), now)?;
