@@ -37,8 +37,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, every promise kept; 1 tidegate or its environment failed; 2 wrong usage or \
-an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 6 messages were lost; 129, 130, 143 interrupted, \
+const EXIT_CODES: &str = "Exit codes: 0 done, every promise kept; 1 tidegate or its environment failed, or the target cannot \
+be reached; 2 wrong usage or an invalid file; 3 an SLO was not met, or no candidate meets it; 5 the measurement cannot be trusted; 6 messages were lost; 129, 130, 143 interrupted, \
 what was measured is saved and what was changed is put back";
 
 #[derive(Debug, Subcommand)]

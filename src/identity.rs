@@ -32,6 +32,15 @@ pub struct Claims {
     pub sub: String,
 }
 
+/// Whom a token may be for.
+#[derive(Clone, Copy, Debug)]
+pub struct Audiences<'a> {
+    /// The service's own address, once it is known; a path behind it does not matter.
+    pub address: Option<&'a str>,
+    /// Other words on which both sides agree: a token names one of them as it is.
+    pub custom: &'a [String],
+}
+
 /// Checks tokens by a set of public keys.
 #[derive(Clone, Debug)]
 pub struct Verifier {
@@ -71,7 +80,12 @@ impl Verifier {
     ///
     /// # Errors
     /// When it holds no token that is valid now for one of the audiences.
-    pub fn check(&self, authorization: Option<&str>, audiences: &[&str], now: Timestamp) -> Result<Claims, TokenError> {
+    pub fn check(
+        &self,
+        authorization: Option<&str>,
+        audiences: Audiences<'_>,
+        now: Timestamp,
+    ) -> Result<Claims, TokenError> {
         let token = authorization.and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let token = token.ok_or(TokenError::Missing)?;
@@ -90,18 +104,29 @@ impl Verifier {
         if i64::try_from(claims.exp).is_ok_and(|until| until.saturating_add(LEEWAY_S) <= now.as_second()) {
             return Err(TokenError::Expired);
         }
-        if !audiences.iter().any(|audience| is_for(&claims.aud, audience)) {
+        if !audiences.hold(&claims.aud) {
             return Err(TokenError::Audience(claims.aud));
         }
         Ok(claims)
     }
 }
 
-/// Whether a token for `named` is one for `audience`. A path behind a service's address does not matter: Pub/Sub's tokens
-/// name the whole push endpoint unless told otherwise, and Google's tutorials push to `SERVICE-URL/` and to paths with them.
-fn is_for(named: &str, audience: &str) -> bool {
-    let origin = audience.trim_end_matches('/');
-    named == audience || named.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+impl Audiences<'_> {
+    /// Whether a token for `named` is for one of them; one for nobody never is. Custom audiences are compared as they are ("must match",
+    /// Google's page of custom audiences, read 2026-12-01).
+    fn hold(self, named: &str) -> bool {
+        let custom = || self.custom.iter().any(|audience| audience == named);
+        !named.is_empty() && (self.address.is_some_and(|address| is_behind(named, address)) || custom())
+    }
+}
+
+/// Whether `named` is a service's address or a path behind it: Pub/Sub's tokens name the whole push endpoint unless told
+/// otherwise, and Google's tutorials push to `SERVICE-URL/` and to paths with them. A query or a fragment is answered 401
+/// (googleapis/python-tasks, issue 137).
+fn is_behind(named: &str, address: &str) -> bool {
+    let origin = address.trim_end_matches('/');
+    let behind = named.strip_prefix(origin).filter(|_| !origin.is_empty());
+    behind.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') && !rest.contains(['?', '#']))
 }
 
 #[cfg(test)]
@@ -110,14 +135,34 @@ mod tests {
 
     #[test]
     fn a_token_for_a_path_of_the_service_is_for_the_service_and_one_for_a_neighbour_is_not() {
-        let audience = "http://127.0.0.1:8080";
-        for named in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://127.0.0.1:8080/push?a=b"] {
-            assert!(is_for(named, audience) && is_for(named, "http://127.0.0.1:8080/"), "{named}");
+        let of = |address: &str, named: &str| Audiences { address: Some(address), custom: &[] }.hold(named);
+        for named in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://127.0.0.1:8080/push/a"] {
+            assert!(of("http://127.0.0.1:8080", named) && of("http://127.0.0.1:8080/", named), "{named}");
         }
-        for named in ["", "http://127.0.0.1:80801", "http://127.0.0.1:808", "https://127.0.0.1:8080", "x"] {
-            assert!(!is_for(named, audience), "{named}");
+        for named in [
+            "",
+            "/",
+            "http://127.0.0.1:80801",
+            "http://127.0.0.1:808",
+            "https://127.0.0.1:8080",
+            "http://127.0.0.1:8080?a=b",
+            "http://127.0.0.1:8080/push?a=b",
+            "http://127.0.0.1:8080/push#a",
+            "x",
+        ] {
+            assert!(!of("http://127.0.0.1:8080", named), "{named}");
         }
-        assert!(is_for("32555940559.apps.googleusercontent.com", "32555940559.apps.googleusercontent.com"));
+        assert!(!of("", "") && !of("", "/push") && !of("/", "/push"), "no address holds nothing");
+    }
+
+    #[test]
+    fn a_custom_audience_is_named_as_it_is() {
+        let custom = ["32555940559.apps.googleusercontent.com", "https://reports.example", ""].map(str::to_owned);
+        let audiences = Audiences { address: None, custom: &custom };
+        assert!(audiences.hold(&custom[0]) && audiences.hold("https://reports.example"));
+        for named in ["", "/", "/push", "https://reports.example/", "https://reports.example/push", "x"] {
+            assert!(!audiences.hold(named), "{named}");
+        }
     }
 
     #[test]
@@ -126,6 +171,9 @@ mod tests {
             assert!(Verifier::new(text).is_err(), "{text}");
         }
         let none = Verifier::new(r#"{"keys": []}"#).unwrap();
-        assert_eq!(none.check(None, &["x"], Timestamp::UNIX_EPOCH), Err(TokenError::Missing));
+        assert_eq!(
+            none.check(None, Audiences { address: Some("x"), custom: &[] }, Timestamp::UNIX_EPOCH),
+            Err(TokenError::Missing)
+        );
     }
 }

@@ -147,9 +147,7 @@ fn a_target_that_cannot_be_set_up_is_told_with_the_cause_and_the_mend() {
         "patch: /api/products/1/, json: {inventory_count: 1000000},",
         "patch: /api/products/1/, json: {inventory_count: 1000000}, timeout: 500ms,",
     );
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, cause) in [
-        (format!("http://{free}"), "refused"),
         (target(hang), "timed out"),
         (target(reset), "reset"),
         (target(garbage), "HTTP"),
@@ -315,6 +313,31 @@ fn a_shard_or_a_start_that_cannot_be_is_told_before_anything_is_sent() {
         for word in words {
             assert!(error.contains(word), "{word:?} is not in: {error}");
         }
+    }
+}
+
+#[test]
+fn what_only_a_run_with_deliveries_has_is_refused_in_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let [shop, lab] =
+        ["shopping", "lab-report"].map(|name| repository(&format!("scenarios/{name}.yaml")).display().to_string());
+    for (path, option, words) in [
+        (
+            &shop,
+            &["--out", "folder"][..],
+            &["--out folder: only a run with deliveries", "expects none", "--json FILE"][..],
+        ),
+        (&shop, &["--no-wait"], &["--no-wait: only a run with deliveries", "expects none", "hint: leave it out"]),
+        (&lab, &["--out", "folder"], &["--out folder: ", "no --observer", "hint: name each consumer by --observer"]),
+        (&lab, &["--no-wait"], &["--no-wait: ", "no --observer", "hint: name each consumer by --observer"]),
+    ] {
+        // Nothing listens there: whatever were sent would be told as refused.
+        let (code, error) = run(dir.path(), &[&["run", path, "--target", "http://127.0.0.1:9"], option].concat());
+        assert_eq!(code, Some(2), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+        assert!(!dir.path().join("folder").exists());
     }
 }
 

@@ -181,6 +181,9 @@ async fn only_a_valid_token_of_an_account_that_may_call_reaches_the_service() {
     for audience in [format!("{}/", stand.url), format!("{}/push", stand.url), "https://reports.example".to_owned()] {
         assert_eq!(stand.status(&key.token(INVOKER, &audience, 0)).await, 204, "{audience}");
     }
+    for audience in ["https://reports.example/push".to_owned(), format!("{}/push?a=b", stand.url), String::new()] {
+        assert_eq!(stand.status(&key.token(INVOKER, &audience, 0)).await, 401, "{audience:?}");
+    }
     let both = [("x-serverless-authorization", format!("Bearer {right}")), ("authorization", "Bearer x".to_owned())];
     assert_eq!(stand.push(&stand.url, &both).await.0, 204, "that header is looked at instead");
     stand.admit(&["allAuthenticatedUsers"]).await;

@@ -198,6 +198,35 @@ fn a_pub_sub_that_nothing_would_use_is_a_mistake() {
     }
 }
 
+/// As that of a service that stands alone, whoever starts it.
+#[test]
+fn a_wrong_environment_of_one_of_several_services_is_told_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let sms = |env: &str| {
+        let (before, after) = SYSTEM.split_once("  sms: ").unwrap();
+        let after = after.replacen("{WAIT_MS: 50}", env, 1);
+        fs::write(dir.path().join("lab.yaml"), format!("{before}  sms: {after}")).unwrap();
+        1 + before.lines().count()
+    };
+    for (env, words) in [
+        ("{WAIT_MSS: 50}", ["no setting WAIT_MSS", "hint: did you mean `WAIT_MS`?"]),
+        ("{WAIT_MS: fast}", ["WAIT_MS is \"fast\"", "hint: "]),
+        ("{K_SERVICE: sms}", ["the platform itself sets `K_SERVICE`", "hint: leave it out"]),
+        ("{HOST: 0.0.0.0}", ["the platform itself sets `HOST`", "hint: leave it out"]),
+        ("{A=B: c}", ["`A=B` cannot be an environment variable", "hint: use letters"]),
+    ] {
+        let line = sms(env);
+        for command in [&["scenario", "check"][..], &["tune"], &["run"]] {
+            let (code, _, error) = told(&tidegate(dir.path()).args(command).arg("lab.yaml").output().unwrap());
+            assert_eq!(code, Some(2), "{command:?} {env}: {error}");
+            for word in words.iter().chain(&[&*format!("lab.yaml:{line}:")]) {
+                assert!(error.contains(word), "{command:?} {env}: {word:?} is not in: {error}");
+            }
+        }
+        assert!(!dir.path().join("reports").exists(), "{env}: nothing was begun");
+    }
+}
+
 #[test]
 fn a_system_is_not_tuned_elsewhere_and_not_without_deliveries() {
     let dir = tempfile::tempdir().unwrap();

@@ -168,6 +168,45 @@ fn an_option_that_cannot_be_used_is_wrong_usage_and_named() {
     }
 }
 
+/// A server that answers whatever comes as an HTTP server answers what is no HTTP.
+fn speaks_no_tls() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    address
+}
+
+/// Long before the load, whose start is a minute away, and without any of it.
+#[test]
+fn a_target_that_cannot_be_reached_is_told_when_the_run_is_prepared() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = scenario(dir.path());
+    let text = fs::read_to_string(&path).unwrap().replace("set_up: [{name: reset, patch: /}]\n", "");
+    fs::write(&path, text).unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let plain = speaks_no_tls();
+    let start_at = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1)).to_string();
+    for (url, words) in [
+        (format!("http://{nobody}"), ["connection refused", "start the service"]),
+        (format!("https://{nobody}"), ["connection refused", "start the service"]),
+        ("http://shop.invalid".to_owned(), ["no such name", "--resolve shop.invalid:80:ADDRESS"]),
+        (format!("https://{plain}"), ["does not speak TLS on this port", "check scheme and port"]),
+    ] {
+        let mut command = run(dir.path(), &path, &url, "");
+        let (code, output, error) = told(&command.args(["--start-at", &start_at, "--shard", "2/3"]).output().unwrap());
+        assert!(code == Some(1) && output.is_empty(), "{code:?} {output} {error}");
+        for word in words.iter().chain(&[&*url, "(tried ", "nothing was sent", "\n\nhint: "]) {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+        assert!(fs::read(dir.path().join("recording.json")).unwrap().is_empty(), "{url}: nothing was recorded");
+    }
+}
+
 /// Everything about the target is in the file, and paths go from its folder, wherever tidegate is started.
 #[test]
 fn a_scenario_that_says_where_it_goes_needs_no_options() {

@@ -109,10 +109,11 @@ fn claims(audience: &str, email: &str, now: u64) -> Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{TokenError, Verifier};
+    use crate::identity::{Audiences, TokenError, Verifier};
     use jiff::Timestamp;
 
     const AUDIENCE: &str = "https://email-service.example/";
+    const OF_SERVICE: Audiences<'_> = Audiences { address: Some(AUDIENCE), custom: &[] };
     const EMAIL: &str = "pubsub-cloud-run-invoker@demo.iam.gserviceaccount.com";
     const NOON: Micros = Micros(1_795_000_000_000_000);
 
@@ -136,7 +137,7 @@ mod tests {
         assert_eq!(header["kid"], signer.certs()["keys"][0]["kid"]);
         let verifier = Verifier::new(&signer.certs().to_string()).unwrap();
         let bearer = format!("Bearer {token}");
-        let claims = verifier.check(Some(&bearer), &[AUDIENCE], at(after(10))).unwrap();
+        let claims = verifier.check(Some(&bearer), OF_SERVICE, at(after(10))).unwrap();
         assert_eq!((claims.aud.as_str(), claims.email.as_str(), claims.iss.as_str()), (AUDIENCE, EMAIL, ISSUER));
         assert!(claims.email_verified && claims.exp == claims.iat + 3_600 && claims.azp == claims.sub);
         assert_eq!(claims.sub.len(), 21);
@@ -147,12 +148,13 @@ mod tests {
         let (signer, other) = (Signer::new().unwrap(), Signer::new().unwrap());
         let verifier = Verifier::new(&signer.certs().to_string()).unwrap();
         let token = signer.token(AUDIENCE, EMAIL, NOON).unwrap();
-        let check = |value: &str| verifier.check(Some(value), &[AUDIENCE], at(after(10)));
-        assert_eq!(verifier.check(None, &[AUDIENCE], at(NOON)), Err(TokenError::Missing));
+        let check = |value: &str| verifier.check(Some(value), OF_SERVICE, at(after(10)));
+        assert_eq!(verifier.check(None, OF_SERVICE, at(NOON)), Err(TokenError::Missing));
         assert_eq!(check(&format!("Basic {token}")), Err(TokenError::Missing));
-        let expired = verifier.check(Some(&format!("bearer {token}")), &[AUDIENCE], at(after(3_660)));
+        let expired = verifier.check(Some(&format!("bearer {token}")), OF_SERVICE, at(after(3_660)));
         assert_eq!(expired, Err(TokenError::Expired));
-        let elsewhere = verifier.check(Some(&format!("bearer {token}")), &["https://other.example/"], at(NOON));
+        let other_service = Audiences { address: Some("https://other.example/"), ..OF_SERVICE };
+        let elsewhere = verifier.check(Some(&format!("bearer {token}")), other_service, at(NOON));
         assert_eq!(elsewhere, Err(TokenError::Audience(AUDIENCE.to_owned())));
         let forged = other.token(AUDIENCE, EMAIL, NOON).unwrap();
         let (mut parts, claims) = (token.split('.').collect::<Vec<_>>(), claims(AUDIENCE, "root@evil.example", 1));

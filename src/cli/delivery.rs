@@ -16,10 +16,10 @@ pub(super) struct DeliveryArgs {
     /// `email-service=http://127.0.0.1:8081/deliveries`. Repeatable; without one deliveries are not judged
     #[arg(long, value_name = "CONSUMER=URL", value_parser = observer, requires = "target")]
     observer: Vec<(String, String)>,
-    /// Folder of the run's record and report [default: reports/<scenario>-<time>]
+    /// Folder of the record and report of a run with deliveries [default: reports/<scenario>-<time>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Do not wait for what Cloud Monitoring tells after the verdict, up to three minutes late: the report's instances over time
+    /// Do not wait for what Cloud Monitoring tells after the verdict of a run with deliveries, up to three minutes late: the report's instances over time
     /// then end early
     #[arg(long)]
     no_wait: bool,

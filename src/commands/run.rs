@@ -64,6 +64,7 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
         };
         return Box::pin(delivery::run(options, scenario)).await;
     }
+    delivery::check_without(&options, &scenario)?;
     let now = jiff::Timestamp::now();
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, options.time_factor), now)?;
     let way = Way::of(&options, &scenario)?;
@@ -90,8 +91,9 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     }
     let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
+    let extras = exports.extras(true);
     let drive_options =
-        Options { base_url: way.url.clone(), target, drain: DRAIN, start_at, extras: exports.extras(true) };
+        Options { base_url: way.url.clone(), target, must_connect: true, drain: DRAIN, start_at, extras };
     let driving = driver::drive(&plan, &drive_options, sender, interrupt.stop());
     tokio::pin!(driving);
     let recording = loop {

@@ -14,9 +14,7 @@ use std::path::PathBuf;
 pub fn check(paths: &[PathBuf]) -> Result<ExitStatus, CommandError> {
     for path in paths {
         let scenario = Scenario::load(path)?;
-        if let Some(service) = &scenario.service {
-            service::check(path, service, &PriceBook::embedded())?;
-        }
+        service::check(path, &scenario, &PriceBook::embedded())?;
         let steps: usize = scenario.journeys.iter().map(|journey| journey.steps.len()).sum();
         let seconds: f64 = scenario.stages.iter().map(|stage| stage.duration.as_secs_f64()).sum();
         super::print(&format!(

@@ -245,8 +245,8 @@ fn new_study(
 ) -> Result<Study, CommandError> {
     let tune = scenario.tune.clone().ok_or_else(|| missing(&options.scenario, "tune"))?;
     let book = options.prices.as_deref().map_or_else(|| Ok(PriceBook::embedded()), PriceBook::load)?;
-    if options.cloud.is_none() && scenario.system.is_none() {
-        super::service::check(&options.scenario, service, &book)?;
+    if options.cloud.is_none() {
+        super::service::check(&options.scenario, &scenario, &book)?;
     }
     let region = options.cloud.as_ref().map_or(&service.region, |target| &target.region);
     let place = match &options.cloud {

@@ -30,6 +30,8 @@ pub struct Options {
     pub base_url: String,
     /// How it is reached, and who the load says it is.
     pub target: TargetOptions,
+    /// Whether a target that takes no connection before anything is sent is an error; left out, that is measured as any failure is.
+    pub must_connect: bool,
     /// How long after the end of the plan answers are waited for.
     pub drain: Duration,
     /// When the load starts; as soon as the set-up is done, if left out.
@@ -52,13 +54,17 @@ pub enum DriveError {
     /// An option that says how the target is reached cannot be used.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The target, or the proxy before it, is there and refuses every connection.
-    #[error("no connection to {url}: {cause}; nothing was sent")]
-    Refused {
+    /// The target, or the proxy before it, has no address, takes no connection, or refuses every one.
+    #[error("no connection to {url}: {cause} (tried {tried}); nothing was sent\n\nhint: {hint}")]
+    Unreachable {
         /// The target.
         url: String,
-        /// Why.
+        /// What was tried: addresses, or a name.
+        tried: String,
+        /// Why not.
         cause: String,
+        /// How to mend it.
+        hint: String,
     },
     /// What requests are to be authorised by could not be obtained.
     #[error("the load cannot be authorised: {cause}; nothing was sent")]
@@ -138,8 +144,8 @@ pub enum DriveError {
 /// recording says that it was interrupted; the tear-down steps are sent all the same. Dropping the returned future stops the load in the same way.
 ///
 /// # Errors
-/// When the address is none, an option for the target cannot be used, the target or the proxy refuses, a set-up step fails,
-/// or the operating system gives no thread. A target that fails under load is not an error but a recording.
+/// When the address is none, an option for the target cannot be used, the target or the proxy refuses or must connect and does
+/// not, a set-up step fails, or the operating system gives no thread. A target that fails under load is not an error but a recording.
 pub async fn drive(
     plan: &Plan,
     options: &Options,

@@ -25,7 +25,7 @@ impl Road {
     /// Resolves the target, learns whether it takes connections, and obtains the credentials.
     pub(super) async fn to(options: &Options, client: Http1Client) -> Result<Self, DriveError> {
         let target = Target::resolve(&options.base_url, &options.target).await?;
-        target.probe().await?;
+        target.probe(options.must_connect).await?;
         let credentials = Credentials::obtain(&options.target.authorization, &target.base_url).await?;
         Ok(Self {
             base_url: target.base_url.clone(),

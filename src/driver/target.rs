@@ -2,7 +2,7 @@
 
 use super::DriveError;
 use super::http2::Origin;
-use super::outcome::Unanswered;
+use super::outcome::{OWN_FAILURES, Unanswered};
 use super::phases::Phases;
 use super::proxy::Tunnel;
 use super::target_options::{Protocol, Proxy, TargetError, TargetOptions};
@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A target that has not agreed upon TLS after this long is left to the load, whose steps have timeouts.
+/// A target that has taken no connection after this long is not there. One that has, and has not agreed upon TLS after as long
+/// again, is left to the load, whose steps have timeouts.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A resolved target.
@@ -59,14 +60,6 @@ pub(super) enum Stream {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// Why the target was not reached.
-enum Unreached {
-    /// It, or the proxy, took no connection: it may be down, or overloaded.
-    Connecting(Unanswered),
-    /// It, or the proxy, was there and refused.
-    Refusing(Unanswered),
-}
-
 impl Target {
     /// Takes `url` apart and resolves its host; https is checked against the system's root certificates and the options'.
     pub(super) async fn resolve(url: &str, options: &TargetOptions) -> Result<Self, DriveError> {
@@ -87,7 +80,7 @@ impl Target {
         let detour = detour(options, &host, port)?;
         let (addresses, tunnel) = match (&options.proxy, detour) {
             (None, Some(address)) => (vec![address], None),
-            (None, None) => (looked_up(&host, port).await.map_err(bad)?, None),
+            (None, None) => (looked_up(&host, port).await.map_err(|cause| unnamed(url, &host, port, cause))?, None),
             (Some(proxy), detour) => {
                 let destination = detour.map_or_else(|| format!("{}:{port}", authority.host()), |to| to.to_string());
                 (proxy_addresses(proxy).await?, Some(Tunnel::new(proxy, &destination)))
@@ -122,17 +115,58 @@ impl Target {
     }
 
     /// Opens a connection and closes it, to learn before the load what would fail every request: a certificate that is not
-    /// accepted, a proxy that refuses. A target that takes no connection is a result, not an error; over plain http
-    /// nothing can be learnt.
-    pub(super) async fn probe(&self) -> Result<(), DriveError> {
-        if self.tls.is_none() && self.tunnel.is_none() {
+    /// accepted, a proxy that refuses, and, where the target `must_connect`, that nobody takes a connection. Without that a
+    /// target that takes none is a result, not an error. No request is sent.
+    pub(super) async fn probe(&self, must_connect: bool) -> Result<(), DriveError> {
+        if self.tls.is_none() && self.tunnel.is_none() && !must_connect {
             return Ok(());
         }
-        match timeout(PROBE_TIMEOUT, self.reach()).await {
-            Ok(Err(Unreached::Refusing(refused))) => {
-                Err(DriveError::Refused { url: self.base_url.clone(), cause: refused.cause.into_owned() })
+        let began = Instant::now();
+        let connecting = timeout(PROBE_TIMEOUT, self.take()).await;
+        let stream = match connecting.unwrap_or_else(|_| Err(Unanswered::timed_out("connecting timed out"))) {
+            Ok(stream) => stream,
+            // What the driver's own host lacks is told by the load.
+            Err(missing) if must_connect && !OWN_FAILURES.contains(&&*missing.cause) => {
+                return Err(self.unreachable(&missing, &self.mend_of_connecting()));
             }
+            Err(_) => return Ok(()),
+        };
+        match timeout(PROBE_TIMEOUT, self.go_on(stream, began)).await {
+            Ok(Err(refused)) => Err(self.unreachable(&refused, self.mend_of_refusal(&refused))),
             _ => Ok(()),
+        }
+    }
+
+    fn unreachable(&self, why: &Unanswered, hint: &str) -> DriveError {
+        let tried: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let tried = tried.join(", ");
+        DriveError::Unreachable {
+            url: self.base_url.clone(),
+            tried: if self.tunnel.is_some() { format!("the proxy at {tried}") } else { tried },
+            cause: why.cause.clone().into_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+
+    /// How to mend that nobody takes a connection.
+    fn mend_of_connecting(&self) -> String {
+        if self.tunnel.is_some() {
+            return "start the proxy, or correct --proxy".to_owned();
+        }
+        format!(
+            "start the service, or correct the target's address; this machine reaches it when `curl -v {}` connects",
+            self.base_url
+        )
+    }
+
+    /// How to mend that connections are taken and then refused.
+    fn mend_of_refusal(&self, refused: &Unanswered) -> &'static str {
+        if refused.cause.starts_with(tls::NOT_ACCEPTED) {
+            "give the server a certificate that this machine trusts, or say what to trust by --cacert FILE; --insecure takes any"
+        } else if self.tunnel.is_some() {
+            "mend what is said, at the proxy or the target; --proxy and --proxy-auth say how the load goes through"
+        } else {
+            "check scheme and port of the target's address, and what the server asks of those who connect"
         }
     }
 
@@ -147,8 +181,7 @@ impl Target {
             Ok(reached) if self.protocol == Protocol::Http2 && reached.origin.is_none() => {
                 Err(Unanswered::broken("the server does not speak HTTP/2 (--http auto takes what it speaks)"))
             }
-            Ok(reached) => Ok(reached),
-            Err(Unreached::Connecting(cause) | Unreached::Refusing(cause)) => Err(cause),
+            reached => reached,
         }
     }
 
@@ -172,17 +205,27 @@ impl Target {
         }
     }
 
-    async fn reach(&self) -> Result<Reached, Unreached> {
+    async fn reach(&self) -> Result<Reached, Unanswered> {
         let began = Instant::now();
-        let mut stream = self.connect().await.map_err(|error| {
+        let stream = self.take().await?;
+        self.go_on(stream, began).await
+    }
+
+    /// Opens a TCP connection to the target, or to the proxy before it.
+    async fn take(&self) -> Result<TcpStream, Unanswered> {
+        self.connect().await.map_err(|error| {
             let mut cause = Unanswered::refused(&error);
             if self.tunnel.is_some() {
                 cause.cause = format!("the proxy takes no connection: {}", cause.cause).into();
             }
-            Unreached::Connecting(cause)
-        })?;
+            cause
+        })
+    }
+
+    /// The way through the proxy, and TLS, over a TCP connection that was asked for when it `began`.
+    async fn go_on(&self, mut stream: TcpStream, began: Instant) -> Result<Reached, Unanswered> {
         if let Some(tunnel) = &self.tunnel {
-            tunnel.open(&mut stream).await.map_err(Unreached::Refusing)?;
+            tunnel.open(&mut stream).await?;
         }
         let connected = Instant::now();
         let mut phases = Phases { connect: Some(connected.saturating_duration_since(began)), ..Phases::default() };
@@ -198,7 +241,7 @@ impl Target {
                 let origin = agreed.then(|| self.origin.clone());
                 Ok(Reached { stream: Stream::Secure(Box::new(stream)), origin, phases })
             }
-            Err(error) => Err(Unreached::Refusing(Unanswered::broken(tls::failure(&error)))),
+            Err(error) => Err(Unanswered::broken(tls::failure(&error))),
         }
     }
 
@@ -235,6 +278,16 @@ fn detour(options: &TargetOptions, host: &str, port: u16) -> Result<Option<Socke
     }
 }
 
+/// Why the load goes nowhere: its host has no address.
+fn unnamed(url: &str, host: &str, port: u16, cause: String) -> DriveError {
+    DriveError::Unreachable {
+        url: url.trim_end_matches('/').to_owned(),
+        tried: format!("the name {host}"),
+        cause,
+        hint: format!("correct the target's address, or say where its host is by --resolve {host}:{port}:ADDRESS"),
+    }
+}
+
 async fn proxy_addresses(proxy: &Proxy) -> Result<Vec<SocketAddr>, DriveError> {
     looked_up(&proxy.host, proxy.port).await.map_err(|cause| {
         DriveError::Target(TargetError {
@@ -246,11 +299,9 @@ async fn proxy_addresses(proxy: &Proxy) -> Result<Vec<SocketAddr>, DriveError> {
 }
 
 async fn looked_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| format!("its host cannot be resolved ({error})"))?
-        .collect();
-    if addresses.is_empty() { Err("its host has no address".to_owned()) } else { Ok(addresses) }
+    let addresses: Vec<SocketAddr> =
+        tokio::net::lookup_host((host, port)).await.map_err(|error| format!("no such name ({error})"))?.collect();
+    if addresses.is_empty() { Err("the name has no address".to_owned()) } else { Ok(addresses) }
 }
 
 #[cfg(test)]
@@ -293,6 +344,32 @@ mod tests {
             };
             let text = error.to_string();
             assert!(text.contains("--resolve") && text.contains("shop.invalid:8080"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_that_must_connect_is_tried_by_a_connection_without_a_request() {
+        use tokio::io::AsyncReadExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let target = resolve(&url).await.unwrap();
+        let (tried, accepted) = tokio::join!(target.probe(true), listener.accept());
+        tried.unwrap();
+        let mut said = Vec::new();
+        accepted.unwrap().0.read_to_end(&mut said).await.unwrap();
+        assert!(said.is_empty(), "{said:?}");
+        assert!(target.recording().connections.is_empty(), "no connection of the load");
+        drop(listener);
+        target.probe(false).await.unwrap();
+        let told = target.probe(true).await.unwrap_err().to_string();
+        for word in [&*url, "connection refused", "tried 127.0.0.1:", "nothing was sent", "\n\nhint: start the service"]
+        {
+            assert!(told.contains(word), "{word:?} is not in: {told}");
+        }
+        let told = resolve("http://shop.invalid:81").await.map(drop).unwrap_err().to_string();
+        for word in ["http://shop.invalid:81", "no such name", "nothing was sent", "--resolve shop.invalid:81:ADDRESS"]
+        {
+            assert!(told.contains(word), "{word:?} is not in: {told}");
         }
     }
 }

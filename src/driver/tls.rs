@@ -15,6 +15,8 @@ use tokio_rustls::TlsConnector;
 /// HTTP/2 in the words of ALPN.
 pub(super) const ALPN_H2: &[u8] = b"h2";
 const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// How the cause begins when a server's certificate is not accepted.
+pub(super) const NOT_ACCEPTED: &str = "TLS certificate not accepted";
 
 /// TLS that trusts `system` and the options' own roots, and offers `protocol`. Every connection makes a whole handshake: it
 /// stands for a customer who was never here before, so no session is resumed.
@@ -140,7 +142,7 @@ fn not_accepted(cause: &CertificateError) -> String {
         }
         other => other.to_string().into(),
     };
-    format!("TLS certificate not accepted: {words}")
+    format!("{NOT_ACCEPTED}: {words}")
 }
 
 /// Accepts any certificate; signatures are checked all the same, as a client that did not would do less work.

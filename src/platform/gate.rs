@@ -6,7 +6,7 @@ use super::journal::{Event, Journal, Severity};
 use super::keyring::Keyring;
 use super::revision::lock;
 use super::spec::{Access, Invokers};
-use crate::identity::{Claims, TokenError};
+use crate::identity::{Audiences, Claims, TokenError};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::collections::BTreeMap;
@@ -127,9 +127,8 @@ impl Gate {
             return Err(TokenError::Invalid("the platform has no --identity-keys to check it with".to_owned()).into());
         };
         let invokers = Arc::clone(&lock(&self.invokers));
-        let custom = invokers.custom_audiences.iter().map(String::as_str);
-        let audiences: Vec<&str> = self.address.get().map(String::as_str).into_iter().chain(custom).collect();
-        let claims = keyring.check(header, &audiences).await?;
+        let address = self.address.get().map(String::as_str);
+        let claims = keyring.check(header, Audiences { address, custom: &invokers.custom_audiences }).await?;
         if may_call(&invokers, &claims) { Ok(()) } else { Err(Denied::Stranger(claims.email)) }
     }
 }

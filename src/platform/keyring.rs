@@ -2,7 +2,7 @@
 //! among them, because whoever signs changes keys from time to time.
 
 use super::revision::lock;
-use crate::identity::{Claims, TokenError, Verifier};
+use crate::identity::{Audiences, Claims, TokenError, Verifier};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -80,7 +80,11 @@ impl Keyring {
     }
 
     /// Checks the value of an `Authorization` header; a key that is not known is looked for.
-    pub(super) async fn check(&self, authorization: Option<&str>, audiences: &[&str]) -> Result<Claims, TokenError> {
+    pub(super) async fn check(
+        &self,
+        authorization: Option<&str>,
+        audiences: Audiences<'_>,
+    ) -> Result<Claims, TokenError> {
         let before = Arc::clone(&lock(&self.verifier));
         let checked = before.check(authorization, audiences, jiff::Timestamp::now());
         if checked != Err(TokenError::UnknownKey) {

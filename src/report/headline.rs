@@ -57,7 +57,7 @@ pub(super) struct Headline {
 impl Headline {
     /// The first screen of a study.
     pub(super) fn of(study: &Study) -> Self {
-        let (news, title, reason) = match study.decision.as_ref().map(|decision| &decision.outcome) {
+        let (news, mut title, reason) = match study.decision.as_ref().map(|decision| &decision.outcome) {
             Some(Outcome::Chosen(choice)) => {
                 let (to, of) = (choice.candidate.max_concurrency, facts::tuned(study));
                 (News::Chosen, format!("Set max concurrency{of} to {to}"), &choice.reason)
@@ -72,6 +72,9 @@ impl Headline {
         };
         let mut reason = if news == News::Unfinished { unfinished(study) } else { sentence(reason) };
         reason.push_str(caution(study));
+        if is_look(study) {
+            title.push_str(" (a look, not a measurement)");
+        }
         reason.push_str(&mix(study));
         let chosen = facts::choice(study).map(|choice| choice.candidate);
         Self {
@@ -97,17 +100,23 @@ fn sentence(reason: &str) -> String {
     format!("{first}{}{end}", characters.as_str())
 }
 
-/// A warning when the figures of the chosen candidate rest on a single trial: nothing then tells how much they vary.
+/// Whether a verdict rests on one trial of each candidate, as with `--quick`: nothing then tells how much their figures vary.
+fn is_look(study: &Study) -> bool {
+    let outcome = study.decision.as_ref().map(|decision| &decision.outcome);
+    let is_verdict = matches!(outcome, Some(Outcome::Chosen(_) | Outcome::Infeasible { .. }));
+    is_verdict && facts::standings(study).iter().all(|standing| standing.trials_valid <= 1)
+}
+
+/// A warning when the figures of the chosen candidate rest on a single trial.
 fn caution(study: &Study) -> &'static str {
-    let rests_on_one = |standing: &Standing| standing.trials_valid == 1;
-    let chosen = facts::choice(study).and_then(|choice| facts::standing(study, choice.candidate));
-    if !chosen.is_some_and(rests_on_one) {
-        return "";
+    if is_look(study) {
+        return " One trial each: how much they vary is not known.";
     }
-    if facts::standings(study).iter().all(rests_on_one) {
-        " One trial each: a look, not a measurement."
-    } else {
+    let chosen = facts::choice(study).and_then(|choice| facts::standing(study, choice.candidate));
+    if chosen.is_some_and(|standing| standing.trials_valid == 1) {
         " Its figures rest on one trial: a look, not a measurement."
+    } else {
+        ""
     }
 }
 
@@ -367,17 +376,30 @@ mod tests {
 
     #[test]
     fn what_rests_on_one_trial_is_called_a_look() {
+        let said = |headline: &Headline| format!("{} {}", headline.title, headline.reason);
         let mut study = fixture::study();
         study.scenario.traffic = None;
-        assert!(!Headline::of(&study).reason.contains("a look"));
+        assert!(!said(&Headline::of(&study)).contains("a look"));
         let standings = &mut study.decision.as_mut().unwrap().standings;
         standings.iter_mut().find(|standing| standing.candidate.max_concurrency == 16).unwrap().trials_valid = 1;
-        let reason = Headline::of(&study).reason;
+        let Headline { title, reason, .. } = Headline::of(&study);
+        assert_eq!(title, "Set max concurrency to 16");
         assert!(reason.ends_with("promise. Its figures rest on one trial: a look, not a measurement."), "{reason}");
         for standing in &mut study.decision.as_mut().unwrap().standings {
             standing.trials_valid = 1;
         }
-        let reason = Headline::of(&study).reason;
-        assert!(reason.ends_with("promise. One trial each: a look, not a measurement."), "{reason}");
+        let Headline { title, reason, .. } = Headline::of(&study);
+        assert_eq!(title, "Set max concurrency to 16 (a look, not a measurement)");
+        assert!(reason.ends_with("promise. One trial each: how much they vary is not known."), "{reason}");
+        let mut study = fixture::infeasible_study();
+        let whole = said(&Headline::of(&study));
+        study.decision.as_mut().unwrap().standings.iter_mut().for_each(|standing| standing.trials_valid = 1);
+        assert_eq!(Headline::of(&study).title, "No candidate keeps every promise (a look, not a measurement)");
+        for study in [fixture::untrusted_study(), fixture::unfinished_study()] {
+            let said = said(&Headline::of(&study));
+            assert!(
+                ![said, whole.clone()].iter().any(|said| said.contains("a look") || said.contains("One trial each"))
+            );
+        }
     }
 }

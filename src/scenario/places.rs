@@ -5,13 +5,20 @@ use super::file::{ScenarioFile, TargetFile};
 use super::located::Location;
 use std::path::Path;
 
-/// A value of the section `service`.
+/// A value of the section `service`, or of a service under `services`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServiceField {
     /// Its region.
     Region,
     /// This variable of its environment.
     Variable(String),
+    /// A variable of the environment of one of several services.
+    OfMember {
+        /// The service.
+        service: String,
+        /// The variable.
+        variable: String,
+    },
 }
 
 /// Something wrong with such a value.
@@ -68,9 +75,12 @@ fn place_in_target(target: &TargetFile, key: &str) -> Option<Location> {
 }
 
 fn place(file: &ScenarioFile, field: &ServiceField) -> Option<Location> {
-    let service = &file.service.as_ref()?.value;
+    let service = || file.service.as_ref().map(|service| &service.value);
     match field {
-        ServiceField::Region => service.region.as_ref().map(|region| region.at),
-        ServiceField::Variable(name) => service.env.get(name).map(|value| value.at),
+        ServiceField::Region => service()?.region.as_ref().map(|region| region.at),
+        ServiceField::Variable(name) => service()?.env.get(name).map(|value| value.at),
+        ServiceField::OfMember { service, variable } => {
+            file.services.get(service)?.value.env.get(variable).map(|value| value.at)
+        }
     }
 }

@@ -82,20 +82,35 @@ pub(super) fn billed(
     match usage {
         Ok(Usages { front, others }) => {
             reasons.extend(judge_usage(&trial.recording, &front));
-            let mut cost = prices.cost(shape, &front.consumption(min_instances(plan)));
+            let mut cost = Some(prices.cost(shape, &front.consumption(min_instances(plan))));
             for (name, usage) in others {
                 reasons.extend(judge_other(&trial.recording, &name, &usage));
                 let own = cost_of(plan, &name, &usage, prices);
-                cost = cost.and(own.unwrap_or_default());
                 let other = trial.others.entry(name).or_default();
                 (other.usage, other.cost) = (Some(usage), own);
             }
-            trial.cost = Some(cost);
+            // What nobody can price is not free: without it the whole has no cost.
+            for (name, other) in &trial.others {
+                if other.cost.is_none() {
+                    reasons.push(unpriced(name, other));
+                }
+                cost = cost.zip(other.cost).map(|(sum, own)| sum.and(own));
+            }
+            trial.cost = cost;
             trial.usage = Some(front);
         }
         Err(error) => reasons.push(Invalid::UsageMissing { cause: error.to_string() }),
     }
     trial.validity = if reasons.is_empty() { Validity::Valid } else { Validity::Invalid(reasons) };
+}
+
+/// Why a service behind the front has no cost.
+fn unpriced(name: &str, other: &MemberUsage) -> Invalid {
+    let cause = match other.usage {
+        Some(_) => format!("`{name}` was billed and has no price: it is no service of the scenario"),
+        None => format!("nothing was told of what `{name}` was billed"),
+    };
+    Invalid::UsageMissing { cause }
 }
 
 /// What a service behind the front was billed, priced by its own shape.

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::driver::DriveError;
     use crate::scenario::Candidate;
-    use crate::trial::{Invalid, Outcome, Recording, Validity, fixtures};
+    use crate::trial::{Invalid, MemberUsage, Outcome, Recording, Validity, fixtures};
     use std::collections::BTreeMap;
     use std::sync::Mutex;
 
@@ -290,6 +290,30 @@ mod tests {
         let standing = &study.decision.as_ref().unwrap().standings[1];
         assert!((standing.cost_per_thousand_delivered.unwrap().0 - rates * 10.0).abs() < 1e-9);
         assert!(Study::load(dir.path()).unwrap().trials == study.trials, "what is saved is what is loaded");
+    }
+
+    #[tokio::test]
+    async fn a_service_without_a_price_or_a_bill_is_not_free() {
+        let plan =
+            |study: &Study| plan_of(study, Proposal { candidate: study.candidates[0], block: 1, seed: 1, attempt: 1 });
+        let mut study = study_of_the_lab(&[1]);
+        let mut trial = fixtures::trial(1, 1, 10.0, 100.0);
+        trial.others = ["email", "sms"].map(|name| (name.to_owned(), MemberUsage::default())).into();
+        let (prices, shape) = (study.prices.clone(), study.shape);
+        let billed = |study: &Study, of: &[&str]| {
+            let of = of.iter().map(|name| ((*name).to_owned(), fixtures::usage(&[(100, 10.0)])));
+            let usages = Usages { front: fixtures::usage(&[(100, 1.0)]), others: of.collect() };
+            let mut trial = trial.clone();
+            conclude::billed(&mut trial, &plan(study), Ok(usages), &shape, &prices);
+            (trial.cost, trial.invalid_reasons())
+        };
+        let (cost, reasons) = billed(&study, &["email", "sms"]);
+        assert!(cost.is_some() && !reasons.contains("usage is missing"), "{reasons}");
+        let (cost, reasons) = billed(&study, &["email"]);
+        assert!(cost.is_none() && reasons.contains("nothing was told of what `sms` was billed"), "{reasons}");
+        study.scenario.system.as_mut().unwrap().services.remove("sms");
+        let (cost, reasons) = billed(&study, &["email", "sms"]);
+        assert!(cost.is_none() && reasons.contains("`sms` was billed and has no price"), "{reasons}");
     }
 
     #[tokio::test]

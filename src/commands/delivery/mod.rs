@@ -22,7 +22,8 @@ use super::interrupt::Interrupt;
 use super::output::Sink;
 use super::progress::Progress;
 use super::run::{DRAIN, RunOptions};
-use super::{folder, view};
+use super::{folder, service, view};
+use crate::cost::PriceBook;
 use crate::driver::{self, DriveError, Options, Posts};
 use crate::scenario::{Plan, Scenario};
 use crate::trial::{FaultRecording, Recording};
@@ -88,6 +89,27 @@ pub(super) fn check_pubsub(asked: Option<&String>, starts_system: bool) -> Resul
     }
 }
 
+/// Options for runs with deliveries are a mistake in one without.
+pub(super) fn check_without(options: &RunOptions, scenario: &Scenario) -> Result<(), CommandError> {
+    let DeliveryOptions { out, no_wait, .. } = &options.delivery;
+    let given = match (out, no_wait) {
+        (Some(out), _) => format!("--out {}: only a run with deliveries writes a folder", out.display()),
+        (None, true) => "--no-wait: only a run with deliveries waits for Cloud Monitoring".to_owned(),
+        (None, false) => return Ok(()),
+    };
+    let path = options.scenario.display();
+    let (why, mend) = if scenario.delivery.is_some() {
+        (
+            "no --observer tells what is delivered behind this target".to_owned(),
+            "name each consumer by --observer CONSUMER=URL, or ",
+        )
+    } else {
+        (format!("{path} expects none"), "")
+    };
+    let json = if out.is_some() { "; --json FILE saves the recording" } else { "" };
+    Err(CommandError::Usage(format!("{given}, and {why}\n\nhint: {mend}leave it out{json}")))
+}
+
 /// A run under way.
 struct Run<'a> {
     options: &'a RunOptions,
@@ -120,6 +142,9 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         ));
     }
     check_observers(&options, &scenario)?;
+    if starts_it(&options, &scenario) {
+        service::check(&options.scenario, &scenario, &PriceBook::embedded())?;
+    }
     let now = jiff::Timestamp::now();
     let factor = arena::time_factor(&options, &scenario);
     let plan = options.schedule.apply(Plan::new(Arc::clone(&scenario), options.seed, factor), now)?;
@@ -178,6 +203,7 @@ impl Run<'_> {
         let options = Options {
             base_url: self.arena.front.clone(),
             target,
+            must_connect: true,
             drain: DRAIN,
             start_at: self.options.schedule.start_at,
             extras,

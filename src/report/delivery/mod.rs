@@ -32,11 +32,13 @@ pub fn render_delivery(recording: &Recording, dir: &Path) -> Result<PathBuf, Rep
         return Err(ReportError::Plot("this recording holds no deliveries".to_owned()));
     };
     let mut svgs = Vec::new();
-    let pictures =
-        [(timeline::picture(recording, delivery), timeline::ALT), (spectrum::picture(delivery), spectrum::ALT)];
+    let pictures = [
+        (timeline::picture(recording, delivery), timeline::alt(delivery)),
+        (spectrum::picture(delivery), spectrum::ALT.to_owned()),
+    ];
     for (picture, alt) in pictures {
         let Some((stem, picture)) = picture else { continue };
-        let svg = picture.svg(alt).map_err(|error| ReportError::Plot(error.to_string()))?;
+        let svg = picture.svg(&alt).map_err(|error| ReportError::Plot(error.to_string()))?;
         write(dir, &format!("{stem}.svg"), svg.as_bytes())?;
         paint(dir, stem, |path| picture.save_png(path))?;
         svgs.push((stem, svg));

@@ -30,23 +30,30 @@ const GROUND: f64 = 0.16;
 /// Times beyond this ratio of longest to shortest are drawn by factors: an outage and a delivery differ by hundreds.
 const FACTORS: f64 = 8.0;
 
+/// What is said of the ground where there was a fault.
+const FAULT_CAPTION: &str =
+    "Coloured ground: the fault, from when the broken revision served to when the good one did. ";
+
 /// The block that shows it, if there is anything to show.
 pub(super) fn figure(recording: &Recording, delivery: &DeliveryRecording) -> Option<Block> {
     picture(recording, delivery)?;
+    let fault = if delivery.faults.is_empty() { "" } else { FAULT_CAPTION };
     let untold = if instances(delivery).is_empty() { " Monitoring told of no instances." } else { "" };
     Some(Block::Figure {
         stem: STEM.to_owned(),
-        alt: ALT.to_owned(),
-        caption: format!(
-            "Coloured ground: the fault, from when the broken revision served to when the good one did. Times are those of \
-             the reports due at that moment.{untold}"
-        ),
+        alt: alt(delivery),
+        caption: format!("{fault}Times are those of the reports due at that moment.{untold}"),
     })
 }
 
 /// What it shows, for those who cannot see it.
-pub(super) const ALT: &str = "Over time, with the fault marked: delivery time p95, backlog, redeliveries and deliveries per second of each \
-     consumer; response time p95 of the posts; instances of each service.";
+pub(super) fn alt(delivery: &DeliveryRecording) -> String {
+    let marked = if delivery.faults.is_empty() { "" } else { ", with the fault marked" };
+    format!(
+        "Over time{marked}: delivery time p95, backlog, redeliveries and deliveries per second of each consumer; response \
+         time p95 of the posts; instances of each service."
+    )
+}
 
 /// Stem and picture; `None` when nothing was delivered over time.
 pub(super) fn picture(recording: &Recording, delivery: &DeliveryRecording) -> Option<(&'static str, Picture)> {
@@ -318,6 +325,19 @@ mod tests {
         let (_, picture) = picture(&recording, recording.delivery.as_ref().unwrap()).unwrap();
         let grounds = picture.shapes.iter().filter(|shape| matches!(shape, Shape::Bar { ink, .. } if *ink == FAULT));
         assert_eq!(grounds.count(), 1 + 6, "in the legend and on six plots");
+    }
+
+    #[test]
+    fn a_fault_is_spoken_of_where_there_was_one() {
+        let mut recording = fixture::recording();
+        let told = |recording: &Recording| match figure(recording, recording.delivery.as_ref().unwrap()) {
+            Some(Block::Figure { alt, caption, .. }) => format!("{alt} {caption}"),
+            _ => panic!("no figure"),
+        };
+        assert!(told(&recording).contains("with the fault marked") && told(&recording).contains("Coloured ground"));
+        recording.delivery.as_mut().unwrap().faults.clear();
+        let told = told(&recording);
+        assert!(!told.contains("fault") && !told.contains("ground") && told.contains("Times are those"), "{told}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 const BUNDLED: [&str; 1] = ["shop"];
 
 /// What the platform itself sets in an instance's environment.
-const RESERVED_ENVIRONMENT: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
+const RESERVED_ENVIRONMENT: [&str; 5] = ["PORT", "HOST", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
 
 /// Cloud Run's bounds of vCPUs per instance; above 1 only [`VCPU_WHOLE`].
 const VCPU_MIN: f64 = 0.08;
