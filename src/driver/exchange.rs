@@ -305,9 +305,9 @@ mod tests {
             for (length, keeps_open) in [(50, true), (40, false)] {
                 let accept = move |stream| {
                     if keeps_open {
-                        drop(tokio::spawn(slowly(stream)))
+                        drop(tokio::spawn(slowly(stream)));
                     } else {
-                        drop(tokio::spawn(until_closed(stream)))
+                        drop(tokio::spawn(until_closed(stream)));
                     }
                 };
                 let connector = Connector::in_memory(accept, client);

@@ -25,13 +25,27 @@ pub(super) struct Answer<'a> {
     body: Option<Result<Cow<'a, [u8]>, &'static str>>,
     json: Option<Result<Value, &'static str>>,
     picks: &'a Picks,
-    /// What one pass found, once somebody has asked; nothing when it cannot tell.
-    picked: Option<Option<Found>>,
+    picked: Picked,
+}
+
+/// What one pass over a body picked.
+enum Picked {
+    /// Nobody has asked.
+    NotYet,
+    /// The library must be asked.
+    Nothing,
+    Nodes(Found),
+}
+
+impl Picked {
+    fn node(&self, body: &[u8], pick: usize) -> Option<Cow<'_, Value>> {
+        if let Self::Nodes(found) = self { found.node(body, pick) } else { None }
+    }
 }
 
 impl<'a> Answer<'a> {
     pub(super) fn new(headers: &'a dyn Fields, body: &'a [u8], picks: &'a Picks) -> Self {
-        Self { headers, sent: body, body: None, json: None, picks, picked: None }
+        Self { headers, sent: body, body: None, json: None, picks, picked: Picked::NotYet }
     }
 
     /// The body without its compression.
@@ -88,7 +102,7 @@ impl<'a> Answer<'a> {
             && self.pick()?
         {
             let body = self.body.as_ref().and_then(|body| body.as_deref().ok()).unwrap_or_default();
-            return Ok(self.picked.as_ref().and_then(|found| found.as_ref()?.node(body, pick)));
+            return Ok(self.picked.node(body, pick));
         }
         let json = self.json()?;
         Ok(query.path.as_ref().and_then(|path| path.query(json).first()).map(Cow::Borrowed))
@@ -96,11 +110,11 @@ impl<'a> Answer<'a> {
 
     /// Whether one pass over the body tells what the picks are; otherwise the library must be asked.
     fn pick(&mut self) -> Result<bool, &'static str> {
-        if self.picked.is_none() {
+        if matches!(self.picked, Picked::NotYet) {
             let picks = self.picks;
-            self.picked = Some(picks.find(self.body()?));
+            self.picked = picks.find(self.body()?).map_or(Picked::Nothing, Picked::Nodes);
         }
-        Ok(matches!(self.picked, Some(Some(_))))
+        Ok(matches!(self.picked, Picked::Nodes(_)))
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {

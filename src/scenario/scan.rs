@@ -25,8 +25,8 @@ const ONES: u64 = u64::MAX / 0xff;
 fn is_plain(bytes: &[u8]) -> bool {
     fn unusual(word: [u8; 8]) -> u64 {
         let word = u64::from_le_bytes(word);
-        let apart = word ^ (ONES * b'\\' as u64);
-        word | word.wrapping_sub(ONES * b' ' as u64) | (apart.wrapping_sub(ONES) & !apart)
+        let apart = word ^ (ONES * u64::from(b'\\'));
+        word | word.wrapping_sub(ONES * u64::from(b' ')) | (apart.wrapping_sub(ONES) & !apart)
     }
     let (words, rest) = bytes.as_chunks();
     let mut last = [b' '; 8];
@@ -253,7 +253,7 @@ fn to_quote(bytes: &[u8]) -> Option<usize> {
     let words = &words[..words.len().min(WORDS_MAX)];
     let mut looked_at = 0;
     for word in words {
-        let apart = u64::from_le_bytes(*word) ^ (ONES * b'"' as u64);
+        let apart = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'"'));
         let marks = apart.wrapping_sub(ONES) & !apart & (ONES << 7);
         if marks != 0 {
             return Some(looked_at + marks.trailing_zeros() as usize / 8);

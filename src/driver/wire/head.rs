@@ -140,6 +140,14 @@ impl Noted {
     }
 }
 
+/// What is known of a field.
+enum Known<'a> {
+    Absent,
+    /// It came once, with this value.
+    Once(&'a [u8]),
+    Nothing,
+}
+
 impl RawFields {
     /// The values of the field `name`, which is in lower case.
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
@@ -148,16 +156,14 @@ impl RawFields {
         lines(raw).filter(move |(at, _)| is_it(at)).map(move |(_, at)| &raw[at])
     }
 
-    /// The value of `name` where that needs no look at the head: `None` when it does.
-    fn known(&self, name: &str) -> Option<Option<&[u8]>> {
-        let place = Noted::place(name)?;
-        match self.noted.counts[place] {
-            0 => Some(None),
-            1 => {
-                let (start, length) = (self.noted.starts[place] as usize, self.noted.lengths[place] as usize);
-                Some(self.raw.get(start..start + length))
-            }
-            _ => None,
+    /// What is known of the field `name` without a look at the head.
+    fn known(&self, name: &str) -> Known<'_> {
+        let Some(place) = Noted::place(name) else { return Known::Nothing };
+        let (start, length) = (self.noted.starts[place] as usize, self.noted.lengths[place] as usize);
+        match (self.noted.counts[place], self.raw.get(start..start + length)) {
+            (0, _) => Known::Absent,
+            (1, Some(value)) => Known::Once(value),
+            _ => Known::Nothing,
         }
     }
 
@@ -178,13 +184,18 @@ impl RawFields {
 
 impl Fields for RawFields {
     fn first(&self, name: &str) -> Option<&[u8]> {
-        self.known(name).unwrap_or_else(|| self.values(name).next())
+        match self.known(name) {
+            Known::Absent => None,
+            Known::Once(value) => Some(value),
+            Known::Nothing => self.values(name).next(),
+        }
     }
 
     fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
         match self.known(name) {
-            Some(value) => value.into_iter().for_each(tell),
-            None => self.values(name).for_each(tell),
+            Known::Absent => {}
+            Known::Once(value) => tell(value),
+            Known::Nothing => self.values(name).for_each(tell),
         }
     }
 }
