@@ -89,7 +89,8 @@ impl Prepared {
             let (outcome, failure, done) = passage.ask(session, sent, (index, &mut request), connection).await;
             passage.count(&session.take_counts());
             passage.settle(done, outcome, failure.as_deref());
-            due = later(done, load.pause(session.think_time(index)));
+            // From here on, not from the last byte: what judging the answer cost the driver is in nobody's time.
+            due = later(Instant::now(), load.pause(session.think_time(index)));
             if passage.failed {
                 break;
             }

@@ -125,8 +125,8 @@ impl Target {
         let connecting = timeout(PROBE_TIMEOUT, self.take()).await;
         let stream = match connecting.unwrap_or_else(|_| Err(Unanswered::timed_out("connecting timed out"))) {
             Ok(stream) => stream,
-            // What the driver's own host lacks is told by the load.
-            Err(missing) if must_connect && !OWN_FAILURES.contains(&&*missing.cause) => {
+            // What the driver's own host lacks is told by the load. Behind a proxy, words about that stand before it.
+            Err(missing) if must_connect && !OWN_FAILURES.iter().any(|own| missing.cause.ends_with(own)) => {
                 return Err(self.unreachable(&missing, &self.mend_of_connecting()));
             }
             Err(_) => return Ok(()),
