@@ -2,7 +2,7 @@
 //! by the fuzz targets beside it, and by `tests/fuzzing.rs`.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tidegate::platform::{
     Addresses, Clock, Operate, OperateError, RevisionSample, RevisionSpec, Route, ServeOptions, ServiceScaling, serve,
@@ -169,6 +169,31 @@ fn assert_parts(request: &Request, parts: usize) {
 const PATHS: [&str; 7] =
     ["$['a']['b']", "$['a']['c'][0]", "$['a']['d']['e']", "$[0]", "$[2]['a']", "$['b']", "$['a']['c'][1]['x']"];
 
+/// The plans that `bodies` asks by: by the library and in one pass, everything needed and nothing. Made once: reading their
+/// scenarios costs far more than reading a body.
+static PLANS: LazyLock<[[Plan; 2]; 2]> =
+    LazyLock::new(|| ["\"", "'"].map(|quote| [false, true].map(|optional| extracting(quote, optional))));
+
+fn extracting(quote: &str, optional: bool) -> Plan {
+    let extractions: Vec<String> = PATHS
+        .iter()
+        .enumerate()
+        .map(|(index, path)| {
+            let path = serde_json::Value::from(path.replace('\'', quote)).to_string();
+            format!("v{index}: {{json: {path}, optional: {optional}}}")
+        })
+        .collect();
+    let values: Vec<String> = (0..PATHS.len()).map(|index| format!("v{index}: \"${{v{index}}}\"")).collect();
+    let text = format!(
+        "name: b\njourneys: [{{name: j, steps: [{{name: s, get: /, extract: {{{}}}}}, {{name: t, post: /, json: {{{}}}}}]}}]\n\
+         load: closed\nstages: [{{name: n, hold: 1, duration: 1s}}]\n",
+        extractions.join(", "),
+        values.join(", ")
+    );
+    let scenario = Scenario::from_yaml(Path::new("b.yaml"), &text).unwrap_or_else(|error| panic!("{error}"));
+    Plan::new(Arc::new(scenario), 7, 1.0)
+}
+
 /// An answer's body, compressed or not as the first byte says, and whether everything must be found: what one pass over it finds is what the library finds in the
 /// tree of it, and a body that cannot be read is told in the same words. Gives what was found, as JSON.
 ///
@@ -182,27 +207,12 @@ pub fn bodies(data: &[u8]) -> Option<Vec<u8>> {
     if !encoding.is_empty() {
         headers.insert("content-encoding", http::HeaderValue::from_static(encoding));
     }
+    let optional = how & 0x80 == 0;
     let extracted = |quote: &str| {
-        let extractions: Vec<String> = PATHS
-            .iter()
-            .enumerate()
-            .map(|(index, path)| {
-                let path = serde_json::Value::from(path.replace('\'', quote)).to_string();
-                format!("v{index}: {{json: {path}, optional: {}}}", how & 0x80 == 0)
-            })
-            .collect();
-        let values: Vec<String> = (0..PATHS.len()).map(|index| format!("v{index}: \"${{v{index}}}\"")).collect();
-        let text = format!(
-            "name: b\njourneys: [{{name: j, steps: [{{name: s, get: /, extract: {{{}}}}}, {{name: t, post: /, json: {{{}}}}}]}}]\n\
-             load: closed\nstages: [{{name: n, hold: 1, duration: 1s}}]\n",
-            extractions.join(", "),
-            values.join(", ")
-        );
-        let scenario = Scenario::from_yaml(Path::new("b.yaml"), &text).unwrap_or_else(|error| panic!("{error}"));
-        let plan = Plan::new(Arc::new(scenario), 7, 1.0);
+        let plan = &PLANS[usize::from(quote == "'")][usize::from(optional)];
         let arrival = Arrival { index: 1, due: Duration::ZERO, journey: 0, stage: 0, request: None };
         let occasion = Occasion::of_arrival(&arrival, jiff::Timestamp::UNIX_EPOCH);
-        let mut session = Session::new(&plan, &occasion, plan.draws_of_arrival(1), "http://127.0.0.1:1/");
+        let mut session = Session::new(plan, &occasion, plan.draws_of_arrival(1), "http://127.0.0.1:1/");
         let _ = session.request(0);
         let accepted = session.accept(0, 200, &headers, body).map_err(|failure| failure.to_string());
         accepted.map(|()| session.request(1).body)
