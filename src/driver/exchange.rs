@@ -21,7 +21,7 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// How long each phase of the request took.
     pub(super) phases: Phases,
-    /// When its last byte was read.
+    /// When its end was read: its last byte, or the end of a connection that ends it.
     pub(super) done: Instant,
 }
 
@@ -91,7 +91,8 @@ pub(super) fn build(
 
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
 /// of the request was written. A connection that can carry another request is put back into `slot`. What is not whole
-/// by `deadline` timed out. What is left of `request` afterwards is its memory.
+/// by `deadline` timed out. After an answer
+/// `request` is left for its memory; after a failure it is not to be sent again.
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,

@@ -97,7 +97,7 @@ pub(in crate::driver) struct Answered {
     pub(in crate::driver) body: bytes::Bytes,
     /// First byte and body.
     pub(in crate::driver) phases: Phases,
-    /// When the last byte was read.
+    /// When its end was read: its last byte, or the end of a connection that ends it.
     pub(in crate::driver) done: Instant,
 }
 
