@@ -1,5 +1,6 @@
 //! How connections are opened, and what speaks HTTP over them: the fast path for HTTP/1.1, or hyper's connection API.
 
+use super::answer::Content;
 use super::exchange::build;
 use super::headers::Headers;
 use super::http1::Http1;
@@ -153,7 +154,7 @@ impl Connector {
     /// Whether `connection` is known to be closed.
     pub(super) fn is_closed(&self, connection: &mut Connection) -> bool {
         match connection {
-            Connection::Wire(wire) => wire.is_closed(&self.scratch),
+            Connection::Wire(wire) => wire.is_closed(),
             Connection::Http1(http1) => http1.is_closed(),
             Connection::Http2(http2) => http2.is_closed(),
         }
@@ -162,6 +163,13 @@ impl Connector {
     /// What the fast path reads into.
     pub(super) fn scratch(&self) -> &Scratch {
         &self.scratch
+    }
+
+    /// Takes back what an answer holds, once it was judged.
+    pub(super) fn take_back(&self, content: Content) {
+        if let Content::Raw(message) = content {
+            self.scratch.take_back(message);
+        }
     }
 }
 
@@ -183,15 +191,20 @@ impl Outgoing {
         if let Self::Written(written) = self { written.into_memory() } else { Vec::new() }
     }
 
-    /// The same request in the form that `connection` carries; told by its cause when it cannot be in that form.
-    pub(super) fn for_connection(self, connection: &Connection) -> Result<Self, &'static str> {
-        match (connection, self) {
-            (Connection::Wire(_), Self::Typed(typed)) => Ok(Self::Written(Written::of_typed(*typed))),
-            (Connection::Http1(_) | Connection::Http2(_), Self::Written(written)) => {
-                written.typed().map(Box::new).map(Self::Typed)
+    /// Puts it into the form that `connection` carries; told by its cause when it cannot be in that form.
+    pub(super) fn suit(&mut self, connection: &Connection) -> Result<(), &'static str> {
+        let suited = match (connection, &mut *self) {
+            (Connection::Wire(_), Self::Typed(typed)) => {
+                let typed = std::mem::take(&mut **typed);
+                Self::Written(Written::of_typed(typed))
             }
-            (_, request) => Ok(request),
-        }
+            (Connection::Http1(_) | Connection::Http2(_), Self::Written(written)) => {
+                Self::Typed(Box::new(written.typed()?))
+            }
+            _ => return Ok(()),
+        };
+        *self = suited;
+        Ok(())
     }
 
     /// Puts in the newest of what `added` holds, as it may have been prepared long ago.

@@ -1,8 +1,9 @@
 //! The fast HTTP/1.1 path held against hyper: the same bytes from a server, cut in the same places, must become the
 //! same answer or the same failure, and leave the connection as usable. Built for tests and for the fuzz target only.
 
+use super::answer::Content;
 use super::connection::{Connection, Connector, Http1Client};
-use super::exchange::{AnswerFields, exchange};
+use super::exchange::exchange;
 use super::headers::Headers;
 use crate::scenario::{Fields as _, Request};
 use bytes::Bytes;
@@ -132,13 +133,13 @@ impl Case {
             Some(Err(failure)) => Verdict::Failed(failure.outcome.to_string(), failure.cause.into_owned()),
             Some(Ok(answer)) => {
                 turns(TURNS).await;
-                let map = answer.headers.to_map();
-                assert_told_alike(&answer.headers, &map);
+                let map = answer.content.to_map();
+                assert_told_alike(&answer.content, &map);
                 let headers = map.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
                 Verdict::Answered {
                     status: answer.status,
                     headers: headers.collect(),
-                    body: answer.body,
+                    body: Bytes::copy_from_slice(answer.content.body()),
                     kept: slot.is_some_and(|connection| usable(&connector, connection)),
                 }
             }
@@ -175,7 +176,7 @@ async fn serve(stream: Option<DuplexStream>, pieces: &[Vec<u8>], closes: bool) -
 }
 
 /// A field is found in what came as it is in the map.
-fn assert_told_alike(fields: &AnswerFields, map: &http::HeaderMap) {
+fn assert_told_alike(fields: &Content, map: &http::HeaderMap) {
     let asked = ["location", "set-cookie", "content-encoding", "nowhere"].map(str::to_owned);
     for name in map.keys().map(ToString::to_string).chain(asked) {
         let mut told: Vec<Vec<u8>> = Vec::new();

@@ -1,65 +1,18 @@
 //! One request and its answer: over the connection at hand, or over a new one, body read to its end.
 
+use super::answer::{Answer, Content};
 use super::connection::{Connection, Connector, Outgoing};
 use super::headers::Headers;
 use super::http1::Handed;
 use super::outcome::Unanswered;
 use super::phases::Phases;
 use super::trace::Trace;
-use super::wire::{Answered, BODY_BYTES_MAX, Lost, RawFields};
-use crate::scenario::{Fields, Rendered};
+use super::wire::{BODY_BYTES_MAX, Lost};
+use crate::scenario::Rendered;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
-
-/// A whole answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: AnswerFields,
-    pub(super) body: Bytes,
-    /// How long each phase of the request took.
-    pub(super) phases: Phases,
-    /// When its end was read: its last byte, or the end of a connection that ends it.
-    pub(super) done: Instant,
-}
-
-/// The header fields of an answer, in the form that its client gives them.
-#[derive(Debug)]
-pub(super) enum AnswerFields {
-    /// Of the fast path.
-    Raw(RawFields),
-    /// Of hyper.
-    Map(http::HeaderMap),
-}
-
-impl AnswerFields {
-    /// As a map.
-    #[cfg(any(test, fuzzing))]
-    pub(super) fn to_map(&self) -> http::HeaderMap {
-        match self {
-            Self::Raw(raw) => raw.to_map(),
-            Self::Map(map) => map.clone(),
-        }
-    }
-}
-
-impl Fields for AnswerFields {
-    fn first(&self, name: &str) -> Option<&[u8]> {
-        match self {
-            Self::Raw(raw) => raw.first(name),
-            Self::Map(map) => map.first(name),
-        }
-    }
-
-    fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
-        match self {
-            Self::Raw(raw) => raw.each(name, tell),
-            Self::Map(map) => map.each(name, tell),
-        }
-    }
-}
 
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
 pub(super) fn build(
@@ -90,7 +43,7 @@ pub(super) fn build(
 }
 
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
-/// of the request was written. A connection that can carry another request is put back into `slot`. What is not whole
+/// of the request was written. A connection that can carry another request stays in `slot`. What is not whole
 /// by `deadline` timed out. After an answer
 /// `request` is left for its memory; after a failure it is not to be sent again.
 pub(super) async fn exchange(
@@ -99,23 +52,23 @@ pub(super) async fn exchange(
     request: &mut Outgoing,
     deadline: Instant,
 ) -> Result<Answer, Unanswered> {
-    if let Some(connection) = slot.take() {
-        match over(connector, connection, slot, (request, deadline)).await {
-            Sent::Answered(answer) => return Ok(answer),
-            Sent::Failed(failure) => return Err(failure),
-            Sent::Unsent(unsent, _) => *request = unsent,
+    if slot.is_some() {
+        match over(connector, slot, request, deadline).await {
+            Ok(answer) => return Ok(answer),
+            Err(Lost::Failed(failure)) => return Err(failure),
+            Err(Lost::Unsent(_)) => {}
         }
     }
     // Opening is rare: in a box, it takes no room in every virtual user's memory.
     let opened = Box::pin(timeout_at(deadline, connector.open())).await;
     let (connection, opening) = opened.unwrap_or_else(|_| Err(too_late()))?;
-    match over(connector, connection, slot, (request, deadline)).await {
-        Sent::Answered(mut answer) => {
+    *slot = Some(connection);
+    match over(connector, slot, request, deadline).await {
+        Ok(mut answer) => {
             (answer.phases.connect, answer.phases.tls) = (opening.connect, opening.tls);
             Ok(answer)
         }
-        Sent::Failed(failure) => Err(failure),
-        Sent::Unsent(_, cause) => Err(cause),
+        Err(Lost::Failed(cause) | Lost::Unsent(cause)) => Err(cause),
     }
 }
 
@@ -124,60 +77,68 @@ pub(super) fn too_late() -> Unanswered {
     Unanswered::timed_out("no whole answer within the step's timeout")
 }
 
-/// What became of a request on one connection.
-enum Sent {
-    Answered(Answer),
-    /// Nothing of it was written, for this reason: it may be sent on another one.
-    Unsent(Outgoing, Unanswered),
-    Failed(Unanswered),
-}
-
-impl Sent {
-    fn is_answered(&self) -> bool {
-        matches!(self, Self::Answered(_))
-    }
-}
-
-/// Sends `request` over `connection`.
+/// Sends `request` over the connection in `slot`. One that was not sent is left as it was, for another connection.
 async fn over(
     connector: &Connector,
-    connection: Connection,
     slot: &mut Option<Connection>,
-    (request, deadline): (&mut Outgoing, Instant),
-) -> Sent {
-    let suited = match std::mem::take(request).for_connection(&connection) {
-        Ok(suited) => suited,
-        Err(cause) => return Sent::Failed(Unanswered::broken(format!("not sent: {cause}"))),
-    };
-    match (connection, suited) {
-        (Connection::Wire(wire), Outgoing::Written(written)) => {
-            match wire.carry(&written, deadline, connector.scratch()).await {
-                Ok((Answered { status, headers, body, phases, done }, kept)) => {
-                    *slot = kept.map(Connection::Wire);
-                    *request = Outgoing::Written(written);
-                    Sent::Answered(Answer { status, headers: AnswerFields::Raw(headers), body, phases, done })
-                }
-                Err(Lost::Unsent(cause)) => Sent::Unsent(Outgoing::Written(written), cause),
-                Err(Lost::Failed(failure)) => Sent::Failed(failure),
-            }
+    request: &mut Outgoing,
+    deadline: Instant,
+) -> Result<Answer, Lost> {
+    if let Some(connection) = slot.as_ref() {
+        request.suit(connection).map_err(|cause| Lost::Failed(Unanswered::broken(format!("not sent: {cause}"))))?;
+    }
+    // The usual case stays where it is, and is not moved about.
+    if let (Some(Connection::Wire(wire)), Outgoing::Written(written)) = (slot.as_mut(), &*request) {
+        let ended = wire.carry(written, deadline, connector.scratch()).await;
+        if !wire.is_free() {
+            *slot = None;
         }
-        (Connection::Http1(mut http1), Outgoing::Typed(typed)) => {
-            let begun = Instant::now();
+        return ended;
+    }
+    let (ended, kept) = Box::pin(typed(slot.take(), request, deadline)).await;
+    *slot = kept;
+    ended
+}
+
+/// Sends `request` over a connection of hyper, and gives that back if it can carry another one.
+async fn typed(
+    connection: Option<Connection>,
+    request: &mut Outgoing,
+    deadline: Instant,
+) -> (Result<Answer, Lost>, Option<Connection>) {
+    let begun = Instant::now();
+    let late = || Sent::Failed(too_late());
+    let (sent, connection) = match (connection, std::mem::take(request)) {
+        (Some(Connection::Http1(mut http1)), Outgoing::Typed(typed)) => {
             let carried = http1.carry(typed, deadline, |handed| whole(handed, begun));
-            let sent = Box::pin(carried).await.unwrap_or_else(late);
-            *slot = sent.is_answered().then_some(Connection::Http1(http1));
-            sent
+            (carried.await.unwrap_or_else(late), Connection::Http1(http1))
         }
-        (Connection::Http2(mut http2), Outgoing::Typed(typed)) => {
-            let begun = Instant::now();
+        (Some(Connection::Http2(mut http2)), Outgoing::Typed(typed)) => {
             let carried = async { whole(http2.send(typed).await, begun).await };
-            let sent = Box::pin(timeout_at(deadline, carried)).await.unwrap_or_else(|_| late());
-            *slot = sent.is_answered().then_some(Connection::Http2(http2));
-            sent
+            (timeout_at(deadline, carried).await.unwrap_or_else(|_| late()), Connection::Http2(http2))
         }
         // Each request has just been put into the form of its connection.
-        _ => Sent::Failed(Unanswered::broken("the request is not in the form of its connection")),
+        _ => {
+            let broken = Unanswered::broken("the request is not in the form of its connection");
+            return (Err(Lost::Failed(broken)), None);
+        }
+    };
+    match sent {
+        Sent::Answered(answer) => (Ok(answer), Some(connection)),
+        Sent::Unsent(unsent) => {
+            *request = Outgoing::Typed(unsent);
+            (Err(Lost::Unsent(Unanswered::broken("connection closed before the request was sent"))), None)
+        }
+        Sent::Failed(failure) => (Err(Lost::Failed(failure)), None),
     }
+}
+
+/// What became of a request on a connection of hyper.
+enum Sent {
+    Answered(Answer),
+    /// Nothing of it was written: it may be sent on another one.
+    Unsent(Box<http::Request<Full<Bytes>>>),
+    Failed(Unanswered),
 }
 
 /// The rest of an exchange over hyper that `begun` then: hyper tells of the head when it has come, and not when the request
@@ -185,10 +146,7 @@ async fn over(
 async fn whole(handed: Handed, begun: Instant) -> Sent {
     let response = match handed {
         Handed::Answered(response) => response,
-        Handed::Unsent(unsent) => {
-            let cause = Unanswered::broken("connection closed before the request was sent");
-            return Sent::Unsent(Outgoing::Typed(unsent), cause);
-        }
+        Handed::Unsent(unsent) => return Sent::Unsent(unsent),
         Handed::Failed(failure) => return Sent::Failed(failure),
     };
     let first_byte = Instant::now();
@@ -199,17 +157,8 @@ async fn whole(handed: Handed, begun: Instant) -> Sent {
     };
     let done = Instant::now();
     let phases = Phases { first_byte: Some(first_byte - begun), body: Some(done - first_byte), ..Phases::default() };
-    Sent::Answered(Answer {
-        status: head.status.as_u16(),
-        headers: AnswerFields::Map(head.headers),
-        body,
-        phases,
-        done,
-    })
-}
-
-fn late() -> Sent {
-    Sent::Failed(too_late())
+    let content = Content::Typed(Box::new(head.headers), body);
+    Sent::Answered(Answer { status: head.status.as_u16(), content, phases, done })
 }
 
 /// Reads a body to its end, up to the bound; a body of one piece is not copied.
@@ -314,7 +263,7 @@ mod tests {
                 let connector = Connector::in_memory(accept, client);
                 let (begun, mut request) = (Instant::now(), prepared(&connector));
                 let answer = exchange(&connector, &mut None, &mut request, begun + 1000 * MS).await.unwrap();
-                assert_eq!((answer.done - begun, &answer.body[..]), (length * MS, &b"ok"[..]), "{client:?}");
+                assert_eq!((answer.done - begun, answer.content.body()), (length * MS, &b"ok"[..]), "{client:?}");
             }
         }
     }

@@ -209,7 +209,8 @@ impl<'a> Passage<'a> {
             };
             self.phases = Some(answer.phases);
             let outcome = Outcome::Answered(answer.status);
-            let verdict = match session.redirected(index, answer.status, &answer.headers) {
+            let content = answer.content;
+            let verdict = match session.redirected(index, answer.status, &content) {
                 Ok(Some(further)) => {
                     let (phases, flight) = (self.phases.take(), self.flight);
                     load.record(|recorder| {
@@ -221,9 +222,10 @@ impl<'a> Passage<'a> {
                     *request = load.prepare(Vec::new(), &further.rendered(), self.trace.as_mut());
                     continue;
                 }
-                Ok(None) => session.accept(index, answer.status, &answer.headers, &answer.body),
+                Ok(None) => session.accept(index, answer.status, &content, content.body()),
                 Err(failure) => Err(failure),
             };
+            load.connector.take_back(content);
             return (outcome, verdict.err().map(|failure| Cow::Owned(failure.to_string())), answer.done);
         }
     }

@@ -8,6 +8,7 @@
 
 mod abort;
 mod alarm;
+mod answer;
 mod authorization;
 mod closed;
 mod connection;

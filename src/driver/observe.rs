@@ -28,12 +28,12 @@ pub(super) async fn observe(plan: &Plan, client: &mut Client) -> Result<Observat
     let mut session = Session::observe(plan, client.base_url());
     for (index, observation) in asked_for.iter().enumerate() {
         let failed = |cause: String| DriveError::Observation { observation: observation.name.clone(), cause };
-        let Asked { status, headers, body, service_time } =
+        let Asked { status, content, service_time } =
             client.ask(session.request(index), observation.step.timeout).await.map_err(failed)?;
         observations.sent.statuses.push(status);
         observations.sent.service_time += service_time;
-        session.accept(index, status, &headers, &body).map_err(|failure| failed(failure.to_string()))?;
-        let number = plan.observed(index, &body).map_err(|failure| failed(failure.to_string()))?;
+        session.accept(index, status, &content, content.body()).map_err(|failure| failed(failure.to_string()))?;
+        let number = plan.observed(index, content.body()).map_err(|failure| failed(failure.to_string()))?;
         observations.numbers.insert(observation.name.clone(), number);
     }
     Ok(observations)

@@ -1,13 +1,13 @@
 //! Requests off the measured path. They take the same way as those of the load: the same protocol, TLS, proxy and
 //! authorisation, over a connection of their own.
 
+use super::answer::{Answer, Content};
 use super::connection::{Connection, Connector};
-use super::exchange::{Answer, AnswerFields, exchange};
+use super::exchange::exchange;
 use super::headers::Headers;
 use super::load::later;
 use super::outcome::Outcome;
 use crate::scenario::Request;
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,8 +23,7 @@ pub(super) struct Client {
 /// A whole answer and what it cost.
 pub(super) struct Asked {
     pub(super) status: u16,
-    pub(super) headers: AnswerFields,
-    pub(super) body: Bytes,
+    pub(super) content: Content,
     /// From the sending to the last byte.
     pub(super) service_time: Duration,
 }
@@ -47,11 +46,11 @@ impl Client {
             .map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
         let answering = exchange(&self.connector, &mut self.connection, &mut request, later(sent, timeout));
-        let Answer { status, headers, body, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {
+        let Answer { status, content, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {
             // Nobody looks for the label of an outcome here, so the words must say all.
             Outcome::TimedOut => format!("timed out: no whole answer within {timeout:?}"),
             _ => unanswered.cause.into_owned(),
         })?;
-        Ok(Asked { status, headers, body, service_time: sent.elapsed() })
+        Ok(Asked { status, content, service_time: sent.elapsed() })
     }
 }

@@ -58,16 +58,15 @@ async fn send_all<'a>(
         let failed = |cause: String| Failed { step, cause };
         let mut request = session.request(index);
         loop {
-            let Asked { status, headers, body, service_time } =
-                client.ask(request, step.timeout).await.map_err(failed)?;
+            let Asked { status, content, service_time } = client.ask(request, step.timeout).await.map_err(failed)?;
             done.service_time += service_time;
             done.statuses.push(status);
-            let further = session.redirected(index, status, &headers);
+            let further = session.redirected(index, status, &content);
             if let Some(further) = further.map_err(|failure| failed(failure.to_string()))? {
                 request = further;
                 continue;
             }
-            session.accept(index, status, &headers, &body).map_err(|failure| failed(failure.to_string()))?;
+            session.accept(index, status, &content, content.body()).map_err(|failure| failed(failure.to_string()))?;
             break;
         }
         tokio::time::sleep(session.think_time(index)).await;

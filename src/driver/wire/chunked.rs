@@ -2,9 +2,8 @@
 //! extensions and trailers bounded and passed over.
 
 use super::FIELDS_MAX;
-use super::body::Body;
+use super::parser::body_too_large;
 use crate::driver::outcome::Unanswered;
-use bytes::{Buf as _, BytesMut};
 
 /// Bytes that all chunk extensions of a body may take together.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
@@ -48,26 +47,34 @@ fn malformed() -> Unanswered {
 }
 
 impl Chunked {
-    /// Takes what belongs to the body out of `input`; true when it is whole.
-    pub(super) fn decode(&mut self, input: &mut BytesMut, body: &mut Body) -> Result<bool, Unanswered> {
+    /// Adds the data in `input` to `answer`, which may hold `bytes_max`. How many bytes of `input` belong to the body, and
+    /// whether it is whole.
+    pub(super) fn decode(
+        &mut self,
+        input: &[u8],
+        answer: &mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Result<(usize, bool), Unanswered> {
+        let mut at = 0;
         while self.step != Step::End {
-            if self.step == Step::Data {
-                if input.is_empty() {
-                    return Ok(false);
-                }
-                let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len());
-                body.push(input.split_to(length).freeze())?;
-                self.remaining -= length as u64;
-                if self.remaining == 0 {
-                    self.step = Step::DataCr;
-                }
+            let Some(byte) = input.get(at) else { return Ok((at, false)) };
+            if self.step != Step::Data {
+                at += 1;
+                self.step = self.next(*byte)?;
                 continue;
             }
-            let Some(byte) = input.first().copied() else { return Ok(false) };
-            input.advance(1);
-            self.step = self.next(byte)?;
+            let length = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len() - at);
+            if answer.len() + length > bytes_max {
+                return Err(body_too_large());
+            }
+            answer.extend_from_slice(&input[at..at + length]);
+            at += length;
+            self.remaining -= length as u64;
+            if self.remaining == 0 {
+                self.step = Step::DataCr;
+            }
         }
-        Ok(true)
+        Ok((at, true))
     }
 
     /// Takes one byte that is not data.

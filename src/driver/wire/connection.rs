@@ -1,14 +1,14 @@
 //! A connection that carries one request at a time, driven by whoever waits for the answer.
 
-use super::head::RawFields;
+use super::message::Message;
 use super::parser::{Parser, Whole};
 use super::request::Written;
 use crate::driver::alarm::Alarm;
+use crate::driver::answer::{Answer, Content};
 use crate::driver::exchange::too_late;
 use crate::driver::outcome::{Outcome, Unanswered};
 use crate::driver::phases::Phases;
 use crate::driver::tls;
-use bytes::BytesMut;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -18,10 +18,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// Bytes that are read into at once, at least.
-const READ_BYTES_MIN: usize = 16 * 1024;
 /// Bytes of the memory that all connections read into.
-const SCRATCH_BYTES: usize = 2 * READ_BYTES_MIN;
+const SCRATCH_BYTES: usize = 32 * 1024;
 
 /// What carries the bytes.
 pub(in crate::driver) enum Stream {
@@ -62,14 +60,25 @@ impl Stream {
     }
 }
 
-/// The memory that all connections of a thread read into: an answer that comes in one piece needs none of the
-/// connection's own, so an idle connection holds none.
+/// The memory that all connections of a thread read into, so that an idle connection holds none. An answer that comes in
+/// one piece takes it along, and brings it back once it was judged: so most answers are never copied, and come into memory
+/// that is still in the nearest cache.
 #[derive(Debug, Default)]
-pub(in crate::driver) struct Scratch(Mutex<BytesMut>);
+pub(in crate::driver) struct Scratch(Mutex<Vec<u8>>);
 
 impl Scratch {
-    fn lock(&self) -> MutexGuard<'_, BytesMut> {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the memory of an answer back, or lets go of it when it is not the one that was taken along.
+    pub(in crate::driver) fn take_back(&self, message: Message) {
+        let mut memory = message.into_memory();
+        memory.clear();
+        let mut scratch = self.lock();
+        if scratch.capacity() < memory.capacity() && memory.capacity() <= 2 * SCRATCH_BYTES {
+            *scratch = memory;
+        }
     }
 }
 
@@ -77,8 +86,10 @@ impl Scratch {
 pub(in crate::driver) struct Wire {
     stream: Stream,
     /// Bytes that came and are not an answer yet; without memory while the connection is idle.
-    unread: BytesMut,
+    unread: Vec<u8>,
     alarm: Alarm,
+    /// Whether it can carry a request: not while it carries one, nor after one that was given up.
+    is_free: bool,
 }
 
 /// Why there is no answer.
@@ -89,49 +100,45 @@ pub(in crate::driver) enum Lost {
     Failed(Unanswered),
 }
 
-/// A whole answer.
-#[derive(Debug)]
-pub(in crate::driver) struct Answered {
-    pub(in crate::driver) status: u16,
-    pub(in crate::driver) headers: RawFields,
-    pub(in crate::driver) body: bytes::Bytes,
-    /// First byte and body.
-    pub(in crate::driver) phases: Phases,
-    /// When its end was read: its last byte, or the end of a connection that ends it.
-    pub(in crate::driver) done: Instant,
-}
-
 impl Wire {
     pub(in crate::driver) fn new(stream: Stream) -> Self {
-        Self { stream, unread: BytesMut::new(), alarm: Alarm::default() }
+        Self { stream, unread: Vec::new(), alarm: Alarm::default(), is_free: true }
     }
 
-    /// Whether the connection was closed, or spoke unasked, since its last answer. Costs no system call while nothing
-    /// has come.
-    pub(in crate::driver) fn is_closed(&mut self, scratch: &Scratch) -> bool {
-        self.poll_closed(&mut Context::from_waker(std::task::Waker::noop()), scratch).is_ready()
+    /// Whether it carries no further request: it was closed, or spoke unasked, since its last answer, or is out of step.
+    /// Costs no system call while nothing has come.
+    pub(in crate::driver) fn is_closed(&mut self) -> bool {
+        !self.is_free || self.poll_closed(&mut Context::from_waker(std::task::Waker::noop())).is_ready()
+    }
+
+    /// Whether it was left in a state in which it can carry a request, as far as it is known.
+    pub(in crate::driver) fn is_free(&self) -> bool {
+        self.is_free
     }
 
     /// Ready with the reason when the connection was closed, or spoke unasked.
-    fn poll_closed(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<Unanswered> {
-        let mut scratch = scratch.lock();
-        let came = poll_fill(&mut self.stream, cx, &mut scratch);
-        scratch.clear();
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Unanswered> {
+        // One byte is one too many.
+        let mut byte = [0];
+        let came = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)));
         // Since TLS 1.3 a server may refuse a client after the handshake, and that is what must be told.
-        let told = ready!(came).err().and_then(|error| tls::ended(&error));
-        Poll::Ready(Unanswered::broken(told.unwrap_or("connection closed before the request was sent".into())))
+        let told = came.err().and_then(|error| tls::ended(&error));
+        Poll::Ready(Unanswered::broken(told.unwrap_or(CLOSED.into())))
     }
 
-    /// Sends `request` and reads its answer, which must be whole by `deadline`. Gives the connection back when it can
-    /// carry another request.
+    /// Sends `request` and reads its answer, which must be whole by `deadline`. Afterwards the connection is free again,
+    /// unless it cannot carry another request.
     pub(in crate::driver) async fn carry(
-        mut self,
+        &mut self,
         request: &Written,
         deadline: Instant,
         scratch: &Scratch,
-    ) -> Result<(Answered, Option<Self>), Lost> {
+    ) -> Result<Answer, Lost> {
+        if !std::mem::take(&mut self.is_free) {
+            return Err(Lost::Unsent(Unanswered::broken(CLOSED)));
+        }
         let mut exchange = Exchange {
-            wire: &mut self,
+            wire: self,
             scratch,
             request,
             deadline,
@@ -143,16 +150,12 @@ impl Wire {
         let ended = poll_fn(|cx| exchange.poll(cx)).await;
         let (progress, first_byte, done) = (exchange.progress, exchange.first_byte, exchange.done);
         match ended {
-            Ok(whole) => {
-                let Whole { status, headers, body, keep_alive } = whole;
+            Ok(Whole { status, message, keep_alive }) => {
                 let done = done.unwrap_or_else(Instant::now);
-                let phases = phases(progress, first_byte, done);
                 // Whoever answers before the request was whole, or says more than was asked, is out of step.
-                let kept = keep_alive && self.unread.is_empty() && matches!(progress, Progress::Sent(_));
-                if kept {
-                    self.unread = BytesMut::new();
-                }
-                Ok((Answered { status, headers, body, phases, done }, kept.then_some(self)))
+                self.is_free = keep_alive && self.unread.is_empty() && matches!(progress, Progress::Sent(_));
+                self.unread = Vec::new();
+                Ok(Answer { status, content: Content::Raw(message), phases: phases(progress, first_byte, done), done })
             }
             Err(failure) if failure.outcome == Outcome::TimedOut => Err(Lost::Failed(failure)),
             Err(cause) if matches!(progress, Progress::Idle | Progress::Writing(0)) => Err(Lost::Unsent(cause)),
@@ -160,6 +163,9 @@ impl Wire {
         }
     }
 }
+
+/// Why a connection does not carry a request, where nothing else is known.
+const CLOSED: &str = "connection closed before the request was sent";
 
 /// How far the sending is.
 #[derive(Clone, Copy, Debug)]
@@ -202,7 +208,7 @@ impl Exchange<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Whole, Unanswered>> {
         let first = matches!(self.progress, Progress::Idle);
         if first {
-            if let Poll::Ready(cause) = self.wire.poll_closed(cx, self.scratch) {
+            if let Poll::Ready(cause) = self.wire.poll_closed(cx) {
                 return Poll::Ready(Err(cause));
             }
             self.progress = Progress::Writing(0);
@@ -272,10 +278,8 @@ impl Exchange<'_> {
 }
 
 /// Reads what has come into `scratch`, which is empty; 0 at the end of the stream.
-fn poll_fill(stream: &mut Stream, cx: &mut Context<'_>, scratch: &mut BytesMut) -> Poll<io::Result<usize>> {
-    if scratch.capacity() < READ_BYTES_MIN {
-        // Takes the memory back when no answer holds on to it any more, and new memory otherwise.
-        scratch.reserve(SCRATCH_BYTES);
-    }
+fn poll_fill(stream: &mut Stream, cx: &mut Context<'_>, scratch: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+    // Nothing is done where the memory came back.
+    scratch.reserve(SCRATCH_BYTES);
     pin!(stream.read_buf(scratch)).poll(cx)
 }

@@ -1,13 +1,11 @@
 //! The head of an answer: status, framing (RFC 9112, 6.3) and whether the connection stays open (9.3). The header
 //! fields themselves stay the bytes that came.
 
+use super::message::Noted;
 use super::parser::Asked;
 use super::{BODY_BYTES_MAX, FIELDS_MAX, HEAD_BYTES_MAX};
 use crate::driver::outcome::Unanswered;
-use crate::scenario::Fields;
-use bytes::{Bytes, BytesMut};
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 /// The longest name of a header field that the `http` crate's types can hold.
 const NAME_BYTES_MAX: usize = u16::MAX as usize;
@@ -18,19 +16,21 @@ const CONTENT_LENGTH_MAX: u64 = u64::MAX - 2;
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
-    fields: RawFields,
+    /// In bytes, the empty line included.
+    pub(super) length: usize,
+    pub(super) noted: Noted,
     /// Whether the connection may carry another request after this answer.
     pub(super) keep_alive: bool,
     pub(super) framing: Framing,
 }
 
-/// What stood at the front of the bytes.
+/// What stands at the front of the bytes.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(super) enum Front {
     /// Nothing whole yet.
     Partial,
-    /// A word in between (1xx): the answer follows.
-    Interim,
+    /// A word in between (1xx) of this length in bytes: the answer follows.
+    Interim(usize),
     Final(Head),
 }
 
@@ -52,8 +52,8 @@ fn too_large() -> Unanswered {
 }
 
 impl Head {
-    /// Takes a head off the front of `input`.
-    pub(super) fn take(input: &mut BytesMut, asked: Asked) -> Result<Taken, Unanswered> {
+    /// Reads the head at the front of `input`.
+    pub(super) fn read(input: &[u8], asked: Asked) -> Result<Front, Unanswered> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let parsed =
@@ -62,7 +62,7 @@ impl Head {
             Ok(httparse::Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(too_large()),
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if input.len() >= HEAD_BYTES_MAX => return Err(too_large()),
-            Ok(httparse::Status::Partial) => return Ok(Taken::Partial),
+            Ok(httparse::Status::Partial) => return Ok(Front::Partial),
             Err(httparse::Error::TooManyHeaders) => return Err(too_large()),
             Err(_) => return Err(not_http()),
         };
@@ -72,163 +72,13 @@ impl Head {
             facts.read(field, input.as_ptr().addr())?;
         }
         if matches!(status, 100 | 102..200) {
-            let _ = input.split_to(length);
-            return Ok(Taken::Interim);
+            return Ok(Front::Interim(length));
         }
         let framing = facts.framing(status, asked)?;
         // After 101 the connection speaks something else.
         let keep_alive = facts.keep_alive && status != 101 && framing != Framing::Close;
-        Ok(Taken::Final(Self {
-            status,
-            fields: RawFields { raw: input.split_to(length).freeze(), noted: facts.noted },
-            keep_alive,
-            framing,
-        }))
+        Ok(Front::Final(Self { status, length, noted: facts.noted, keep_alive, framing }))
     }
-
-    /// Lets go of memory that is shared with others: called before a wait.
-    pub(super) fn own(&mut self) {
-        self.fields.raw = Bytes::copy_from_slice(&self.fields.raw);
-    }
-
-    /// Takes the header fields out, once the answer is whole.
-    pub(super) fn take_fields(&mut self) -> RawFields {
-        RawFields { raw: std::mem::take(&mut self.fields.raw), noted: self.fields.noted }
-    }
-}
-
-/// Fields that every answer is asked for, and few have.
-const NOTED: [&str; 3] = ["location", "set-cookie", "content-encoding"];
-
-/// The header fields of an answer as they came: found when they are asked for.
-#[derive(Clone, Debug)]
-pub(in crate::driver) struct RawFields {
-    /// Status line and fields, the empty line included.
-    raw: Bytes,
-    noted: Noted,
-}
-
-/// How often each of `NOTED` came, and where the value of the one is that came last.
-#[derive(Clone, Copy, Debug, Default)]
-struct Noted {
-    counts: [u8; NOTED.len()],
-    starts: [u32; NOTED.len()],
-    lengths: [u32; NOTED.len()],
-}
-
-impl Noted {
-    fn place(name: &str) -> Option<usize> {
-        // Lengths first: nearly every field is passed over by one comparison of numbers.
-        let place = match name.len() {
-            8 => 0,
-            10 => 1,
-            16 => 2,
-            _ => return None,
-        };
-        NOTED[place].eq_ignore_ascii_case(name).then_some(place)
-    }
-
-    /// Notes a field whose value begins `at`, if it is one of `NOTED`.
-    fn note(&mut self, name: &str, at: usize, value: &[u8]) -> bool {
-        let Some(place) = Self::place(name) else { return false };
-        let value_is = trimmed(value);
-        self.counts[place] = self.counts[place].saturating_add(1);
-        // A head is 256 KiB at most.
-        self.starts[place] = u32::try_from(at + value_is.start).unwrap_or(u32::MAX);
-        self.lengths[place] = u32::try_from(value_is.len()).unwrap_or(u32::MAX);
-        true
-    }
-}
-
-/// What is known of a field.
-enum Known<'a> {
-    Absent,
-    /// It came once, with this value.
-    Once(&'a [u8]),
-    Nothing,
-}
-
-impl RawFields {
-    /// The values of the field `name`, which is in lower case.
-    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let raw: &[u8] = &self.raw;
-        let is_it = move |at: &Range<usize>| raw[at.clone()].eq_ignore_ascii_case(name.as_bytes());
-        lines(raw).filter(move |(at, _)| is_it(at)).map(move |(_, at)| &raw[at])
-    }
-
-    /// What is known of the field `name` without a look at the head.
-    fn known(&self, name: &str) -> Known<'_> {
-        let Some(place) = Noted::place(name) else { return Known::Nothing };
-        let (start, length) = (self.noted.starts[place] as usize, self.noted.lengths[place] as usize);
-        match (self.noted.counts[place], self.raw.get(start..start + length)) {
-            (0, _) => Known::Absent,
-            (1, Some(value)) => Known::Once(value),
-            _ => Known::Nothing,
-        }
-    }
-
-    /// As a map.
-    #[cfg(any(test, fuzzing))]
-    pub(in crate::driver) fn to_map(&self) -> http::HeaderMap {
-        let mut map = http::HeaderMap::new();
-        for (name, value) in lines(&self.raw) {
-            let name = http::HeaderName::from_bytes(&self.raw[name]);
-            let value = http::HeaderValue::from_maybe_shared(self.raw.slice(value));
-            if let (Ok(name), Ok(value)) = (name, value) {
-                map.append(name, value);
-            }
-        }
-        map
-    }
-}
-
-impl Fields for RawFields {
-    fn first(&self, name: &str) -> Option<&[u8]> {
-        match self.known(name) {
-            Known::Absent => None,
-            Known::Once(value) => Some(value),
-            Known::Nothing => self.values(name).next(),
-        }
-    }
-
-    fn each(&self, name: &str, tell: &mut dyn FnMut(&[u8])) {
-        match self.known(name) {
-            Known::Absent => {}
-            Known::Once(value) => tell(value),
-            Known::Nothing => self.values(name).for_each(tell),
-        }
-    }
-}
-
-/// Where the names and values of the fields of a checked head stand.
-fn lines(raw: &[u8]) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-    let mut at = 0;
-    let mut line = move || {
-        let start = at;
-        let end = start + memchr::memchr(b'\n', raw.get(start..)?)?;
-        at = end + 1;
-        Some((start, end))
-    };
-    // What stands before the first field is the status line, and any empty lines before that.
-    while let Some((start, end)) = line() {
-        if raw[start..end].starts_with(b"HTTP/") {
-            break;
-        }
-    }
-    std::iter::from_fn(move || {
-        let (start, end) = line()?;
-        let colon = start + memchr::memchr(b':', &raw[start..end])?;
-        let value = trimmed(&raw[colon + 1..end]);
-        Some((start..colon, colon + 1 + value.start..colon + 1 + value.end))
-    })
-}
-
-/// Where a value is without the space around it.
-fn trimmed(value: &[u8]) -> Range<usize> {
-    let before = value.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    let after = value.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-    // A value of nothing but space is counted from both sides.
-    before..(value.len() - after).max(before)
 }
 
 /// What the fields say of framing and connection.

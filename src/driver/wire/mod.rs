@@ -2,16 +2,16 @@
 //! waits for the answer writes, reads and parses. hyper is the reference that this path is held against, answer by
 //! answer (`driver/differential.rs`): same verdict, same status, headers and bytes.
 
-mod body;
 mod chunked;
 mod connection;
 mod head;
+mod message;
 mod parser;
 mod request;
 mod retyped;
 
-pub(super) use connection::{Answered, Lost, Scratch, Stream, Wire};
-pub(super) use head::RawFields;
+pub(super) use connection::{Lost, Scratch, Stream, Wire};
+pub(super) use message::Message;
 pub(super) use request::Written;
 
 /// Bytes that an answer's status line and headers may take: far beyond any real answer, and small enough that a server

@@ -1,11 +1,10 @@
 //! An answer out of bytes as they come, however they are cut; does no input or output itself.
 
-use super::HEAD_BYTES_MAX;
-use super::body::Body;
 use super::chunked::Chunked;
-use super::head::{Framing, Head, RawFields, Taken};
+use super::head::{Framing, Front, Head};
+use super::message::Message;
+use super::{BODY_BYTES_MAX, HEAD_BYTES_MAX};
 use crate::driver::outcome::Unanswered;
-use bytes::{Bytes, BytesMut};
 
 /// What of the request the framing of its answer depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +19,7 @@ pub(in crate::driver) enum Asked {
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) status: u16,
-    pub(super) headers: RawFields,
-    pub(super) body: Bytes,
+    pub(super) message: Message,
     /// Whether the connection may carry another request.
     pub(super) keep_alive: bool,
 }
@@ -37,7 +35,8 @@ pub(super) struct Parser {
 enum State {
     /// Bytes of the head that were looked at already, when it was not whole then.
     Head(Option<usize>),
-    Body(Head, Body, Remaining),
+    /// The head, what came so far, and how to tell the end.
+    Body(Head, Vec<u8>, Remaining),
 }
 
 #[derive(Debug)]
@@ -53,82 +52,87 @@ impl Parser {
     }
 
     /// Takes what belongs to the answer out of `input`, except for an unfinished head, which stays there until the rest
-    /// of it has come. The answer, once it is whole; what follows it is left in `input`.
-    pub(super) fn advance(&mut self, input: &mut BytesMut) -> Result<Option<Whole>, Unanswered> {
+    /// of it has come. The answer, once it is whole; what follows it is left in `input`. An answer that is all of `input`
+    /// takes its memory with it.
+    pub(super) fn advance(&mut self, input: &mut Vec<u8>) -> Result<Option<Whole>, Unanswered> {
         if let State::Head(seen) = &mut self.state {
-            let Some(mut head) = take_head(input, seen, self.asked)? else { return Ok(None) };
+            let Some(head) = read_head(input, seen, self.asked)? else { return Ok(None) };
+            if head.framing == Framing::Length(input.len() - head.length) {
+                return Ok(Some(whole(&head, std::mem::take(input))));
+            }
             let remaining = match head.framing {
-                Framing::Length(length) if length <= input.len() => {
-                    return Ok(Some(whole(&mut head, input.split_to(length).freeze())));
-                }
                 Framing::Length(length) => Remaining::Length(length),
-                Framing::Chunked => {
-                    let (mut chunked, mut body) = (Chunked::default(), Body::default());
-                    if chunked.decode(input, &mut body)? {
-                        return Ok(Some(whole(&mut head, body.finish())));
-                    }
-                    head.own();
-                    body.own();
-                    self.state = State::Body(head, body, Remaining::Chunks(Box::new(chunked)));
-                    return Ok(None);
-                }
+                Framing::Chunked => Remaining::Chunks(Box::default()),
                 Framing::Close => Remaining::Close,
             };
-            head.own();
-            self.state = State::Body(head, Body::default(), remaining);
+            let answer = input[..head.length].to_vec();
+            input.drain(..head.length);
+            self.state = State::Body(head, answer, remaining);
         }
-        let State::Body(head, body, remaining) = &mut self.state else { return Ok(None) };
-        let ended = match remaining {
+        let State::Body(head, answer, remaining) = &mut self.state else { return Ok(None) };
+        let so_far = answer.len() - head.length;
+        let (taken, ended) = match remaining {
             Remaining::Length(length) => {
-                body.push(input.split_to((*length - body.len()).min(input.len())).freeze())?;
-                body.len() == *length
+                let taken = (*length - so_far).min(input.len());
+                answer.extend_from_slice(&input[..taken]);
+                (taken, so_far + taken == *length)
             }
-            Remaining::Chunks(chunked) => chunked.decode(input, body)?,
+            Remaining::Chunks(chunked) => chunked.decode(input, answer, head.length + BODY_BYTES_MAX)?,
+            Remaining::Close if so_far + input.len() > BODY_BYTES_MAX => return Err(body_too_large()),
             Remaining::Close => {
-                body.push(input.split().freeze())?;
-                false
+                answer.extend_from_slice(input);
+                (input.len(), false)
             }
         };
-        if ended {
-            return Ok(Some(whole(head, std::mem::take(body).finish())));
-        }
-        body.own();
-        Ok(None)
+        input.drain(..taken);
+        Ok(ended.then(|| whole(head, std::mem::take(answer))))
     }
 
     /// The connection ended in order.
     pub(super) fn end(&mut self) -> Result<Whole, Unanswered> {
         match &mut self.state {
-            State::Body(head, body, Remaining::Close) => Ok(whole(head, std::mem::take(body).finish())),
+            State::Body(head, answer, Remaining::Close) => Ok(whole(head, std::mem::take(answer))),
             _ => Err(Unanswered::broken("connection closed before the answer was whole")),
         }
     }
 }
 
-fn whole(head: &mut Head, body: Bytes) -> Whole {
-    Whole { status: head.status, headers: head.take_fields(), body, keep_alive: head.keep_alive }
+pub(super) fn body_too_large() -> Unanswered {
+    Unanswered::broken("body too large")
 }
 
-/// Takes the next head that is not a word in between off `input`.
-fn take_head(input: &mut BytesMut, seen: &mut Option<usize>, asked: Asked) -> Result<Option<Head>, Unanswered> {
-    while !input.is_empty() {
+fn whole(head: &Head, answer: Vec<u8>) -> Whole {
+    let message = Message::new(answer, head.length, head.noted);
+    Whole { status: head.status, message, keep_alive: head.keep_alive }
+}
+
+/// Reads the head at the front of `input`, once it is whole; takes off what comes before it, the words in between.
+fn read_head(input: &mut Vec<u8>, seen: &mut Option<usize>, asked: Asked) -> Result<Option<Head>, Unanswered> {
+    let mut at = 0;
+    let mut head = None;
+    while at < input.len() && head.is_none() {
+        let rest = &input[at..];
         // Looking for the end first keeps the work linear in the bytes, however small the pieces are.
-        if seen.is_none_or(|seen| may_be_whole(input, seen)) {
-            match Head::take(input, asked)? {
-                Taken::Interim => {
+        if seen.is_none_or(|seen| may_be_whole(rest, seen)) {
+            match Head::read(rest, asked)? {
+                Front::Interim(length) => {
                     *seen = None;
+                    at += length;
                     continue;
                 }
-                Taken::Final(head) => return Ok(Some(head)),
-                Taken::Partial => {}
+                Front::Final(whole) => head = Some(whole),
+                Front::Partial => {}
             }
-        } else if input.len() >= HEAD_BYTES_MAX {
+        } else if rest.len() >= HEAD_BYTES_MAX {
             return Err(Unanswered::broken("answer's head is too large"));
         }
-        *seen = Some(input.len());
-        return Ok(None);
+        *seen = Some(rest.len());
+        break;
     }
-    Ok(None)
+    if at > 0 {
+        input.drain(..at);
+    }
+    Ok(head)
 }
 
 /// Whether an empty line, which ends a head, is in what came after the first `seen` bytes.
