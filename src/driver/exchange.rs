@@ -24,7 +24,7 @@ pub(super) fn build(
     // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
     let says_empty = request.body.is_empty() && matches!(method.as_str(), "POST" | "PUT" | "PATCH");
     let path = http::Uri::try_from(request.path).map_err(|_| "the path is not one of HTTP")?;
-    let mut built = http::Request::new(Full::new(request.body.clone()));
+    let mut built = http::Request::new(Full::new(request.body.to_bytes()));
     *built.method_mut() = method;
     *built.uri_mut() = path;
     let headers = built.headers_mut();

@@ -13,13 +13,16 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 #[derive(Clone)]
 pub(super) struct Headers {
     authority: HeaderValue,
+    /// What ends the first line of a request over HTTP/1.1, and the line that says where it goes.
+    line_end: Vec<u8>,
     credentials: Credentials,
     traces: Option<TraceIds>,
 }
 
 impl Headers {
     pub(super) fn new(authority: HeaderValue, credentials: Credentials, traces: Option<TraceIds>) -> Self {
-        Self { authority, credentials, traces }
+        let line_end = [b" HTTP/1.1\r\nhost: ", authority.as_bytes(), b"\r\n"].concat();
+        Self { authority, line_end, credentials, traces }
     }
 
     /// Nothing but where requests go.
@@ -31,6 +34,11 @@ impl Headers {
     /// What the `host` header says.
     pub(super) fn authority(&self) -> &HeaderValue {
         &self.authority
+    }
+
+    /// What follows the path of a request over HTTP/1.1: the version, and the `host` header.
+    pub(super) fn line_end(&self) -> &[u8] {
+        &self.line_end
     }
 
     /// The trace of the journey with these draws, if requests carry one.

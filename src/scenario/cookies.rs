@@ -2,6 +2,7 @@
 //! are ignored: a journey speaks with one target, for seconds.
 
 use super::fields::{Fields, text};
+use std::borrow::Cow;
 
 /// A jar.
 #[derive(Clone, Debug, Default)]
@@ -9,9 +10,21 @@ pub(super) struct Cookies(Vec<Cookie>);
 
 #[derive(Clone, Debug)]
 struct Cookie {
-    name: String,
-    value: String,
-    path: String,
+    /// Name and value with `=` between them, as they are sent back.
+    pair: String,
+    /// Bytes of the name.
+    name: usize,
+    path: Cow<'static, str>,
+}
+
+impl Cookie {
+    fn name(&self) -> &str {
+        &self.pair[..self.name]
+    }
+
+    fn value(&self) -> &str {
+        &self.pair[self.name + 1..]
+    }
 }
 
 impl Cookies {
@@ -45,27 +58,29 @@ impl Cookies {
             }
         }
         let path = path.unwrap_or_else(|| default_path(request_path));
-        self.0.retain(|cookie| cookie.name != name || cookie.path != path);
+        self.0.retain(|cookie| cookie.name() != name || cookie.path != path);
         if !gone {
-            self.0.push(Cookie { name: name.to_owned(), value: value.to_owned(), path: path.to_owned() });
+            // Nearly every cookie is for the whole site.
+            let path = if path == "/" { Cow::Borrowed("/") } else { Cow::Owned(path.to_owned()) };
+            self.0.push(Cookie { pair: [name, "=", value].concat(), name: name.len(), path });
         }
     }
 
     /// The value of the cookie of this name that was kept last.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.0.iter().rfind(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
+        self.0.iter().rfind(|cookie| cookie.name() == name).map(Cookie::value)
     }
 
     /// The `cookie` header of a request for `request_path`, if it has any; longer paths first (RFC 6265 section 5.4).
-    pub(super) fn header(&self, request_path: &str) -> Option<String> {
+    pub(super) fn header(&self, request_path: &str) -> Option<Cow<'_, str>> {
         let request_path = without_query(request_path);
         let mut matching = self.0.iter().filter(|cookie| path_matches(request_path, &cookie.path));
         let first = matching.next()?;
-        let Some(second) = matching.next() else { return Some([&first.name, "=", &first.value].concat()) };
+        let Some(second) = matching.next() else { return Some(Cow::Borrowed(&first.pair)) };
         let mut cookies: Vec<&Cookie> = [first, second].into_iter().chain(matching).collect();
         cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> = cookies.iter().map(|cookie| [&cookie.name, "=", &cookie.value].concat()).collect();
-        Some(pairs.join("; "))
+        let pairs: Vec<&str> = cookies.iter().map(|cookie| cookie.pair.as_str()).collect();
+        Some(Cow::Owned(pairs.join("; ")))
     }
 
     /// Whether there is none.

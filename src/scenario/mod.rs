@@ -73,7 +73,7 @@ pub use places::{ServiceFault, ServiceField};
 pub use plan::{Iteration, Plan, PlannedStage};
 pub use recorded::{RecordedRequests, SentRequests};
 pub use replay::{RecordedTimes, Replay};
-pub use request::{Rendered, Request};
+pub use request::{Rendered, RenderedBody, Request};
 pub use schema::schema;
 pub(crate) use schema::schema_of;
 pub use session::{Session, StepFailure};

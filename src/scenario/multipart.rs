@@ -101,7 +101,7 @@ pub(super) fn pieces(parts: &[FormPart], boundary: &str, mut compile: impl FnMut
 }
 
 /// The body with these values in it.
-pub(super) fn written(pieces: &[Piece], values: &[Value]) -> Bytes {
+pub(super) fn written(pieces: &[Piece], values: &[Value]) -> Vec<u8> {
     let mut body = Vec::new();
     for piece in pieces {
         match piece {
@@ -109,7 +109,7 @@ pub(super) fn written(pieces: &[Piece], values: &[Value]) -> Bytes {
             Piece::Text(parts) => body.extend_from_slice(rendered(parts, values, Form::Plain).as_bytes()),
         }
     }
-    Bytes::from(body)
+    body
 }
 
 /// A name in quotes, as browsers write it: the standard's `multipart/form-data` encoding of HTML, which RFC 7578 leaves open.

@@ -7,6 +7,7 @@ use super::scan::{Scan, is_the_library_s};
 use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -57,10 +58,13 @@ pub(super) struct Picks {
     count: usize,
 }
 
+/// Where the nodes of paths stand, by the number of the path; few steps have more than four.
+type Places = SmallVec<[Option<Range<usize>>; 4]>;
+
 /// What one pass over a body found, by the number of the path.
 pub(super) enum Found {
     /// Where the nodes stand in the body: JSON without escapes.
-    Places(Vec<Option<Range<usize>>>),
+    Places(Places),
     /// The nodes themselves.
     Nodes(Vec<Option<Value>>),
 }
@@ -116,8 +120,8 @@ impl Picks {
     }
 
     /// Where the nodes stand, by skipping over what no path asks for, where nothing is unusual.
-    fn scanned(&self, text: &[u8]) -> Option<Vec<Option<Range<usize>>>> {
-        let mut places = vec![None; self.count];
+    fn scanned(&self, text: &[u8]) -> Option<Places> {
+        let mut places: Places = smallvec![None; self.count];
         let mut scan = Scan::new(text)?;
         self.root.scan(&mut scan, &mut places)?;
         scan.is_at_end().then_some(places)

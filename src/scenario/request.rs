@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::ops::Deref;
 
 /// A request ready to be sent, relative to the target's base address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,38 @@ pub struct Rendered<'a> {
     /// Headers as (lower-case name, value), cookies and content type included; never `host` or `content-length`.
     pub headers: Vec<(&'a str, Cow<'a, str>)>,
     /// Body, empty for none.
-    pub body: Bytes,
+    pub body: RenderedBody<'a>,
+}
+
+/// The body of a rendered request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenderedBody<'a> {
+    /// The same each time: it can be shared.
+    Fixed(&'a Bytes),
+    /// Filled in for this request.
+    Filled(Vec<u8>),
+}
+
+impl Deref for RenderedBody<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Fixed(bytes) => bytes,
+            Self::Filled(bytes) => bytes,
+        }
+    }
+}
+
+impl RenderedBody<'_> {
+    /// The body, to be kept: one that is the same each time is not copied.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Fixed(bytes) => Bytes::clone(bytes),
+            Self::Filled(bytes) => Bytes::copy_from_slice(bytes),
+        }
+    }
 }
 
 impl Request {
@@ -37,7 +69,7 @@ impl Request {
             method: &self.method,
             path: &self.path,
             headers: self.headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))).collect(),
-            body: self.body.clone(),
+            body: RenderedBody::Fixed(&self.body),
         }
     }
 }
@@ -50,7 +82,7 @@ impl Rendered<'_> {
             method: self.method.to_owned(),
             path: self.path.to_owned(),
             headers: self.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
-            body: self.body,
+            body: self.body.to_bytes(),
         }
     }
 }

@@ -6,10 +6,9 @@ use super::fields::Fields;
 use super::flow::{Position, Turn};
 use super::plan::Plan;
 use super::recorded::RecordedRequest;
-use super::render::{Form, fill, filled, rendered};
+use super::render::{Form, Part, fill, filled, rendered};
 use super::script::{Add, BASE_URL_SLOT, Script, ScriptBody, ScriptStep};
-use super::{Draws, Field, Occasion, Rendered, Request, ThinkTime, draw, multipart, redirect};
-use bytes::Bytes;
+use super::{Draws, Field, Occasion, Rendered, RenderedBody, Request, ThinkTime, draw, multipart, redirect};
 use rand::Rng;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -210,19 +209,20 @@ impl Session {
         if let Some(cookies) = cookies
             && !headers.iter().any(|(name, _)| *name == "cookie")
         {
-            headers.push(("cookie", Cow::Owned(cookies)));
+            headers.push(("cookie", cookies));
         }
         let path = self.path.as_str();
         if let Some(method) = self.hop_method {
             headers.retain(|(name, _)| !name.starts_with("content-"));
-            return Rendered { method, path, headers, body: Bytes::new() };
+            return Rendered { method, path, headers, body: RenderedBody::Filled(Vec::new()) };
         }
+        let text = |parts: &[Part], form| RenderedBody::Filled(rendered(parts, values, form).into_bytes());
         let body = match &step.body {
-            ScriptBody::Fixed(bytes) => bytes.clone(),
-            ScriptBody::Json(parts) => Bytes::from(rendered(parts, values, Form::Json)),
-            ScriptBody::Text(parts) => Bytes::from(rendered(parts, values, Form::Plain)),
-            ScriptBody::Multipart(pieces) => multipart::written(pieces, values),
-            ScriptBody::Form(parts) => Bytes::from(rendered(parts, values, Form::Urlencoded)),
+            ScriptBody::Fixed(bytes) => RenderedBody::Fixed(bytes),
+            ScriptBody::Json(parts) => text(parts, Form::Json),
+            ScriptBody::Text(parts) => text(parts, Form::Plain),
+            ScriptBody::Multipart(pieces) => RenderedBody::Filled(multipart::written(pieces, values)),
+            ScriptBody::Form(parts) => text(parts, Form::Urlencoded),
         };
         Rendered { method: &step.method, path, headers, body }
     }

@@ -142,6 +142,10 @@ impl Facts {
 
     /// One field may hold a list, and fields may be repeated, as long as all say the same (RFC 9110, 8.6).
     fn content_length(&mut self, value: &[u8]) {
+        if let (ContentLength::Absent, Some(length)) = (&self.content_length, short_number(value)) {
+            self.content_length = ContentLength::Told(length);
+            return;
+        }
         let Some(text) = text(value) else {
             self.content_length = ContentLength::Contradictory;
             return;
@@ -176,6 +180,13 @@ impl Facts {
             },
         }
     }
+}
+
+/// A number of few digits and nothing else.
+fn short_number(value: &[u8]) -> Option<u64> {
+    const DIGITS_MAX: usize = 18;
+    let digits = |number: u64, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'));
+    if matches!(value.len(), 1..=DIGITS_MAX) { value.iter().try_fold(0, digits) } else { None }
 }
 
 /// A value as text, when it is plain.

@@ -12,6 +12,8 @@ use std::ops::Range;
 const PATH_BYTES_MAX: usize = u16::MAX as usize - 1;
 /// Room for the length of the body and a `traceparent`, so that writing them takes no more memory.
 const ADDED_BYTES: usize = 128;
+/// Room for most requests, so that one after another can be written into the same memory.
+const USUAL_BYTES: usize = 512;
 /// What a virtual user may keep from one request to the next.
 const KEPT_BYTES_MAX: usize = 4 * 1024;
 
@@ -35,20 +37,20 @@ impl Written {
     ) -> Result<Self, &'static str> {
         let Rendered { method, path, headers, body } = request;
         check_target(method, path)?;
-        let authority = added.authority();
+        let line_end = added.line_end();
         let of_headers: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        let fixed = method.len() + path.len() + authority.len() + of_headers;
+        let fixed = method.len() + path.len() + line_end.len() + of_headers;
         let mut bytes = memory;
         bytes.clear();
-        bytes.reserve(fixed + body.len() + ADDED_BYTES);
-        for part in [method.as_bytes(), b" ", path.as_bytes(), b" HTTP/1.1\r\nhost: ", authority.as_bytes(), b"\r\n"] {
+        bytes.reserve((fixed + body.len() + ADDED_BYTES).max(USUAL_BYTES));
+        for part in [method.as_bytes(), b" ", path.as_bytes(), line_end] {
             bytes.extend_from_slice(part);
         }
         for (name, value) in headers {
-            if name.is_empty() || !name.bytes().all(is_token) {
+            if !is_token(name.as_bytes()) {
                 return Err("a header's name is not one of HTTP");
             }
-            if !value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)) {
+            if !(is_within(value.as_bytes(), b' ') || value.bytes().all(is_of_value)) {
                 return Err("a header's value is not one of HTTP");
             }
             for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -121,14 +123,14 @@ fn add(
 
 /// What the request line says.
 fn check_target(method: &str, path: &str) -> Result<(), &'static str> {
-    if method.is_empty() || !method.bytes().all(is_token) {
+    if !is_token(method.as_bytes()) {
         return Err("the method is not one of HTTP");
     }
     if method == "CONNECT" {
         return Err("CONNECT opens a tunnel, and no journey goes through one");
     }
     // Anything else could end the request line early, or be read as a second request.
-    if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || !is_within(path.as_bytes(), b'!') {
         return Err("the path is not one of HTTP");
     }
     Ok(())
@@ -150,8 +152,25 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+/// Whether these bytes are a token.
+fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| TOKEN[usize::from(*byte)])
+}
+
+/// Whether this byte may be in the value of a header field (RFC 9110, 5.5).
+fn is_of_value(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Whether all of these bytes are within `lowest` and the last visible character of ASCII: eight at once. A byte below
+/// `lowest` borrows from its highest bit, and one behind the last, or beyond ASCII, sets it (Warren, Hacker's Delight, 6-1).
+/// What one such byte does to the next is of no account, as it has told already.
+fn is_within(bytes: &[u8], lowest: u8) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let beyond = |word: u64| word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * u64::from(lowest));
+    let (words, rest) = bytes.as_chunks();
+    let found = words.iter().fold(0, |found, word| found | beyond(u64::from_le_bytes(*word)));
+    found & (ONES << 7) == 0 && rest.iter().all(|byte| (lowest..=b'~').contains(byte))
 }
 
 #[cfg(test)]
@@ -215,6 +234,21 @@ mod tests {
             let expected = "GET / HTTP/1.1\r\nhost: shop\r\nAuthorization: Mine\r\n\r\n";
             assert_eq!(String::from_utf8(own.bytes.clone()).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn what_may_be_in_a_path_is_told_byte_by_byte_wherever_it_stands() {
+        for length in 1..30 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[at] = byte;
+                    assert_eq!(is_within(&bytes, b'!'), byte.is_ascii_graphic(), "{byte} at {at} of {length}");
+                    assert_eq!(is_within(&bytes, b' '), byte.is_ascii_graphic() || byte == b' ');
+                }
+            }
+        }
+        assert!(is_within(b"", b'!'));
     }
 
     #[test]
