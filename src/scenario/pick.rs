@@ -122,7 +122,7 @@ impl Picks {
     /// Where the nodes stand, by skipping over what no path asks for, where nothing is unusual.
     fn scanned(&self, text: &[u8]) -> Option<Places> {
         let mut places: Places = smallvec![None; self.count];
-        let mut scan = Scan::new(text)?;
+        let mut scan = Scan::new(text);
         self.root.scan(&mut scan, &mut places)?;
         scan.is_at_end().then_some(places)
     }

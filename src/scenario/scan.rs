@@ -1,38 +1,50 @@
 //! Skips over JSON in one go over its bytes, for texts in which nothing is unusual: no escapes, no exponents, no great
 //! depth. It accepts no text that `serde_json` would not, and whatever it has a doubt about it leaves to that.
 
-use memchr::memchr;
 use std::ops::Range;
+use wide::i8x16;
 
 /// Values that lie deeper are left to the library, which has a bound of its own.
 const DEPTH_MAX: u32 = 64;
 /// Longer numbers are left to the library: they may be too great.
 const NUMBER_BYTES_MAX: usize = 200;
-/// How far the end of a string is looked for by words, before it is left to a search that takes longer to begin.
-const WORDS_MAX: usize = 6;
 
 /// Whether a member's name means something to the library itself.
 pub(super) fn is_the_library_s(name: &[u8]) -> bool {
     name.first() == Some(&b'$') && name.starts_with(b"$serde_json")
 }
 
-/// A one in each byte of a word.
-const ONES: u64 = u64::MAX / 0xff;
+/// Bytes of a block.
+const BLOCK: usize = 64;
 
-/// Whether all of these bytes are ASCII, none is a control character, and none begins an escape. Eight bytes at once, and
-/// all of them whatever is found, so that the compiler can take even more (Warren, Hacker's Delight, 6-1: a byte below
-/// another one, and one that is equal to it, borrow from their highest bit; where none does, nothing is borrowed beyond).
-fn is_plain(bytes: &[u8]) -> bool {
-    fn unusual(word: [u8; 8]) -> u64 {
-        let word = u64::from_le_bytes(word);
-        let apart = word ^ (ONES * u64::from(b'\\'));
-        word | word.wrapping_sub(ONES * u64::from(b' ')) | (apart.wrapping_sub(ONES) & !apart)
-    }
-    let (words, rest) = bytes.as_chunks();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    words.iter().fold(unusual(last), |found, word| found | unusual(*word)) & (ONES << 7) == 0
+/// What is in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Marks {
+    /// Where the quotation marks are: a bit each, the first byte lowest.
+    quotes: u64,
+    /// Whether there is anything beside the visible characters of ASCII and the space, or the beginning of an escape.
+    is_unusual: bool,
 }
+
+impl Marks {
+    #[inline]
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let (lanes, _) = block.as_chunks();
+        let mut quotes = 0;
+        let mut unusual = i8x16::ZERO;
+        for (place, lane) in lanes.iter().enumerate() {
+            let lane = i8x16::new(lane.map(u8::cast_signed));
+            quotes |= u64::from(lane.simd_eq(QUOTE).to_bitmask()) << (16 * place);
+            // What is beyond ASCII is below the space, as signed numbers are.
+            unusual |= lane.simd_lt(SPACE) | lane.simd_eq(BACKSLASH);
+        }
+        Self { quotes, is_unusual: unusual.any() }
+    }
+}
+
+const QUOTE: i8x16 = i8x16::new([b'"'.cast_signed(); 16]);
+const SPACE: i8x16 = i8x16::new([b' '.cast_signed(); 16]);
+const BACKSLASH: i8x16 = i8x16::new([b'\\'.cast_signed(); 16]);
 
 /// A place in a text.
 pub(super) struct Scan<'a> {
@@ -40,33 +52,31 @@ pub(super) struct Scan<'a> {
     at: usize,
     /// How many objects and arrays are open around it.
     depth: u32,
-    /// Whether there are control characters, which may stand between values and not in strings.
-    has_control: bool,
+    /// The block that was looked at last, and what is in it.
+    block: usize,
+    marks: Marks,
+    /// Whether there are control characters, which may stand between values and not in strings; once something unusual
+    /// was met.
+    has_control: Option<bool>,
 }
 
 impl<'a> Scan<'a> {
-    /// The beginning of `text`; `None` when it is no text, or there are escapes in it.
-    pub(super) fn new(text: &'a [u8]) -> Option<Self> {
-        let mut has_control = false;
-        if !is_plain(text) {
-            if text.contains(&b'\\') || std::str::from_utf8(text).is_err() {
-                return None;
-            }
-            has_control = text.iter().any(|byte| *byte < b' ');
-        }
-        Some(Self { text, at: 0, depth: 0, has_control })
+    /// The beginning of `text`.
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        let marks = Marks { quotes: 0, is_unusual: false };
+        Self { text, at: 0, depth: 0, block: usize::MAX, marks, has_control: None }
     }
 
     /// The next byte that is no space between values, which stays.
     pub(super) fn peek(&mut self) -> Option<u8> {
-        let (at, byte) = self.seek(self.at)?;
+        let (at, byte) = self.seek(self.at);
         self.at = at;
-        Some(byte)
+        (at < self.text.len()).then_some(byte)
     }
 
     /// Whether nothing follows.
     pub(super) fn is_at_end(&self) -> bool {
-        self.seek(self.at).is_none()
+        self.seek(self.at).0 == self.text.len()
     }
 
     /// Skips an object: `member` is told the name of each, and skips its value.
@@ -74,9 +84,10 @@ impl<'a> Scan<'a> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {
             loop {
-                let (name, _) = self.seek(self.at)?;
-                let end = self.string(name)?;
-                self.at = self.colon(end)?;
+                let (name, first) = self.seek(self.at);
+                let end = self.string(name, first)?;
+                self.at = end;
+                self.take(b':')?;
                 let text = self.text;
                 member(self, &text[name + 1..end - 1])?;
                 match self.peek()? {
@@ -121,23 +132,34 @@ impl<'a> Scan<'a> {
 
     /// Skips any value and tells where it is.
     pub(super) fn value(&mut self) -> Option<Range<usize>> {
-        let (start, mut first) = self.seek(self.at)?;
-        // What is open within the value: a bit each, innermost lowest, set for objects.
-        let (mut objects, mut open) = (0_u64, 0);
+        let (start, mut first) = self.seek(self.at);
         let mut at = start;
+        // What is open within the value: a bit each, innermost lowest, set for objects; and what ends the innermost.
+        let (mut objects, mut open, mut closing) = (0_u64, 0, 0);
         loop {
+            if closing == b'}' {
+                // At a member: its name comes first.
+                let end = self.string(at, first)?;
+                let (colon, byte) = self.seek(end);
+                if byte != b':' || is_the_library_s(&self.text[at + 1..end - 1]) {
+                    return None;
+                }
+                (at, first) = self.seek(colon + 1);
+            }
             at = match first {
-                b'"' => self.string(at)?,
+                b'"' => self.string(at, first)?,
+                b'-' | b'0'..=b'9' => self.number(at)?,
                 b'{' | b'[' => {
                     open += 1;
                     if self.depth + open > DEPTH_MAX {
                         return None;
                     }
-                    let is_object = first == b'{';
-                    objects = objects << 1 | u64::from(is_object);
-                    let (inside, byte) = self.seek(at + 1)?;
-                    if byte != if is_object { b'}' } else { b']' } {
-                        (at, first) = if is_object { self.member(inside)? } else { (inside, byte) };
+                    objects = objects << 1 | u64::from(first == b'{');
+                    closing = closing_of(objects);
+                    let inside;
+                    (inside, first) = self.seek(at + 1);
+                    if first != closing {
+                        at = inside;
                         continue;
                     }
                     // The end of what is empty is met below.
@@ -146,72 +168,89 @@ impl<'a> Scan<'a> {
                 b't' => self.literal(at, b"true")?,
                 b'f' => self.literal(at, b"false")?,
                 b'n' => self.literal(at, b"null")?,
-                _ => self.number(at)?,
+                _ => return None,
             };
             // Behind a value: what was open for it may end with it.
-            (at, first) = loop {
+            loop {
                 if open == 0 {
                     self.at = at;
                     return Some(start..at);
                 }
-                let (behind, byte) = self.seek(at)?;
-                match (byte, objects & 1) {
-                    (b',', 1) => break self.member(self.seek(behind + 1)?.0)?,
-                    (b',', _) => break self.seek(behind + 1)?,
-                    (b'}', 1) | (b']', 0) => (at, objects, open) = (behind + 1, objects >> 1, open - 1),
-                    _ => return None,
+                let (behind, byte) = self.seek(at);
+                if byte == b',' {
+                    (at, first) = self.seek(behind + 1);
+                    break;
                 }
-            };
-        }
-    }
-
-    #[inline]
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.text.get(at).copied()
-    }
-
-    /// The first byte from `at` on that is no space between values, and its place.
-    #[inline]
-    fn seek(&self, at: usize) -> Option<(usize, u8)> {
-        let mut at = at;
-        loop {
-            let byte = self.byte(at)?;
-            // Most texts have no space between values: one comparison tells.
-            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some((at, byte));
+                if byte != closing {
+                    return None;
+                }
+                (at, objects, open) = (behind + 1, objects >> 1, open - 1);
+                closing = if open == 0 { 0 } else { closing_of(objects) };
             }
-            at += 1;
         }
     }
 
-    /// The value of the member at `at`, which nothing is selected in: its place and its first byte.
+    /// The byte at `at`; behind the end a zero, which stands nowhere in JSON.
     #[inline]
-    fn member(&self, at: usize) -> Option<(usize, u8)> {
-        let end = self.string(at)?;
-        let value = self.seek(self.colon(end)?)?;
-        (!is_the_library_s(&self.text[at + 1..end - 1])).then_some(value)
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or(0)
     }
 
-    /// Behind the colon that follows at `at`.
+    /// The first byte from `at` on that is no space between values, and its place; a zero at the end.
     #[inline]
-    fn colon(&self, at: usize) -> Option<usize> {
-        let (at, byte) = self.seek(at)?;
-        (byte == b':').then_some(at + 1)
+    fn seek(&self, at: usize) -> (usize, u8) {
+        let byte = self.byte(at);
+        // Most texts have no space between values: one comparison tells.
+        if byte > b' ' { (at, byte) } else { self.seek_behind(at) }
     }
 
-    /// Behind the string at `at`.
+    /// The same where space may be.
+    #[cold]
+    #[inline(never)]
+    fn seek_behind(&self, at: usize) -> (usize, u8) {
+        let rest = self.text.get(at..).unwrap_or_default();
+        let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
+        (at + spaces, self.byte(at + spaces))
+    }
+
+    /// Behind the string at `at`, where `first` is.
     #[inline]
-    fn string(&self, at: usize) -> Option<usize> {
-        if self.byte(at)? != b'"' {
+    fn string(&mut self, at: usize, first: u8) -> Option<usize> {
+        if first != b'"' {
             return None;
         }
-        let start = at + 1;
-        let inside = &self.text[start..];
-        let length = to_quote(inside)?;
-        if self.has_control && inside[..length].iter().any(|byte| *byte < b' ') {
+        let end = self.quote(at + 1)?;
+        if self.has_control == Some(true) && self.text[at + 1..end].iter().any(|byte| *byte < b' ') {
             return None;
         }
-        Some(start + length + 1)
+        Some(end + 1)
+    }
+
+    /// Where the next quotation mark is from `at` on.
+    #[inline]
+    fn quote(&mut self, at: usize) -> Option<usize> {
+        let marks = if at / BLOCK == self.block { self.marks.quotes >> (at % BLOCK) } else { 0 };
+        if marks == 0 { self.quote_behind(at) } else { Some(at + marks.trailing_zeros() as usize) }
+    }
+
+    /// The same, where it is not in the block that was looked at last. Every block of a string is looked at, and what is
+    /// unusual stands nowhere else in JSON, but for space.
+    #[inline(never)]
+    fn quote_behind(&mut self, at: usize) -> Option<usize> {
+        let (mut block, mut passed) = (at / BLOCK, at % BLOCK);
+        while let Some(rest) = self.text.get(block * BLOCK..) {
+            let marks = rest.first_chunk().map_or_else(|| Marks::of(&padded(rest)), Marks::of);
+            if marks.is_unusual && self.has_control.is_none() {
+                self.has_control = Some(has_control(self.text)?);
+            }
+            (self.block, self.marks) = (block, marks);
+            let left = marks.quotes >> passed;
+            if left != 0 {
+                return Some(block * BLOCK + passed + left.trailing_zeros() as usize);
+            }
+            (block, passed) = (block + 1, 0);
+        }
+        None
     }
 
     fn literal(&self, at: usize, word: &[u8]) -> Option<usize> {
@@ -221,15 +260,15 @@ impl<'a> Scan<'a> {
     /// Where the number at `at` ends.
     #[inline]
     fn number(&self, at: usize) -> Option<usize> {
-        let whole = at + usize::from(self.byte(at)? == b'-');
+        let whole = at + usize::from(self.byte(at) == b'-');
         let mut end = self.digits(whole)?;
-        if end - whole > 1 && self.byte(whole)? == b'0' {
+        if end - whole > 1 && self.byte(whole) == b'0' {
             return None;
         }
-        if self.byte(end) == Some(b'.') {
+        if self.byte(end) == b'.' {
             end = self.digits(end + 1)?;
         }
-        let has_exponent = matches!(self.byte(end), Some(b'e' | b'E'));
+        let has_exponent = matches!(self.byte(end), b'e' | b'E');
         (!has_exponent && end - at <= NUMBER_BYTES_MAX).then_some(end)
     }
 
@@ -237,30 +276,32 @@ impl<'a> Scan<'a> {
     #[inline]
     fn digits(&self, at: usize) -> Option<usize> {
         let mut end = at;
-        while self.byte(end).is_some_and(|byte| byte.is_ascii_digit()) {
+        while self.byte(end).is_ascii_digit() {
             end += 1;
         }
         (end > at).then_some(end)
     }
 }
 
-/// How many bytes are before the first quotation mark. Names and most values are short, so the first words are looked at
-/// here, eight bytes at once: a byte of the difference to the mark that is zero borrows from its highest bit (Warren,
-/// Hacker's Delight, 6-1), and the lowest such byte is exact.
-#[inline]
-fn to_quote(bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks::<8>();
-    let words = &words[..words.len().min(WORDS_MAX)];
-    let mut looked_at = 0;
-    for word in words {
-        let apart = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'"'));
-        let marks = apart.wrapping_sub(ONES) & !apart & (ONES << 7);
-        if marks != 0 {
-            return Some(looked_at + marks.trailing_zeros() as usize / 8);
-        }
-        looked_at += word.len();
+/// What ends the innermost of what is open.
+fn closing_of(objects: u64) -> u8 {
+    if objects & 1 == 1 { b'}' } else { b']' }
+}
+
+/// The end of a text as a block.
+fn padded(rest: &[u8]) -> [u8; BLOCK] {
+    let mut block = [b' '; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    block
+}
+
+/// Whether there are control characters in a text that is not plain; `None` when it is no text, or there are escapes in it.
+#[cold]
+fn has_control(text: &[u8]) -> Option<bool> {
+    if text.contains(&b'\\') || std::str::from_utf8(text).is_err() {
+        return None;
     }
-    Some(looked_at + memchr(b'"', &bytes[looked_at..])?)
+    Some(text.iter().any(|byte| *byte < b' '))
 }
 
 #[cfg(test)]
@@ -268,30 +309,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_plain_is_found_wherever_it_is() {
-        for length in 1..70 {
-            let mut bytes = vec![b'x'; length];
-            for at in 0..length {
-                for (byte, plain) in [(b'\\', false), (b'\n', false), (0xc3, false), (b' ', true), (0x7f, true)] {
-                    bytes[at] = byte;
-                    assert_eq!(is_plain(&bytes), plain, "{byte} at {at} of {length}");
-                }
-                bytes[at] = b'x';
+    fn every_byte_is_told_for_what_it_is_wherever_it_stands_in_a_block() {
+        for at in 0..BLOCK {
+            for byte in 0..=u8::MAX {
+                let mut block = [b'x'; BLOCK];
+                block[at] = byte;
+                let quotes = u64::from(byte == b'"') << at;
+                let is_unusual = !matches!(byte, b' '..=0x7f) || byte == b'\\';
+                assert_eq!(Marks::of(&block), Marks { quotes, is_unusual }, "{byte} at {at}");
             }
         }
-        assert!(is_plain(&[]));
     }
 
     #[test]
-    fn the_end_of_a_string_is_found_whatever_its_length_and_its_bytes() {
-        for length in 0..100 {
-            for filling in ['!', '#', '\u{0}', '\u{7f}', 'é'] {
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        for length in 0..200 {
+            for filling in ["!", "#", "\u{7f}", "\u{e9}", "\n"] {
                 for behind in ["", "\"", " and more \" of it, behind the first one"] {
-                    let inside = filling.to_string().repeat(length);
-                    let found = to_quote(format!("{inside}\"{behind}").as_bytes());
-                    assert_eq!(found, Some(inside.len()), "{length} times {filling:?}");
-                    assert_eq!(to_quote(inside.as_bytes()), None);
+                    let text = format!("{}\"{behind}", filling.repeat(length));
+                    let end = filling.len() * length;
+                    for from in [0, end / 3, end] {
+                        assert_eq!(Scan::new(text.as_bytes()).quote(from), Some(end), "from {from}: {text:?}");
+                    }
+                    assert_eq!(Scan::new(&text.as_bytes()[..end]).quote(0), None);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_with_an_escape_or_without_text_in_it_is_left_to_the_library() {
+        for place in 0..150 {
+            for unusual in [b"\\n".as_slice(), b"\xff"] {
+                let text = [b"[\"", "x".repeat(place).as_bytes(), unusual, b"\"]"].concat();
+                assert_eq!(Scan::new(&text).value(), None, "{text:?}");
             }
         }
     }
