@@ -269,6 +269,63 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_exchange_was_given_up_carries_no_other() {
+        for client in [Http1Client::Wire, Http1Client::Hyper] {
+            let connector = Connector::in_memory(|stream| drop(tokio::spawn(slowly(stream))), client);
+            let far = Instant::now() + 1000 * MS;
+            let mut slot = None;
+            let mut request = prepared(&connector);
+            exchange(&connector, &mut slot, &mut request, far).await.unwrap();
+            // Before the head, within the body, and right after the sending.
+            for length in [10, 40, 0] {
+                let mut given_up = prepared(&connector);
+                let cut = tokio::time::timeout(length * MS, exchange(&connector, &mut slot, &mut given_up, far)).await;
+                assert!(cut.is_err(), "{client:?}");
+                let mut request = prepared(&connector);
+                let begun = Instant::now();
+                let answer = exchange(&connector, &mut slot, &mut request, far).await.unwrap();
+                let told = (answer.phases.connect, answer.content.body(), begun.elapsed());
+                assert_eq!(told, (Some(Duration::ZERO), &b"ok"[..], 50 * MS), "{client:?}, given up after {length} ms");
+            }
+        }
+    }
+
+    /// Answers each request in one piece.
+    async fn at_once(mut stream: DuplexStream) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        loop {
+            request.push(stream.read_u8().await?);
+            if request.ends_with(b"\r\n\r\n") {
+                request.clear();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_into_the_memory_of_the_one_before_once_that_was_judged() {
+        let connector = Connector::in_memory(|stream| drop(tokio::spawn(at_once(stream))), Http1Client::Wire);
+        let mut places = Vec::new();
+        let (mut slots, mut kept) = ([None, None], None);
+        for turn in 0..6 {
+            let mut request = prepared(&connector);
+            let far = Instant::now() + Duration::from_secs(60);
+            let answer = exchange(&connector, &mut slots[turn % 2], &mut request, far).await.unwrap();
+            assert_eq!(answer.content.body(), b"ok");
+            places.push(answer.content.body().as_ptr());
+            if turn == 2 {
+                // Somebody is not done with this one: it stays as it is, and the next comes elsewhere.
+                kept = Some(answer.content);
+            } else {
+                connector.take_back(answer.content);
+            }
+        }
+        assert_eq!((places[0], places[1], places[3]), (places[1], places[2], places[4]));
+        assert_ne!(places[2], places[3]);
+        assert_eq!(kept.unwrap().body(), b"ok");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_deadline_holds_for_each_request_of_a_connection_whatever_the_one_before_it_had() {
         for client in [Http1Client::Wire, Http1Client::Hyper] {
             let accept = |stream| drop(tokio::spawn(slowly(stream)));

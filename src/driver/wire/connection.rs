@@ -283,3 +283,20 @@ fn poll_fill(stream: &mut Stream, cx: &mut Context<'_>, scratch: &mut Vec<u8>) -
     scratch.reserve(SCRATCH_BYTES);
     pin!(stream.read_buf(scratch)).poll(cx)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::wire::message::Noted;
+
+    #[test]
+    fn memory_is_taken_back_that_is_neither_too_little_nor_too_much() {
+        let scratch = Scratch::default();
+        let answer = |bytes| Message::new(Vec::with_capacity(bytes), 0, Noted::default());
+        for (bytes, expected) in [(SCRATCH_BYTES, 1), (100, 1), (3 * SCRATCH_BYTES, 1), (2 * SCRATCH_BYTES, 2)] {
+            scratch.take_back(answer(bytes));
+            let kept = scratch.lock();
+            assert_eq!((kept.capacity() / SCRATCH_BYTES, kept.len()), (expected, 0), "after {bytes} bytes");
+        }
+    }
+}
