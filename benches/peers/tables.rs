@@ -126,7 +126,7 @@ fn compare(server: &Server, tools: &mut Vec<Tool>, rounds: usize) -> Outcome<()>
             samples[tool.name].iter().zip(&samples[first]).map(|(own, other)| own.rate / other.rate).collect();
         let (least, most) = ratios.iter().fold((f64::MAX, 0.0_f64), |(a, b), ratio| (a.min(*ratio), b.max(*ratio)));
         println!(
-            "| {} | {:.0} | {:.2} ({least:.2} to {most:.2}) | {:.1} | {:.0} % |",
+            "| {} | {:.0} | {:.3} ({least:.3} to {most:.3}) | {:.1} | {:.0} % |",
             tool.name,
             median(of(|sample| sample.rate)),
             median(ratios),

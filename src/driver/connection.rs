@@ -151,15 +151,6 @@ impl Connector {
         }
     }
 
-    /// Whether `connection` is known to be closed.
-    pub(super) fn is_closed(&self, connection: &mut Connection) -> bool {
-        match connection {
-            Connection::Wire(wire) => wire.is_closed(),
-            Connection::Http1(http1) => http1.is_closed(),
-            Connection::Http2(http2) => http2.is_closed(),
-        }
-    }
-
     /// What the fast path reads into.
     pub(super) fn scratch(&self) -> &Scratch {
         &self.scratch
@@ -228,6 +219,15 @@ pub(super) enum Connection {
 }
 
 impl Connection {
+    /// Whether it is known to carry no further request.
+    pub(super) fn is_closed(&mut self) -> bool {
+        match self {
+            Self::Wire(wire) => wire.is_closed(),
+            Self::Http1(http1) => http1.is_closed(),
+            Self::Http2(http2) => http2.is_closed(),
+        }
+    }
+
     /// The protocol that is spoken.
     fn protocol(&self) -> &'static str {
         match self {

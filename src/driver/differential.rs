@@ -2,7 +2,7 @@
 //! same answer or the same failure, and leave the connection as usable. Built for tests and for the fuzz target only.
 
 use super::answer::Content;
-use super::connection::{Connection, Connector, Http1Client};
+use super::connection::{Connector, Http1Client};
 use super::exchange::exchange;
 use super::headers::Headers;
 use crate::scenario::{Fields as _, Request};
@@ -140,17 +140,13 @@ impl Case {
                     status: answer.status,
                     headers: headers.collect(),
                     body: Bytes::copy_from_slice(answer.content.body()),
-                    kept: slot.is_some_and(|connection| usable(&connector, connection)),
+                    kept: slot.is_some_and(|mut connection| !connection.is_closed()),
                 }
             }
         };
         server.abort();
         verdict
     }
-}
-
-fn usable(connector: &Connector, mut connection: Connection) -> bool {
-    !connector.is_closed(&mut connection)
 }
 
 /// Lets everybody else move.

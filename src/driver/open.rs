@@ -38,7 +38,7 @@ pub(super) async fn send(
             begun_in_a_row = 0;
             tokio::task::yield_now().await;
         }
-        let place = room.take(load).await;
+        let place = room.take().await;
         arrivals.next();
         begun_in_a_row += 1;
         while under_way.try_join_next().is_some() {}
@@ -86,16 +86,16 @@ impl Room {
 
     /// Waits for a free place. The one that was freed first is given first, so that what waited for it learns how long
     /// there was really no room.
-    async fn take(self: &Arc<Self>, load: &Load) -> Place {
+    async fn take(self: &Arc<Self>) -> Place {
         loop {
-            if let Some(place) = self.try_take(load) {
+            if let Some(place) = self.try_take() {
                 return place;
             }
             self.freed.notified().await;
         }
     }
 
-    fn try_take(self: &Arc<Self>, load: &Load) -> Option<Place> {
+    fn try_take(self: &Arc<Self>) -> Option<Place> {
         let mut places = self.places();
         let free_since = if places.unused > 0 {
             places.unused -= 1;
@@ -104,7 +104,7 @@ impl Room {
             Some(places.freed.pop_front()?)
         };
         let mut connection = places.idle.pop();
-        while connection.as_mut().is_some_and(|connection| load.connector.is_closed(connection)) {
+        while connection.as_mut().is_some_and(Connection::is_closed) {
             connection = places.idle.pop();
         }
         Some(Place { room: Arc::clone(self), free_since, connection })
