@@ -100,7 +100,7 @@ impl Connector {
     pub(super) fn prepare(
         &self,
         memory: Vec<u8>,
-        request: &Rendered<'_>,
+        request: Rendered<'_>,
         added: &Headers,
         mut trace: Option<&mut Trace>,
     ) -> Result<Outgoing, &'static str> {
@@ -109,7 +109,7 @@ impl Connector {
         }
         match self.client {
             Http1Client::Wire if !self.http2.load(Ordering::Relaxed) => {
-                Written::new(memory, request, added, trace).map(Outgoing::Written)
+                Written::new(memory, &request, added, trace).map(Outgoing::Written)
             }
             _ => build(request, added, trace).map(Box::new).map(Outgoing::Typed),
         }
@@ -171,7 +171,7 @@ pub(super) enum Outgoing {
     Written(Written),
     /// As hyper takes it.
     Typed(Box<http::Request<Full<Bytes>>>),
-    /// It was given to hyper, or is on its way.
+    /// It was given to hyper.
     #[default]
     Gone,
 }
@@ -219,6 +219,11 @@ pub(super) enum Connection {
 }
 
 impl Connection {
+    /// Whether its last exchange left it in order, as far as it is known without asking it.
+    pub(super) fn is_free(&self) -> bool {
+        if let Self::Wire(wire) = self { wire.is_free() } else { true }
+    }
+
     /// Whether it is known to carry no further request.
     pub(super) fn is_closed(&mut self) -> bool {
         match self {

@@ -114,7 +114,7 @@ impl Case {
         // Nothing takes time here: what does not move has been given its turns.
         let far = Instant::now() + Duration::from_hours(1);
         let exchanged = async {
-            match connector.prepare(Vec::new(), &request.rendered(), &Headers::plain(connector.authority()), None) {
+            match connector.prepare(Vec::new(), request.rendered(), &Headers::plain(connector.authority()), None) {
                 Ok(mut request) => Some(exchange(&connector, &mut slot, &mut request, far).await),
                 Err(_) => None,
             }

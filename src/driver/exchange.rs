@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// Builds what hyper sends; a request that HTTP cannot carry is told by its cause.
 pub(super) fn build(
-    request: &Rendered<'_>,
+    request: Rendered<'_>,
     added: &Headers,
     trace: Option<&mut Trace>,
 ) -> Result<http::Request<Full<Bytes>>, &'static str> {
@@ -24,7 +24,7 @@ pub(super) fn build(
     // A server may take a POST without content-length for one whose body is yet to come (RFC 9110, 8.6).
     let says_empty = request.body.is_empty() && matches!(method.as_str(), "POST" | "PUT" | "PATCH");
     let path = http::Uri::try_from(request.path).map_err(|_| "the path is not one of HTTP")?;
-    let mut built = http::Request::new(Full::new(request.body.to_bytes()));
+    let mut built = http::Request::new(Full::new(request.body.into_bytes()));
     *built.method_mut() = method;
     *built.uri_mut() = path;
     let headers = built.headers_mut();
@@ -43,9 +43,9 @@ pub(super) fn build(
 }
 
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
-/// of the request was written. A connection that can carry another request stays in `slot`. What is not whole
-/// by `deadline` timed out. After an answer
-/// `request` is left for its memory; after a failure it is not to be sent again.
+/// of the request was written. A connection that can carry another request stays in `slot`, and one whose exchange is given
+/// up may, but carries no other. What is not whole by `deadline` timed out. After an answer `request` is left for its
+/// memory; after a failure it is not to be sent again.
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,
@@ -77,7 +77,7 @@ pub(super) fn too_late() -> Unanswered {
     Unanswered::timed_out("no whole answer within the step's timeout")
 }
 
-/// Sends `request` over the connection in `slot`. One that was not sent is left as it was, for another connection.
+/// Sends `request` over the connection in `slot`. One that was not sent is left for another connection.
 async fn over(
     connector: &Connector,
     slot: &mut Option<Connection>,
@@ -95,7 +95,7 @@ async fn over(
         }
         return ended;
     }
-    let (ended, kept) = Box::pin(typed(slot.take(), request, deadline)).await;
+    let (ended, kept) = typed(slot.take(), request, deadline).await;
     *slot = kept;
     ended
 }
@@ -111,11 +111,11 @@ async fn typed(
     let (sent, connection) = match (connection, std::mem::take(request)) {
         (Some(Connection::Http1(mut http1)), Outgoing::Typed(typed)) => {
             let carried = http1.carry(typed, deadline, |handed| whole(handed, begun));
-            (carried.await.unwrap_or_else(late), Connection::Http1(http1))
+            (Box::pin(carried).await.unwrap_or_else(late), Connection::Http1(http1))
         }
         (Some(Connection::Http2(mut http2)), Outgoing::Typed(typed)) => {
             let carried = async { whole(http2.send(typed).await, begun).await };
-            (timeout_at(deadline, carried).await.unwrap_or_else(|_| late()), Connection::Http2(http2))
+            (Box::pin(timeout_at(deadline, carried)).await.unwrap_or_else(|_| late()), Connection::Http2(http2))
         }
         // Each request has just been put into the form of its connection.
         _ => {
@@ -217,7 +217,7 @@ mod tests {
     fn prepared(connector: &Connector) -> Outgoing {
         let (method, path) = ("GET".to_owned(), "/".to_owned());
         let get = Request { method, path, headers: Vec::new(), body: Bytes::new() };
-        connector.prepare(Vec::new(), &get.rendered(), &Headers::plain(connector.authority()), None).unwrap()
+        connector.prepare(Vec::new(), get.rendered(), &Headers::plain(connector.authority()), None).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_comes_into_the_memory_of_the_one_before_once_that_was_judged() {
         let connector = Connector::in_memory(|stream| drop(tokio::spawn(at_once(stream))), Http1Client::Wire);
-        let mut places = Vec::new();
+        let (mut places, mut others) = (Vec::new(), Vec::new());
         let (mut slots, mut kept) = ([None, None], None);
         for turn in 0..6 {
             let mut request = prepared(&connector);
@@ -319,6 +319,8 @@ mod tests {
             } else {
                 connector.take_back(answer.content);
             }
+            // Whatever was let go of is taken by somebody else.
+            others.push(Vec::<u8>::with_capacity(32 * 1024));
         }
         assert_eq!((places[0], places[1], places[3]), (places[1], places[2], places[4]));
         assert_ne!(places[2], places[3]);

@@ -52,7 +52,7 @@ impl Prepared {
         let first = loop {
             match session.turn() {
                 Turn::Send(step) => {
-                    break Some((step, load.prepare(Vec::new(), &session.render(step), trace.as_mut())));
+                    break Some((step, load.prepare(Vec::new(), session.render(step), trace.as_mut())));
                 }
                 Turn::End => break None,
                 turn => skipped.push(turn),
@@ -104,7 +104,7 @@ impl Prepared {
             };
             next = step.map(|step| {
                 let memory = request.map_or_else(|_| Vec::new(), Outgoing::into_memory);
-                (step, load.prepare(memory, &session.render(step), passage.trace.as_mut()))
+                (step, load.prepare(memory, session.render(step), passage.trace.as_mut()))
             });
         }
         if !passage.under_way {
@@ -219,7 +219,8 @@ impl<'a> Passage<'a> {
                             recorder.phases(flight.step, flight.due, &phases);
                         }
                     });
-                    *request = load.prepare(Vec::new(), &further.rendered(), self.trace.as_mut());
+                    load.connector.take_back(content);
+                    *request = load.prepare(Vec::new(), further.rendered(), self.trace.as_mut());
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &content, content.body()),

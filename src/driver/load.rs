@@ -43,7 +43,7 @@ impl Load {
     pub(super) fn prepare(
         &self,
         memory: Vec<u8>,
-        request: &Rendered<'_>,
+        request: Rendered<'_>,
         trace: Option<&mut Trace>,
     ) -> Result<Outgoing, &'static str> {
         self.connector.prepare(memory, request, &self.headers, trace)

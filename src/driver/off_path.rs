@@ -42,7 +42,7 @@ impl Client {
     pub(super) async fn ask(&mut self, request: Request, timeout: Duration) -> Result<Asked, String> {
         let mut request = self
             .connector
-            .prepare(Vec::new(), &request.rendered(), &self.headers, None)
+            .prepare(Vec::new(), request.rendered(), &self.headers, None)
             .map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
         let answering = exchange(&self.connector, &mut self.connection, &mut request, later(sent, timeout));

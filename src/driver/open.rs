@@ -119,7 +119,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.room.places();
         places.freed.push_back(Instant::now());
-        places.idle.extend(self.connection.take());
+        places.idle.extend(self.connection.take().filter(Connection::is_free));
         drop(places);
         self.room.freed.notify_one();
     }

@@ -247,7 +247,7 @@ async fn servers_of_one_name_may_speak_different_versions() {
         // Each is prepared for what the connection before it spoke, and the next one speaks the other.
         for _ in 0..6 {
             let headers = Headers::plain(connector.authority());
-            let mut request = connector.prepare(Vec::new(), &get.rendered(), &headers, None).unwrap();
+            let mut request = connector.prepare(Vec::new(), get.rendered(), &headers, None).unwrap();
             let deadline = Instant::now() + Duration::from_mins(1);
             let answer = exchange(&connector, &mut None, &mut request, deadline).await.unwrap();
             assert_eq!(answer.status, 200);

@@ -31,7 +31,7 @@ pub struct Rendered<'a> {
 }
 
 /// The body of a rendered request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum RenderedBody<'a> {
     /// The same each time: it can be shared.
     Fixed(&'a Bytes),
@@ -50,13 +50,22 @@ impl Deref for RenderedBody<'_> {
     }
 }
 
+/// Bodies are equal when the same bytes are sent.
+impl PartialEq for RenderedBody<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for RenderedBody<'_> {}
+
 impl RenderedBody<'_> {
-    /// The body, to be kept: one that is the same each time is not copied.
+    /// The body, to be kept; it is not copied.
     #[must_use]
-    pub fn to_bytes(&self) -> Bytes {
+    pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Fixed(bytes) => Bytes::clone(bytes),
-            Self::Filled(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Filled(bytes) => Bytes::from(bytes),
         }
     }
 }
@@ -82,7 +91,7 @@ impl Rendered<'_> {
             method: self.method.to_owned(),
             path: self.path.to_owned(),
             headers: self.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
-            body: self.body.to_bytes(),
+            body: self.body.into_bytes(),
         }
     }
 }

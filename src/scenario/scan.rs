@@ -22,7 +22,7 @@ const BLOCK: usize = 64;
 struct Marks {
     /// Where the quotation marks are: a bit each, the first byte lowest.
     quotes: u64,
-    /// Whether there is anything beside the visible characters of ASCII and the space, or the beginning of an escape.
+    /// Whether there is a control character below the space, anything beyond ASCII, or the beginning of an escape.
     is_unusual: bool,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Scan<'a> {
         self.seek(self.at).0 == self.text.len()
     }
 
-    /// Skips an object: `member` is told the name of each, and skips its value.
+    /// Skips an object: `member` is told the name of each, and skips its value, or refuses a name that is the library's.
     pub(super) fn object(&mut self, mut member: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
         self.enter(b'{')?;
         if self.peek()? != b'}' {

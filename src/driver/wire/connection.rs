@@ -60,9 +60,9 @@ impl Stream {
     }
 }
 
-/// The memory that all connections of a thread read into, so that an idle connection holds none. An answer that comes in
-/// one piece takes it along, and brings it back once it was judged: so most answers are never copied, and come into memory
-/// that is still in the nearest cache.
+/// The memory that the connections of a connector read into, so that an idle one holds none. An answer whose length is told
+/// and that comes in one piece takes it along; a journey gives it back once it has judged the answer. So most answers are
+/// never copied, and come into memory that is still in the nearest cache.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Scratch(Mutex<Vec<u8>>);
 
@@ -71,7 +71,7 @@ impl Scratch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the memory of an answer back, or lets go of it when it is not the one that was taken along.
+    /// Takes the memory of an answer back: the larger of two is kept, unless that is more than any read needs.
     pub(in crate::driver) fn take_back(&self, message: Message) {
         let mut memory = message.into_memory();
         memory.clear();

@@ -3,7 +3,7 @@
 
 use super::message::Noted;
 use super::parser::Asked;
-use super::{BODY_BYTES_MAX, FIELDS_MAX, HEAD_BYTES_MAX};
+use super::{BODY_BYTES_MAX, FIELDS_MAX};
 use crate::driver::outcome::Unanswered;
 use std::mem::MaybeUninit;
 
@@ -52,16 +52,16 @@ fn too_large() -> Unanswered {
 }
 
 impl Head {
-    /// Reads the head at the front of `input`.
-    pub(super) fn read(input: &[u8], asked: Asked) -> Result<Front, Unanswered> {
+    /// Reads the head at the front of `input`, which may take this many bytes.
+    pub(super) fn read(input: &[u8], asked: Asked, bytes_max: usize) -> Result<Front, Unanswered> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
         let parsed =
             httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, input, &mut fields);
         let length = match parsed {
-            Ok(httparse::Status::Complete(length)) if length > HEAD_BYTES_MAX => return Err(too_large()),
+            Ok(httparse::Status::Complete(length)) if length > bytes_max => return Err(too_large()),
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if input.len() >= HEAD_BYTES_MAX => return Err(too_large()),
+            Ok(httparse::Status::Partial) if input.len() >= bytes_max => return Err(too_large()),
             Ok(httparse::Status::Partial) => return Ok(Front::Partial),
             Err(httparse::Error::TooManyHeaders) => return Err(too_large()),
             Err(_) => return Err(not_http()),

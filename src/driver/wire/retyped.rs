@@ -101,7 +101,7 @@ mod tests {
             let request = scenario::Request { method, path, headers, body: Bytes::from(body) };
             let added = Headers::plain(HeaderValue::from_static("shop:80"));
             let written = Written::new(Vec::new(), &request.rendered(), &added, None).unwrap();
-            let typed = build(&request.rendered(), &added, None).unwrap();
+            let typed = build(request.rendered(), &added, None).unwrap();
             prop_assert_eq!(sorted(&Written::of_typed(typed.clone())), sorted(&written));
             prop_assert_eq!(Written::of_typed(typed.clone()).asked, written.asked);
             let (mut again, bytes) = written.typed().unwrap().into_parts();
@@ -127,7 +127,7 @@ mod tests {
         let refused = Written::new(Vec::new(), &request("/<a>").rendered(), &added, None).unwrap().typed();
         assert_eq!(
             refused.map(drop).unwrap_err(),
-            build(&request("/<a>").rendered(), &added, None).map(drop).unwrap_err()
+            build(request("/<a>").rendered(), &added, None).map(drop).unwrap_err()
         );
     }
 }
