@@ -2,11 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
+mod busy;
 #[expect(dead_code, reason = "not every test needs all of it")]
 mod pubsub;
 mod tidegate;
 
-use ::tidegate::trial::{Invalid, Outcome, Place, Study, TrialResult, Validity};
+use ::tidegate::trial::{Outcome, Place, Study, TrialResult, Validity};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -49,8 +50,8 @@ fn tuned(dir: &Path, text: &str) -> (Option<i32>, String, Study) {
     let study = Study::load(&dir.join("study")).unwrap_or_else(|missing| panic!("{missing}: {error}"));
     for trial in &study.trials {
         let Validity::Invalid(reasons) = &trial.validity else { continue };
-        let busy = |reason: &Invalid| matches!(reason, Invalid::Late { .. } | Invalid::HostSaturated { .. });
-        assert!(reasons.iter().all(busy), "invalid for more than a busy machine: {}", trial.invalid_reasons());
+        let busy = busy::explains(reasons.iter().map(ToString::to_string));
+        assert!(busy, "invalid for more than a busy machine: {}", trial.invalid_reasons());
     }
     (code, format!("{said}{error}"), study)
 }
