@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// Starts an HTTP server whose answer to a head (in lower case) `answer` gives: a status and a body.
@@ -204,6 +204,28 @@ fn a_target_that_cannot_be_reached_is_told_when_the_run_is_prepared() {
             assert!(error.contains(word), "{word:?} is not in: {error}");
         }
         assert!(fs::read(dir.path().join("recording.json")).unwrap().is_empty(), "{url}: nothing was recorded");
+    }
+}
+
+/// Whoever does not want to wait until a silent target is given up gets what every interrupted run tells.
+#[cfg(unix)]
+#[test]
+fn a_signal_is_heard_while_the_target_is_tried() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let dir = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut command = run(dir.path(), &scenario(dir.path()), &url, "");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is connected, and waits for an answer to what it said of TLS.
+        let _connection = silent.accept().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let (ended, output, error) = told(&child.wait_with_output().unwrap());
+        assert_eq!(ended, Some(code), "{error}");
+        assert!(output.contains("10 planned = 0 completed + 0 failed + 10 dropped"), "{output}");
+        assert!(output.contains("interrupted: this is what was measured until then"), "{output}");
+        assert!(error.contains("stopping: ") && !error.contains("error:"), "{error}");
     }
 }
 
