@@ -54,12 +54,26 @@ pub enum DriveError {
     /// An option that says how the target is reached cannot be used.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The target, or the proxy before it, has no address, takes no connection, or refuses every one.
+    /// The target's host has no address.
+    #[error("no connection to {url}: the name {host} was not resolved: {cause}; nothing was sent\n\nhint: {hint}")]
+    Unnamed {
+        /// The target.
+        url: String,
+        /// Its host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What the resolver said.
+        cause: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// The target, or the proxy before it, takes no connection, or refuses every one.
     #[error("no connection to {url}: {cause} (tried {tried}); nothing was sent\n\nhint: {hint}")]
     Unreachable {
         /// The target.
         url: String,
-        /// What was tried: addresses, or a name.
+        /// The addresses that were tried.
         tried: String,
         /// Why not.
         cause: String,
