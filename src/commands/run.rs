@@ -54,9 +54,11 @@ pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// When the scenario or the address is not valid, or a set-up step fails.
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
-    delivery::check_pubsub(options.delivery.pubsub.as_ref(), delivery::starts_it(&options, &scenario))?;
+    let starts_it = delivery::starts_it(&options, &scenario);
+    delivery::check_pubsub(options.delivery.pubsub.as_ref(), starts_it)?;
+    delivery::check_limits(options.delivery.limits, starts_it)?;
     if delivery::concerns(&options, &scenario) {
-        let options = if delivery::starts_it(&options, &scenario) {
+        let options = if starts_it {
             options
         } else {
             let way = Way::of(&options, &scenario)?;

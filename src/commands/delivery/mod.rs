@@ -89,6 +89,12 @@ pub(super) fn check_pubsub(asked: Option<&String>, starts_system: bool) -> Resul
     }
 }
 
+/// So are limits of instances.
+pub(super) fn check_limits(limits: super::LimitOptions, starts_system: bool) -> Result<(), CommandError> {
+    const MEND: &str = "name a scenario with `services` and no target, such as scenarios/lab-report.yaml";
+    if starts_system { Ok(()) } else { limits.refuse(MEND) }
+}
+
 /// Options for runs with deliveries are a mistake in one without.
 pub(super) fn check_without(options: &RunOptions, scenario: &Scenario) -> Result<(), CommandError> {
     let DeliveryOptions { out, no_wait, .. } = &options.delivery;
