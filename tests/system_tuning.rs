@@ -213,7 +213,7 @@ fn a_wrong_environment_of_one_of_several_services_is_told_at_its_place() {
         ("{WAIT_MSS: 50}", ["no setting WAIT_MSS", "hint: did you mean `WAIT_MS`?"]),
         ("{WAIT_MS: fast}", ["WAIT_MS is \"fast\"", "hint: "]),
         ("{K_SERVICE: sms}", ["the platform itself sets `K_SERVICE`", "hint: leave it out"]),
-        ("{HOST: 0.0.0.0}", ["the platform itself sets `HOST`", "hint: leave it out"]),
+        ("{HOST: 0.0.0.0}", ["the local platform itself sets `HOST`", "hint: leave it out"]),
         ("{A=B: c}", ["`A=B` cannot be an environment variable", "hint: use letters"]),
     ] {
         let line = sms(env);
