@@ -206,7 +206,36 @@ fn a_target_that_cannot_be_reached_is_told_when_the_run_is_prepared() {
         for word in words.iter().chain(&[&*url, "nothing was sent", "\n\nhint: "]) {
             assert!(error.contains(word), "{word:?} is not in: {error}");
         }
-        assert!(fs::read(dir.path().join("recording.json")).unwrap().is_empty(), "{url}: nothing was recorded");
+        assert!(!dir.path().join("recording.json").exists(), "{url}: nothing was recorded");
+    }
+}
+
+/// Whatever ends a run before anything is sent leaves nothing that was not there, and all that was.
+#[test]
+fn a_run_that_never_began_leaves_files_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = scenario(dir.path());
+    let exports = ["json", "csv", "ndjson", "hlog"].map(|format| format!("{format}=run.{format}"));
+    let nobody = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    for before in [None, Some("of an earlier run\n")] {
+        let files =
+            ["recording.json", "run.json", "run.csv", "run.ndjson", "run.hlog"].map(|name| dir.path().join(name));
+        for file in &files {
+            before.map_or(Ok(()), |text| fs::write(file, text)).unwrap();
+        }
+        for (wrong, expected) in
+            [(&[][..], 1), (&["--export", "csv=none/run.csv"], 1), (&["--export", "hgrm:pay=h"], 2)]
+        {
+            let mut command = run(dir.path(), &path, &nobody, "");
+            for export in &exports {
+                command.args(["--export", export]);
+            }
+            let (code, _, error) = told(&command.args(wrong).output().unwrap());
+            assert_eq!(code, Some(expected), "{error}");
+            for file in &files {
+                assert_eq!(fs::read_to_string(file).ok().as_deref(), before, "{}: {error}", file.display());
+            }
+        }
     }
 }
 
@@ -220,6 +249,7 @@ fn a_signal_is_heard_while_the_target_is_tried() {
     let url = format!("https://{}", silent.local_addr().unwrap());
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut command = run(dir.path(), &scenario(dir.path()), &url, "");
+        fs::write(dir.path().join("recording.json"), "of an earlier run").unwrap();
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It is connected, and waits for an answer to what it said of TLS.
         let _connection = silent.accept().unwrap();
@@ -229,6 +259,8 @@ fn a_signal_is_heard_while_the_target_is_tried() {
         assert!(output.contains("10 planned = 0 completed + 0 failed + 10 dropped"), "{output}");
         assert!(output.contains("interrupted: this is what was measured until then"), "{output}");
         assert!(error.contains("stopping: ") && !error.contains("error:"), "{error}");
+        assert!(error.contains("nothing was sent: no file was written"), "{error}");
+        assert_eq!(fs::read_to_string(dir.path().join("recording.json")).unwrap(), "of an earlier run");
     }
 }
 

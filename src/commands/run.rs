@@ -48,6 +48,9 @@ pub struct RunOptions {
 /// Answers under way at the end of the plan are awaited this long.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
+/// What the user is told besides when nothing of a run can be saved.
+pub(super) const NOTHING_SENT: &str = "nothing was sent: no file was written";
+
 /// Sends the scenario's load once and tells what came of it.
 ///
 /// # Errors
@@ -119,6 +122,7 @@ fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: 
     let text = report::run_summary(recording, scenario);
     let sink = options.json.clone().map(Sink::from);
     let to_file = sink.as_ref().filter(|sink| **sink != Sink::StandardOutput);
+    let to_file = to_file.filter(|_| !recording.is_of_nothing());
     // Saved before it is told: a terminal that went away takes no words, and that must lose nothing.
     to_file.map_or(Ok(()), |sink| sink.write_json(recording))?;
     if sink == Some(Sink::StandardOutput) {
@@ -126,6 +130,9 @@ fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: 
         progress.say(text.trim_end());
     } else {
         super::print(&text)?;
+    }
+    if recording.is_of_nothing() {
+        progress.say(NOTHING_SENT);
     }
     for warning in &recording.warnings {
         progress.say(&format!("warning: {warning}"));
