@@ -239,6 +239,26 @@ fn a_run_that_never_began_leaves_files_as_they_were() {
     }
 }
 
+/// Not after all trials of all candidates, each tried twice.
+#[test]
+fn candidates_that_cannot_be_reached_are_told_before_the_first_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let line = ["tune", &path, "--limiter", "none", "--out", "study", "--proxy", &format!("http://{nobody}")];
+    let (code, output, error) = told(&tidegate(dir.path()).args(line).output().unwrap());
+    assert!(code == Some(1) && output.is_empty(), "{code:?} {output} {error}");
+    let tried = format!("(tried the proxy at {nobody}); nothing was sent");
+    for word in
+        ["error: no connection to ", "the proxy takes no connection: connection refused", &tried, "correct --proxy"]
+    {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    let study = fs::read_to_string(dir.path().join("study/study.json")).unwrap();
+    let study: serde_json::Value = serde_json::from_str(&study).unwrap();
+    assert_eq!(study["trials"], serde_json::json!([]));
+}
+
 /// Whoever does not want to wait until a silent target is given up gets what every interrupted run tells.
 #[cfg(unix)]
 #[test]
