@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod browser;
+mod busy;
 mod tidegate;
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -47,10 +49,10 @@ fn record(dir: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(dir.join("out/recording.json")).unwrap()).unwrap()
 }
 
-/// A busy machine may be late or saturated, which is told and ends with 5; anything else is a fault.
+/// Done, or untrusted for a busy host alone; any other reason, or none, is a fault.
 fn done_or_busy(code: Option<i32>, error: &str) -> bool {
-    code == Some(0)
-        || code == Some(5) && (error.contains("the driver was late") || error.contains("the host was saturated"))
+    let reasons = error.lines().filter_map(|line| line.strip_prefix("INVALID: "));
+    code == Some(0) || code == Some(5) && busy::explains(reasons)
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn the_verdict_is_saved_before_the_wait_and_a_signal_ends_only_that() {
     let mut command = tidegate(dir.path());
     command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--out", "out", "--json", "run.json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).map(|line| line + "\n");
     let mut said = String::new();
     while !said.contains("the report is saved; instances over time are added") {
         said.push_str(&lines.next().unwrap_or_else(|| panic!("the wait was never told: {said}")));
@@ -321,6 +323,59 @@ fn every_consumer_of_a_target_is_observed_and_no_other() {
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains(words) && error.contains("hint:"), "{error}");
     }
+}
+
+/// What was made for a run that never began is taken away again, and nothing else.
+#[test]
+fn a_run_that_never_began_leaves_no_folder() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("lab.yaml"), SYSTEM).unwrap();
+    let names = |dir: &Path| {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let run = |more: &[&str]| {
+        let mut command = tidegate(dir.path());
+        command.env_remove("PUBSUB_EMULATOR_HOST").args(["run", "lab.yaml", "--json", "run.json"]).args(more);
+        let (code, _, error) = told(&command.output().unwrap());
+        assert_eq!(code, Some(1), "{error}");
+    };
+    // Nobody listens there.
+    let observers = ["email", "sms", "archive"].map(|consumer| format!("{consumer}=http://127.0.0.1:9/d"));
+    let mut unreachable = vec!["--target", "http://127.0.0.1:9"];
+    for observer in &observers {
+        unreachable.extend(["--observer", observer]);
+    }
+    run(&unreachable);
+    run(&[&unreachable[..], &["--out", "a/b"]].concat());
+    assert_eq!(names(dir.path()), "lab.yaml");
+    let notes = dir.path().join("mine/state/notes");
+    fs::create_dir_all(notes.parent().unwrap()).unwrap();
+    fs::write(&notes, "mine").unwrap();
+    run(&[&unreachable[..], &["--out", "mine"]].concat());
+    assert_eq!(
+        (names(dir.path()), fs::read_to_string(notes).unwrap()),
+        ("lab.yaml mine".to_owned(), "mine".to_owned())
+    );
+
+    // Who stops while a silent target is tried has begun nothing either.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let mut command = tidegate(dir.path());
+    command.args(["run", "lab.yaml", "--json", "mine/run.json", "--target", &url]).args(&unreachable[2..]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _connection = silent.accept().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    let (code, output, error) = told(&child.wait_with_output().unwrap());
+    assert!(code == Some(130) && output.contains("1,200 planned = 0 completed"), "{code:?} {output} {error}");
+    assert_eq!((names(dir.path()), names(&dir.path().join("mine"))), ("lab.yaml mine".to_owned(), "state".to_owned()));
+
+    // What services logged may say why there is no run; what the broker keeps does not.
+    let text = SYSTEM.replace("archive: {bundled: email,", "archive: {command: [./none],");
+    fs::write(dir.path().join("lab.yaml"), text).unwrap();
+    run(&["--out", "of services"]);
+    assert_eq!(names(&dir.path().join("of services")), "logs");
 }
 
 /// What a record holds may grow, and what a report says of it may change; what is committed stays true.

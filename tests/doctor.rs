@@ -31,3 +31,10 @@ fn the_doctor_finds_what_this_machine_can_honestly_send() {
         None => assert_eq!((&report["trusted"], best), (&Value::Bool(false), 0.0), "{output}"),
     }
 }
+
+#[test]
+fn a_file_that_takes_no_findings_is_told_before_the_minute_that_they_take() {
+    let (code, _, error) =
+        told(&tidegate(&repository("")).args(["doctor", "--json", "missing/found.json"]).output().unwrap());
+    assert!(code == Some(1) && error.starts_with("error: failed to write missing/found.json: "), "{error}");
+}

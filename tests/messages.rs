@@ -195,6 +195,7 @@ fn an_autoscaler_or_routing_that_cannot_be_is_refused_and_a_platform_with_one_se
     let longer = ["--autoscaler", "knative", "--long-concurrency-window"];
     for (command, words) in [
         ([&["tune", &path, "--routing", "fill-first"][..], &cloud].concat(), &["--routing", "as Google has it"][..]),
+        ([&["tune", &path, "--limiter", "none"][..], &cloud].concat(), &["--limiter none: ", "leave --project"][..]),
         ([&["tune", &path][..], &longer].concat(), &["--long-concurrency-window", "--autoscaler cloud-run"][..]),
         ([&platform[..], &longer].concat(), &["--long-concurrency-window"][..]),
         ([&platform[..], &["--routing", "random"]].concat(), &["random", "two-choices"][..]),
@@ -330,6 +331,12 @@ fn what_only_a_run_with_deliveries_has_is_refused_in_another() {
         (&shop, &["--no-wait"], &["--no-wait: only a run with deliveries", "expects none", "hint: leave it out"]),
         (&lab, &["--out", "folder"], &["--out folder: ", "no --observer", "hint: name each consumer by --observer"]),
         (&lab, &["--no-wait"], &["--no-wait: ", "no --observer", "hint: name each consumer by --observer"]),
+        (
+            &shop,
+            &["--limiter", "auto"],
+            &["--limiter auto: it is for instances that are started here", "hint: leave it out"],
+        ),
+        (&lab, &["--cpu-idle", "full"], &["--cpu-idle full: it is for instances", "with `services` and no target"]),
     ] {
         // Nothing listens there: whatever were sent would be told as refused.
         let (code, error) = run(dir.path(), &[&["run", path, "--target", "http://127.0.0.1:9"], option].concat());

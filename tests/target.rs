@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// Starts an HTTP server whose answer to a head (in lower case) `answer` gives: a status and a body.
@@ -192,18 +192,95 @@ fn a_target_that_cannot_be_reached_is_told_when_the_run_is_prepared() {
     let plain = speaks_no_tls();
     let start_at = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1)).to_string();
     for (url, words) in [
-        (format!("http://{nobody}"), ["connection refused", "start the service"]),
-        (format!("https://{nobody}"), ["connection refused", "start the service"]),
-        ("http://shop.invalid".to_owned(), ["no such name", "--resolve shop.invalid:80:ADDRESS"]),
-        (format!("https://{plain}"), ["does not speak TLS on this port", "check scheme and port"]),
+        (format!("http://{nobody}"), ["connection refused (tried ", "start the service"]),
+        (format!("https://{nobody}"), ["connection refused (tried ", "start the service"]),
+        (
+            "http://shop.invalid".to_owned(),
+            ["the name shop.invalid was not resolved: ", "--resolve shop.invalid:80:ADDR"],
+        ),
+        (format!("https://{plain}"), ["does not speak TLS on this port (tried ", "check scheme and port"]),
     ] {
         let mut command = run(dir.path(), &path, &url, "");
         let (code, output, error) = told(&command.args(["--start-at", &start_at, "--shard", "2/3"]).output().unwrap());
         assert!(code == Some(1) && output.is_empty(), "{code:?} {output} {error}");
-        for word in words.iter().chain(&[&*url, "(tried ", "nothing was sent", "\n\nhint: "]) {
+        for word in words.iter().chain(&[&*url, "nothing was sent", "\n\nhint: "]) {
             assert!(error.contains(word), "{word:?} is not in: {error}");
         }
-        assert!(fs::read(dir.path().join("recording.json")).unwrap().is_empty(), "{url}: nothing was recorded");
+        assert!(!dir.path().join("recording.json").exists(), "{url}: nothing was recorded");
+    }
+}
+
+/// Whatever ends a run before anything is sent leaves nothing that was not there, and all that was.
+#[test]
+fn a_run_that_never_began_leaves_files_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = scenario(dir.path());
+    let exports = ["json", "csv", "ndjson", "hlog"].map(|format| format!("{format}=run.{format}"));
+    let nobody = format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    for before in [None, Some("of an earlier run\n")] {
+        let files =
+            ["recording.json", "run.json", "run.csv", "run.ndjson", "run.hlog"].map(|name| dir.path().join(name));
+        for file in &files {
+            before.map_or(Ok(()), |text| fs::write(file, text)).unwrap();
+        }
+        for (wrong, expected) in
+            [(&[][..], 1), (&["--export", "csv=none/run.csv"], 1), (&["--export", "hgrm:pay=h"], 2)]
+        {
+            let mut command = run(dir.path(), &path, &nobody, "");
+            for export in &exports {
+                command.args(["--export", export]);
+            }
+            let (code, _, error) = told(&command.args(wrong).output().unwrap());
+            assert_eq!(code, Some(expected), "{error}");
+            for file in &files {
+                assert_eq!(fs::read_to_string(file).ok().as_deref(), before, "{}: {error}", file.display());
+            }
+        }
+    }
+}
+
+/// Not after all trials of all candidates, each tried twice.
+#[test]
+fn candidates_that_cannot_be_reached_are_told_before_the_first_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = repository("scenarios/minimal.yaml").display().to_string();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let line = ["tune", &path, "--limiter", "none", "--out", "study", "--proxy", &format!("http://{nobody}")];
+    let (code, output, error) = told(&tidegate(dir.path()).args(line).output().unwrap());
+    assert!(code == Some(1) && output.is_empty(), "{code:?} {output} {error}");
+    let tried = format!("(tried the proxy at {nobody}); nothing was sent");
+    for word in
+        ["error: no connection to ", "the proxy takes no connection: connection refused", &tried, "correct --proxy"]
+    {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    let study = fs::read_to_string(dir.path().join("study/study.json")).unwrap();
+    let study: serde_json::Value = serde_json::from_str(&study).unwrap();
+    assert_eq!(study["trials"], serde_json::json!([]));
+}
+
+/// Whoever does not want to wait until a silent target is given up gets what every interrupted run tells.
+#[cfg(unix)]
+#[test]
+fn a_signal_is_heard_while_the_target_is_tried() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let dir = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut command = run(dir.path(), &scenario(dir.path()), &url, "");
+        fs::write(dir.path().join("recording.json"), "of an earlier run").unwrap();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is connected, and waits for an answer to what it said of TLS.
+        let _connection = silent.accept().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let (ended, output, error) = told(&child.wait_with_output().unwrap());
+        assert_eq!(ended, Some(code), "{error}");
+        assert!(output.contains("10 planned = 0 completed + 0 failed + 10 dropped"), "{output}");
+        assert!(output.contains("interrupted: this is what was measured until then"), "{output}");
+        assert!(error.contains("stopping: ") && !error.contains("error:"), "{error}");
+        assert!(error.contains("nothing was sent: no file was written"), "{error}");
+        assert_eq!(fs::read_to_string(dir.path().join("recording.json")).unwrap(), "of an earlier run");
     }
 }
 

@@ -1,9 +1,15 @@
-//! A study's folder: made or found again, kept from other sessions, and what is done when it takes no more.
+//! A study's folder: made or found again, kept from other sessions, and what is done when it takes no more. And a run's,
+//! which is not left behind by a run that never began.
 
 use super::error::CommandError;
 use crate::trial::{Place, STUDY_FILE, StoreError, Study, redacted_scenario};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+
+/// What was published and delivered, in the folder of a run or a study.
+pub(super) const STATE: &str = "state";
+/// What instances logged, in the same.
+pub(super) const LOGS: &str = "logs";
 
 /// Held in a study's folder by the session that is at work there.
 const LOCK: &str = ".lock";
@@ -37,8 +43,44 @@ pub(super) fn prepare(dir: &Path, study: &mut Study, resume: bool) -> Result<(Pa
     Ok((dir, lock))
 }
 
-/// Makes the folder of a run, which must not hold another's record, and gives its absolute path.
-pub(super) fn of_run(dir: &Path) -> Result<PathBuf, CommandError> {
+/// The folder of a run. Dropping it takes away what was made for a run that did not begin, all but what instances logged,
+/// which may say why.
+#[derive(Debug)]
+pub(super) struct RunFolder {
+    /// Absolute, once it is made.
+    pub(super) path: PathBuf,
+    /// What was not there before, the innermost first.
+    made: Vec<PathBuf>,
+    /// Whether what was published and delivered is this run's.
+    owns_state: bool,
+    begun: bool,
+}
+
+impl RunFolder {
+    /// The run began: what is there is evidence.
+    pub(super) fn keep(&mut self) {
+        self.begun = true;
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if self.begun {
+            return;
+        }
+        // What cannot be taken away, because something is in it, stays.
+        if self.owns_state {
+            let _ = std::fs::remove_dir_all(self.path.join(STATE));
+        }
+        let _ = std::fs::remove_dir(self.path.join(LOGS));
+        for dir in &self.made {
+            let _ = std::fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Makes the folder of a run, which must not hold another's record.
+pub(super) fn of_run(dir: &Path) -> Result<RunFolder, CommandError> {
     for taken in [super::delivery::RECORD, STUDY_FILE].map(|name| dir.join(name)) {
         if taken.exists() {
             return Err(CommandError::Usage(format!(
@@ -48,8 +90,16 @@ pub(super) fn of_run(dir: &Path) -> Result<PathBuf, CommandError> {
         }
     }
     let failed = |action| move |cause| CommandError::File { action, path: dir.to_owned(), cause };
+    let missing = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+    let mut folder = RunFolder {
+        path: dir.to_owned(),
+        made: missing.map(Path::to_owned).collect(),
+        owns_state: !dir.join(STATE).exists(),
+        begun: false,
+    };
     std::fs::create_dir_all(dir).map_err(failed("create the folder"))?;
-    dir.canonicalize().map_err(failed("find"))
+    folder.path = dir.canonicalize().map_err(failed("find"))?;
+    Ok(folder)
 }
 
 /// Keeps other sessions out of a study's folder: two in one would overwrite each other's trials and database.

@@ -64,8 +64,9 @@ impl LocalPlatform {
     pub(super) async fn start(tidegate: &Path, options: &LocalOptions<'_>) -> Result<Self, CommandError> {
         let mut command = Command::new(tidegate);
         command
-            .args(["platform", "--announce", "--port", "0", "--limiter", options.limits.limiter.name()])
-            .args(["--cpu-idle", options.limits.cpu_idle.name()])
+            .args(["platform", "--announce", "--port", "0"])
+            .args(["--limiter", options.limits.limiter.unwrap_or_default().name()])
+            .args(["--cpu-idle", options.limits.cpu_idle.unwrap_or_default().name()])
             .args(["--time-factor", &options.time_factor.to_string()])
             .args(["--host-cores-per-vcpu", &options.host_cores_per_vcpu.to_string()])
             .args(options.scaling.arguments())

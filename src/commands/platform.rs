@@ -38,13 +38,29 @@ pub struct PlatformOptions {
     pub outside: OutsideOptions,
 }
 
-/// How instances of the local platform are limited.
+/// How instances of the local platform are limited; what is left out is the platform's default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LimitOptions {
     /// By what.
-    pub limiter: LimiterChoice,
+    pub limiter: Option<LimiterChoice>,
     /// What CPU they have between requests under request-based billing.
-    pub cpu_idle: CpuIdle,
+    pub cpu_idle: Option<CpuIdle>,
+}
+
+impl LimitOptions {
+    /// An option for instances is a mistake where none is started here; `mend` says what else there is than to leave it out.
+    ///
+    /// # Errors
+    /// When one was given.
+    pub(super) fn refuse(self, mend: &str) -> Result<(), CommandError> {
+        let limiter = self.limiter.map(|limiter| format!("--limiter {}", limiter.name()));
+        let given = limiter.or_else(|| self.cpu_idle.map(|cpu_idle| format!("--cpu-idle {}", cpu_idle.name())));
+        given.map_or(Ok(()), |given| {
+            Err(CommandError::Usage(format!(
+                "{given}: it is for instances that are started here, and none is\n\nhint: leave it out, or {mend}"
+            )))
+        })
+    }
 }
 
 /// Serves the platform until Ctrl-C, SIGTERM or, when it was started by a study, the end of standard input. Leaves no
@@ -80,8 +96,8 @@ async fn platform_with(options: PlatformOptions, journal: Journal) -> Result<Exi
             time_factor: options.time_factor,
             host_cores_per_vcpu: options.host_cores_per_vcpu,
             launcher: Some(launcher),
-            limiter: options.limits.limiter,
-            cpu_idle: options.limits.cpu_idle,
+            limiter: options.limits.limiter.unwrap_or_default(),
+            cpu_idle: options.limits.cpu_idle.unwrap_or_default(),
             logs_dir: options.logs.clone(),
         },
     )
@@ -101,7 +117,7 @@ async fn serve_until_told(
     let address = listener.local_addr().map_err(|cause| CommandError::System { action: "read the port", cause })?;
     let ready = Ready {
         endpoint: format!("http://{address}"),
-        limiter: record_of(fleet.limiter_report(), options.limits.cpu_idle),
+        limiter: record_of(fleet.limiter_report(), options.limits.cpu_idle.unwrap_or_default()),
         assumed: options.scaling.assumed()?,
     };
     if let Some(warning) = exposure(address) {

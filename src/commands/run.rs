@@ -48,15 +48,20 @@ pub struct RunOptions {
 /// Answers under way at the end of the plan are awaited this long.
 pub(super) const DRAIN: Duration = Duration::from_secs(30);
 
+/// What the user is told besides when nothing of a run can be saved.
+pub(super) const NOTHING_SENT: &str = "nothing was sent: no file was written";
+
 /// Sends the scenario's load once and tells what came of it.
 ///
 /// # Errors
 /// When the scenario or the address is not valid, or a set-up step fails.
 pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     let scenario = Arc::new(Scenario::load(&options.scenario)?);
-    delivery::check_pubsub(options.delivery.pubsub.as_ref(), delivery::starts_it(&options, &scenario))?;
+    let starts_it = delivery::starts_it(&options, &scenario);
+    delivery::check_pubsub(options.delivery.pubsub.as_ref(), starts_it)?;
+    delivery::check_limits(options.delivery.limits, starts_it)?;
     if delivery::concerns(&options, &scenario) {
-        let options = if delivery::starts_it(&options, &scenario) {
+        let options = if starts_it {
             options
         } else {
             let way = Way::of(&options, &scenario)?;
@@ -117,6 +122,7 @@ fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: 
     let text = report::run_summary(recording, scenario);
     let sink = options.json.clone().map(Sink::from);
     let to_file = sink.as_ref().filter(|sink| **sink != Sink::StandardOutput);
+    let to_file = to_file.filter(|_| !recording.is_of_nothing());
     // Saved before it is told: a terminal that went away takes no words, and that must lose nothing.
     to_file.map_or(Ok(()), |sink| sink.write_json(recording))?;
     if sink == Some(Sink::StandardOutput) {
@@ -124,6 +130,9 @@ fn conclude(options: &RunOptions, plan: &Plan, recording: &Recording, progress: 
         progress.say(text.trim_end());
     } else {
         super::print(&text)?;
+    }
+    if recording.is_of_nothing() {
+        progress.say(NOTHING_SENT);
     }
     for warning in &recording.warnings {
         progress.say(&format!("warning: {warning}"));

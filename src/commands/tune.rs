@@ -82,7 +82,10 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
     delivery::check_pubsub(options.pubsub.as_ref(), options.cloud.is_none() && scenario.system.is_some())?;
     let target = connection_of(&options)?;
     match &options.cloud {
-        Some(_) => options.scaling.refuse_in_cloud()?,
+        Some(_) => {
+            options.scaling.refuse_in_cloud()?;
+            options.limits.refuse("leave --project, --region and --service out")?;
+        }
         None => options.scaling.check()?,
     }
     let started = jiff::Timestamp::now();

@@ -52,12 +52,18 @@ impl Way {
         self.connection.load().map_err(|error| self.told(error))
     }
 
-    /// An error about a value of the scenario, told with its place there; others as they are.
-    pub(super) fn told(&self, error: CommandError) -> CommandError {
-        match &error {
+    /// An error about a value of the scenario, told with its place there; that of a name with the option that helps; others as
+    /// they are.
+    pub(super) fn told(&self, mut error: CommandError) -> CommandError {
+        match &mut error {
             CommandError::Drive(DriveError::Target(cause)) if self.from_file.contains(&cause.option) => {
                 let key = cause.option.trim_start_matches('-').replace('-', "_");
                 ScenarioError::of_target(&self.scenario, &key, &cause.cause, cause.hint).into()
+            }
+            CommandError::Drive(DriveError::Unnamed { host, port, hint, .. }) => {
+                let detour = format!("; --resolve {host}:{port}:ADDRESS says where its host is");
+                hint.push_str(&detour);
+                error
             }
             _ => error,
         }

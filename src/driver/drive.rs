@@ -54,12 +54,26 @@ pub enum DriveError {
     /// An option that says how the target is reached cannot be used.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The target, or the proxy before it, has no address, takes no connection, or refuses every one.
+    /// The target's host has no address.
+    #[error("no connection to {url}: the name {host} was not resolved: {cause}; nothing was sent\n\nhint: {hint}")]
+    Unnamed {
+        /// The target.
+        url: String,
+        /// Its host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What the resolver said.
+        cause: String,
+        /// How to mend it.
+        hint: String,
+    },
+    /// The target, or the proxy before it, takes no connection, or refuses every one.
     #[error("no connection to {url}: {cause} (tried {tried}); nothing was sent\n\nhint: {hint}")]
     Unreachable {
         /// The target.
         url: String,
-        /// What was tried: addresses, or a name.
+        /// The addresses that were tried.
         tried: String,
         /// Why not.
         cause: String,
@@ -140,8 +154,9 @@ pub enum DriveError {
 /// shards only the first sends the set-up and tear-down steps, and none observes: what it saw would be of all shards, and
 /// its own counters only of its part.
 ///
-/// `stop` ends the set-up or the load early: nothing new is started, what is under way is awaited for `options.drain`, and the
-/// recording says that it was interrupted; the tear-down steps are sent all the same. Dropping the returned future stops the load in the same way.
+/// `stop` ends the look at the target, the set-up or the load early: nothing new is started, what is under way is awaited for
+/// `options.drain`, and the recording says that it was interrupted; the tear-down steps are sent all the same, unless the target
+/// was only looked at. Dropping the returned future stops the load in the same way.
 ///
 /// # Errors
 /// When the address is none, an option for the target cannot be used, the target or the proxy refuses or must connect and does
@@ -164,7 +179,11 @@ pub async fn drive_with(
     stop: watch::Receiver<bool>,
 ) -> Result<Recording, DriveError> {
     limits::make_room(plan)?;
-    let road = Road::to(options, client).await?;
+    let road = tokio::select! {
+        road = Road::to(options, client) => road?,
+        // A target that answers nothing is tried for many seconds.
+        () = told(stop.clone()) => return Ok(never_begun(plan)),
+    };
     let (shard, of) = plan.shard_of();
     let mut set_up = SetUp::default();
     let mut session = Session::set_up(plan, &road.base_url);
@@ -189,9 +208,7 @@ pub async fn drive_with(
     }
     options.extras.prepare(&mut recorder);
     let mut recording = load(plan.clone(), road.clone(), recorder, options, (progress, stop)).await?;
-    recording.scenario = Some(plan.scenario().name.clone());
-    recording.seed = Some(plan.seed());
-    recording.shard = (of > 1).then_some(Shard { number: shard, of });
+    enter_plan(&mut recording, plan);
     let mut client = road.client();
     // A service that no longer answers has lost nothing that was measured: only the check is missing.
     if observes
@@ -210,6 +227,26 @@ pub async fn drive_with(
     }
     road.enter(&mut recording);
     Ok(recording)
+}
+
+/// The recording of a load that was stopped while its target was tried: all that was planned is dropped.
+fn never_begun(plan: &Plan) -> Recording {
+    let mut recorder = Recorder::new(Shape::of(plan));
+    for arrival in plan.arrivals() {
+        recorder.never_begun(arrival.journey, arrival.due, Duration::ZERO);
+    }
+    let mut recording = recorder.conclude(true);
+    recording.started_at = Timestamp::now().to_string();
+    enter_plan(&mut recording, plan);
+    recording
+}
+
+/// Enters what was planned.
+fn enter_plan(recording: &mut Recording, plan: &Plan) {
+    let (number, of) = plan.shard_of();
+    recording.scenario = Some(plan.scenario().name.clone());
+    recording.seed = Some(plan.seed());
+    recording.shard = (of > 1).then_some(Shard { number, of });
 }
 
 /// Enters requests that were sent after the load.
@@ -304,5 +341,33 @@ async fn told(mut stop: watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         // Nobody is left who could say it.
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{assert_balance, plan};
+    use super::*;
+    use crate::trial::Books;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_is_tried_in_vain_is_given_up_at_once_by_who_stops() {
+        // It takes connections, by its backlog, and never speaks.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("https://{}", silent.local_addr().unwrap());
+        let four = plan(
+            "journeys: [{name: one, steps: [{name: first, get: /}]}]
+load: {open: {arrivals: constant, unit: arrivals_per_second}}
+stages: [{name: steady, hold: 20, duration: 200ms}]",
+        );
+        let options = Options { base_url, must_connect: true, ..Options::default() };
+        let (stop, stopping) = watch::channel(true);
+        let began = Instant::now();
+        let recording = drive(&four, &options, watch::Sender::new(Progress::default()), stopping).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing was waited for");
+        assert!(recording.interrupted && recording.requests_sent() == 0 && recording.seed == Some(four.seed()));
+        assert_eq!(recording.arrivals, Books { planned: 4, dropped: 4, ..Books::default() });
+        assert_balance(&recording);
+        drop(stop);
     }
 }

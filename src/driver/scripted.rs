@@ -75,6 +75,19 @@ async fn skipped_and_repeated_steps_are_in_the_books_as_they_came() {
     assert_eq!(recording.requests_sent(), 25);
 }
 
+/// Five journeys of two steps without a pause: what they took beyond their answers is what judging the first ones cost.
+#[tokio::test]
+async fn what_judging_an_answer_costs_is_in_no_step_s_time() {
+    // All of it is read for its last number, which takes longer than a tick of any clock.
+    let (base_url, _) = telling(|_| ok(&format!("[{}0]", "1,".repeat(50_000)))).await;
+    let plan = five("      - {name: read, get: /, extract: {last: {json: '$[50000]'}}}\n      - {name: next, get: /}");
+    let recording = drive_to(&plan, &base_url).await.unwrap();
+    assert_eq!(recording.arrivals.completed, 5, "{:?}", recording.failures);
+    let answered: Duration = recording.steps.iter().map(|step| step.times.response_time.sum()).sum();
+    let whole = recording.journeys[0].duration.sum();
+    assert!(whole > answered, "the second step was due before the first answer was judged: {whole:?} {answered:?}");
+}
+
 #[tokio::test]
 async fn a_failure_in_a_repeat_drops_what_was_planned_of_it_and_no_more() {
     let (base_url, _) = telling(|head| {

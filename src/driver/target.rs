@@ -2,7 +2,7 @@
 
 use super::DriveError;
 use super::http2::Origin;
-use super::outcome::{OWN_FAILURES, Unanswered};
+use super::outcome::{OWN_FAILURES, Outcome, Unanswered};
 use super::phases::Phases;
 use super::proxy::Tunnel;
 use super::target_options::{Protocol, Proxy, TargetError, TargetOptions};
@@ -122,30 +122,34 @@ impl Target {
             return Ok(());
         }
         let began = Instant::now();
-        let connecting = timeout(PROBE_TIMEOUT, self.take()).await;
+        let mut tried = Vec::new();
+        let connecting = timeout(PROBE_TIMEOUT, self.take(&mut tried)).await;
         let stream = match connecting.unwrap_or_else(|_| Err(Unanswered::timed_out("connecting timed out"))) {
             Ok(stream) => stream,
             // What the driver's own host lacks is told by the load. Behind a proxy, words about that stand before it.
             Err(missing) if must_connect && !OWN_FAILURES.iter().any(|own| missing.cause.ends_with(own)) => {
-                return Err(self.unreachable(&missing, &self.mend_of_connecting()));
+                return Err(self.unreachable(&missing, &tried, &self.mend_of_connecting()));
             }
             Err(_) => return Ok(()),
         };
         match timeout(PROBE_TIMEOUT, self.go_on(stream, began)).await {
-            Ok(Err(refused)) => Err(self.unreachable(&refused, self.mend_of_refusal(&refused))),
+            Ok(Err(refused)) => Err(self.unreachable(&refused, &tried, self.mend_of_refusal(&refused))),
             _ => Ok(()),
         }
     }
 
-    fn unreachable(&self, why: &Unanswered, hint: &str) -> DriveError {
-        let tried: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        let tried = tried.join(", ");
-        DriveError::Unreachable {
-            url: self.base_url.clone(),
-            tried: if self.tunnel.is_some() { format!("the proxy at {tried}") } else { tried },
-            cause: why.cause.clone().into_owned(),
-            hint: hint.to_owned(),
+    fn unreachable(&self, why: &Unanswered, tried: &[SocketAddr], hint: &str) -> DriveError {
+        let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let mut told = list(tried);
+        if self.tunnel.is_some() {
+            told.insert_str(0, "the proxy at ");
         }
+        let left: Vec<SocketAddr> = self.addresses.iter().filter(|address| !tried.contains(address)).copied().collect();
+        if why.outcome == Outcome::TimedOut && !left.is_empty() {
+            told = format!("{told}; no time was left for {}", list(&left));
+        }
+        let (url, cause) = (self.base_url.clone(), why.cause.clone().into_owned());
+        DriveError::Unreachable { url, tried: told, cause, hint: hint.to_owned() }
     }
 
     /// How to mend that nobody takes a connection.
@@ -207,13 +211,13 @@ impl Target {
 
     async fn reach(&self) -> Result<Reached, Unanswered> {
         let began = Instant::now();
-        let stream = self.take().await?;
+        let stream = self.take(&mut Vec::new()).await?;
         self.go_on(stream, began).await
     }
 
-    /// Opens a TCP connection to the target, or to the proxy before it.
-    async fn take(&self) -> Result<TcpStream, Unanswered> {
-        self.connect().await.map_err(|error| {
+    /// Opens a TCP connection to the target, or to the proxy before it; enters what it `tried`.
+    async fn take(&self, tried: &mut Vec<SocketAddr>) -> Result<TcpStream, Unanswered> {
+        self.connect(tried).await.map_err(|error| {
             let mut cause = Unanswered::refused(&error);
             if self.tunnel.is_some() {
                 cause.cause = format!("the proxy takes no connection: {}", cause.cause).into();
@@ -246,11 +250,12 @@ impl Target {
     }
 
     /// Opens a TCP connection without Nagle's delay.
-    async fn connect(&self) -> std::io::Result<TcpStream> {
+    async fn connect(&self, tried: &mut Vec<SocketAddr>) -> std::io::Result<TcpStream> {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut failure = None;
         for attempt in 0..self.addresses.len() {
             let index = (first + attempt) % self.addresses.len();
+            tried.push(self.addresses[index]);
             match TcpStream::connect(self.addresses[index]).await {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
@@ -280,11 +285,12 @@ fn detour(options: &TargetOptions, host: &str, port: u16) -> Result<Option<Socke
 
 /// Why the load goes nowhere: its host has no address.
 fn unnamed(url: &str, host: &str, port: u16, cause: String) -> DriveError {
-    DriveError::Unreachable {
+    DriveError::Unnamed {
         url: url.trim_end_matches('/').to_owned(),
-        tried: format!("the name {host}"),
+        host: host.to_owned(),
+        port,
         cause,
-        hint: format!("correct the target's address, or say where its host is by --resolve {host}:{port}:ADDRESS"),
+        hint: "correct the target's address, or how this machine looks up names".to_owned(),
     }
 }
 
@@ -298,9 +304,10 @@ async fn proxy_addresses(proxy: &Proxy) -> Result<Vec<SocketAddr>, DriveError> {
     })
 }
 
+/// The addresses of a name, or what the resolver said: that there is no such name, or that it could not be asked.
 async fn looked_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let addresses: Vec<SocketAddr> =
-        tokio::net::lookup_host((host, port)).await.map_err(|error| format!("no such name ({error})"))?.collect();
+    let said = |error: std::io::Error| error.to_string();
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(said)?.collect();
     if addresses.is_empty() { Err("the name has no address".to_owned()) } else { Ok(addresses) }
 }
 
@@ -366,10 +373,37 @@ mod tests {
         {
             assert!(told.contains(word), "{word:?} is not in: {told}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_a_name_that_is_not_resolved_the_words_of_the_resolver_are_told() {
+        use std::net::ToSocketAddrs as _;
+        // What follows the colon may be another thing the next time, such as that no server answers.
+        let said = ("shop.invalid", 81).to_socket_addrs().map(drop).unwrap_err().to_string();
+        let said = format!("the name shop.invalid was not resolved: {}", said.split(':').next().unwrap_or_default());
         let told = resolve("http://shop.invalid:81").await.map(drop).unwrap_err().to_string();
-        for word in ["http://shop.invalid:81", "no such name", "nothing was sent", "--resolve shop.invalid:81:ADDRESS"]
-        {
+        for word in ["http://shop.invalid:81", &said, "nothing was sent", "\n\nhint: "] {
             assert!(told.contains(word), "{word:?} is not in: {told}");
         }
+        assert!(!told.contains("--"), "not every command that drives a load has the option: {told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_there_was_no_time_for_is_not_told_as_tried() {
+        // Its one place for those who wait to be taken is taken: a further connection is neither made nor refused.
+        let full = tokio::net::TcpSocket::new_v4().unwrap();
+        full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = full.listen(0).unwrap();
+        let first = full.local_addr().unwrap();
+        let _waiting = TcpStream::connect(first).await.unwrap();
+        let second: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let mut target = resolve(&format!("http://{first}")).await.unwrap();
+        target.addresses.push(second);
+        let told = target.probe(true).await.unwrap_err().to_string();
+        let words = format!("connecting timed out (tried {first}; no time was left for {second}); nothing was sent");
+        assert!(told.contains(&words), "{words:?} is not in: {told}");
+        target.addresses.swap(0, 1);
+        let told = target.probe(true).await.unwrap_err().to_string();
+        assert!(told.contains(&format!("(tried {second}, {first}); nothing")), "{told}");
     }
 }

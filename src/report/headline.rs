@@ -101,10 +101,12 @@ fn sentence(reason: &str) -> String {
 }
 
 /// Whether a verdict rests on one trial of each candidate, as with `--quick`: nothing then tells how much their figures vary.
+/// One that rests on no valid trial, because every candidate lost reports, is not about figures.
 fn is_look(study: &Study) -> bool {
     let outcome = study.decision.as_ref().map(|decision| &decision.outcome);
     let is_verdict = matches!(outcome, Some(Outcome::Chosen(_) | Outcome::Infeasible { .. }));
-    is_verdict && facts::standings(study).iter().all(|standing| standing.trials_valid <= 1)
+    let most = facts::standings(study).iter().map(|standing| standing.trials_valid).max();
+    is_verdict && most == Some(1)
 }
 
 /// A warning when the figures of the chosen candidate rest on a single trial.
@@ -395,6 +397,10 @@ mod tests {
         let whole = said(&Headline::of(&study));
         study.decision.as_mut().unwrap().standings.iter_mut().for_each(|standing| standing.trials_valid = 1);
         assert_eq!(Headline::of(&study).title, "No candidate keeps every promise (a look, not a measurement)");
+        for standing in &mut study.decision.as_mut().unwrap().standings {
+            (standing.trials_valid, standing.lost) = (0, 3);
+        }
+        assert_eq!(said(&Headline::of(&study)), whole, "no figure of it is valid, and none is told");
         for study in [fixture::untrusted_study(), fixture::unfinished_study()] {
             let said = said(&Headline::of(&study));
             assert!(

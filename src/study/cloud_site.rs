@@ -61,6 +61,13 @@ pub struct Watched<'a> {
     pub sample_period: Duration,
 }
 
+/// Whether a candidate that takes no connection ends the study. A way there that is none, such as a proxy that is not there, is
+/// told before all trials of a study are driven into the void; what fails later makes a trial invalid, and is tried again.
+#[must_use]
+pub fn must_connect(number: u32) -> bool {
+    number == 1
+}
+
 /// Drives, and tells meanwhile how many instances Monitoring shows.
 ///
 /// # Errors
@@ -110,6 +117,7 @@ impl Site for CloudSite {
         let options = Options {
             base_url: deployed.url.clone(),
             target: self.options.target.clone(),
+            must_connect: must_connect(number),
             drain: self.options.drain,
             ..Options::default()
         };

@@ -8,7 +8,7 @@ mod site;
 mod study_loop;
 mod validity;
 
-pub use cloud_site::{CloudSite, SiteOptions, Watched, watched_drive};
+pub use cloud_site::{CloudSite, SiteOptions, Watched, must_connect, watched_drive};
 pub use site::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watch, unless_stopped};
 pub use study_loop::{Context, run};
 pub use validity::{cautions, distrust, lateness_bound};

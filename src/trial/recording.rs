@@ -362,4 +362,10 @@ impl Recording {
     pub fn requests_sent(&self) -> u64 {
         self.answers.values().sum()
     }
+
+    /// Whether the user stopped it before anything was sent: nothing that was saved before is worth less.
+    #[must_use]
+    pub fn is_of_nothing(&self) -> bool {
+        self.interrupted && self.requests_sent() == 0
+    }
 }

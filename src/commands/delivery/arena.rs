@@ -1,5 +1,6 @@
 //! The system under a run: started here, or somewhere else by a target.
 
+use super::super::folder;
 use super::super::local::{LocalOptions, LocalPlatform};
 use super::super::{LimitOptions, ScalingOptions};
 use super::access::{self, Issuer};
@@ -77,8 +78,8 @@ impl Arena {
                     limits: options.delivery.limits,
                     scaling: ScalingOptions::default(),
                     pubsub: super::pubsub(options.delivery.pubsub.as_ref()),
-                    state: dir.join("state"),
-                    logs: dir.join("logs"),
+                    state: dir.join(folder::STATE),
+                    logs: dir.join(folder::LOGS),
                 };
                 let local = Box::pin(Local::start(&ground, system, progress)).await?;
                 Ok(Self {

@@ -1,8 +1,9 @@
 //! From what was measured to the verdict: the record, the report, the exit status.
 
+use super::super::run::NOTHING_SENT;
 use super::looks::{self, Seen};
 use super::works::Counted;
-use super::{CommandError, DELIVERIES, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink};
+use super::{CommandError, DELIVERIES, ExitStatus, Measured, Progress, RECORD, RunOptions, Sink, folder};
 use crate::cloud::RevisionActivity;
 use crate::driver::Posts;
 use crate::scenario::{Plan, ServiceSource, System};
@@ -72,6 +73,27 @@ pub(super) fn conclude(
 }
 
 impl Concluded {
+    /// A run that was stopped before anything was sent: there is nothing to judge and nothing to save.
+    pub(super) fn of_nothing(recording: Recording, status: ExitStatus) -> Self {
+        Self { recording, status }
+    }
+
+    /// Tells one that is of nothing.
+    pub(super) fn tell_nothing(
+        &self,
+        options: &RunOptions,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<(), CommandError> {
+        let text = report::run_summary(&self.recording, plan.scenario());
+        match options.json.clone().map(Sink::from) {
+            Some(Sink::StandardOutput) => progress.say(text.trim_end()),
+            _ => super::super::print(&text)?,
+        }
+        progress.say(NOTHING_SENT);
+        self.hand_over(options)
+    }
+
     /// Saves the record and its report, and tells it.
     fn tell(&self, options: &RunOptions, plan: &Plan, (dir, progress): (&Path, &Progress)) -> Result<(), CommandError> {
         let recording = &self.recording;
@@ -130,7 +152,7 @@ impl Concluded {
     /// What was published and delivered is evidence only as long as something is missing.
     pub(super) fn clear(&self, dir: &Path) {
         if self.recording.delivery.as_ref().is_some_and(|delivery| delivery.lost() == 0) {
-            let _ = std::fs::remove_dir_all(dir.join("state"));
+            let _ = std::fs::remove_dir_all(dir.join(folder::STATE));
         }
     }
 }

@@ -89,6 +89,12 @@ pub(super) fn check_pubsub(asked: Option<&String>, starts_system: bool) -> Resul
     }
 }
 
+/// So are limits of instances.
+pub(super) fn check_limits(limits: super::LimitOptions, starts_system: bool) -> Result<(), CommandError> {
+    const MEND: &str = "name a scenario with `services` and no target, such as scenarios/lab-report.yaml";
+    if starts_system { Ok(()) } else { limits.refuse(MEND) }
+}
+
 /// Options for runs with deliveries are a mistake in one without.
 pub(super) fn check_without(options: &RunOptions, scenario: &Scenario) -> Result<(), CommandError> {
     let DeliveryOptions { out, no_wait, .. } = &options.delivery;
@@ -154,7 +160,8 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
     if let Some(path) = &options.json {
         Sink::from(path.clone()).check()?;
     }
-    let dir = folder::of_run(&dir)?;
+    let mut folder = folder::of_run(&dir)?;
+    let dir = folder.path.clone();
     let progress =
         Progress::of_run(options.display, &scenario.name, options.target.as_deref().unwrap_or("the local system"));
     let (stopping, judged) = (progress.clone(), Arc::new(AtomicBool::new(false)));
@@ -176,7 +183,13 @@ pub(super) async fn run(options: RunOptions, scenario: Arc<Scenario>) -> Result<
         posts: &posts,
         judged: &judged,
     };
-    let concluded = match Box::pin(run.measure()).await {
+    let measured = Box::pin(run.measure()).await;
+    if measured.as_ref().is_ok_and(|measured| !measured.recording.is_of_nothing())
+        || posts.with(|ledger| ledger.fates().next().is_some())
+    {
+        folder.keep();
+    }
+    let concluded = match measured {
         Ok(measured) => Box::pin(run.conclude((measured, looks), &dir)).await,
         Err(error) => Err(error),
     };
@@ -238,6 +251,11 @@ impl Run<'_> {
         (measured, looks): (Measured, Option<Looks>),
         dir: &Path,
     ) -> Result<Concluded, CommandError> {
+        if let (true, Some(interrupted)) = (measured.recording.is_of_nothing(), self.interrupt.status()) {
+            let concluded = Concluded::of_nothing(measured.recording, interrupted);
+            concluded.tell_nothing(self.options, self.plan, self.progress)?;
+            return Ok(concluded);
+        }
         let counted = self.arena.counted().await;
         let counts = conclude::Counts { counted, looks: looks.map(Looks::end).unwrap_or_default() };
         let started = started_at(&measured.recording);

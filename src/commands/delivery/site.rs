@@ -9,7 +9,9 @@ use super::works::{Counted, Made, Works};
 use crate::cloud::{CloudError, PubSub};
 use crate::driver::{Options, Posts, TargetOptions};
 use crate::scenario::{Billing, Candidate, Delivery, Plan, Scenario, System};
-use crate::study::{Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watched, unless_stopped, watched_drive};
+use crate::study::{
+    Driven, Site, StudyError, Tenure, TrialProgress, Usages, Watched, must_connect, unless_stopped, watched_drive,
+};
 use crate::trial::{DeliveryRecording, Recording, Terms, Usage, judge_promises};
 use crate::tuner::Proposal;
 use jiff::Timestamp;
@@ -74,8 +76,13 @@ impl SystemSite {
         let plan = Plan::new(Arc::clone(&self.scenario), proposal.seed, self.stage_divisor);
         let posts = Posts::of(&plan)
             .ok_or_else(|| StudyError::Place("the step that posts reports is not in the plan".to_owned()))?;
-        let mut options =
-            Options { base_url: made.front.clone(), target: self.target.clone(), drain: DRAIN, ..Options::default() };
+        let mut options = Options {
+            base_url: made.front.clone(),
+            target: self.target.clone(),
+            must_connect: must_connect(number),
+            drain: DRAIN,
+            ..Options::default()
+        };
         options.extras.posts = Some(posts.clone());
         let counted = self.works.counted(system).await;
         let refused_before = counted.map(|counted| counted.publishes_refused).unwrap_or_default();

@@ -85,6 +85,7 @@ const LAW_RATE_MIN: f64 = 300.0;
 /// # Errors
 /// When the server or a load cannot be started, or the findings cannot be written.
 pub async fn doctor(options: DoctorOptions) -> Result<ExitStatus, CommandError> {
+    options.json.clone().map_or(Ok(()), |path| Sink::from(path).check())?;
     let progress = Progress::new();
     let interrupt = Interrupt::listen({
         let progress = progress.clone();

@@ -1,8 +1,10 @@
-//! One file that a run is written to. It is opened before the load begins, and given up at its first failure.
+//! One file that a run is written to. It is tried before the load begins, as it was until there is something to write, and
+//! given up at its first failure.
 
 use super::State;
 use super::option::{Export, Format};
 use crate::commands::error::CommandError;
+use crate::commands::output::try_to_write;
 use crate::report;
 use crate::trial::{Live, Recording};
 use std::fs::File;
@@ -14,18 +16,19 @@ use std::path::PathBuf;
 pub(super) struct ExportFile {
     format: Format,
     path: PathBuf,
-    file: File,
-    /// Whether anything was written: the log of histograms begins with a head.
+    /// None while it is not there.
+    file: Option<File>,
+    /// Whether it holds this run: the log of histograms begins with a head.
     begun: bool,
     failure: Option<io::Error>,
 }
 
 impl ExportFile {
-    /// Creates the file, or empties it.
+    /// Learns whether the file can be written, and leaves it as it is.
     ///
     /// # Errors
-    /// When it cannot be written, or tells of a step that is none of `steps`.
-    pub(super) fn create(export: &Export, steps: &[&str]) -> Result<Self, CommandError> {
+    /// When it cannot, or tells of a step that is none of `steps`.
+    pub(super) fn prepare(export: &Export, steps: &[&str]) -> Result<Self, CommandError> {
         let Export { format, path } = export.clone();
         if let Format::Hgrm(Some(step)) = &format
             && !steps.contains(&step.as_str())
@@ -36,7 +39,7 @@ impl ExportFile {
             )));
         }
         let file =
-            File::create(&path).map_err(|cause| CommandError::File { action: "write", path: path.clone(), cause })?;
+            try_to_write(&path).map_err(|cause| CommandError::File { action: "write", path: path.clone(), cause })?;
         Ok(Self { format, path, file, begun: false, failure: None })
     }
 
@@ -61,7 +64,6 @@ impl ExportFile {
             }),
             _ => return,
         };
-        self.begun = true;
         self.write(bytes);
     }
 
@@ -76,15 +78,32 @@ impl ExportFile {
                 Ok(step.map(|step| report::hgrm(&step.times.response_time)).unwrap_or_default().into_bytes())
             }
             Format::Prometheus => Ok(state.read(report::prometheus).into_bytes()),
-            Format::Ndjson | Format::Hlog => return,
+            // All that there was of it is written.
+            Format::Ndjson | Format::Hlog => Ok(Vec::new()),
         };
         self.write(bytes);
     }
 
     fn write(&mut self, bytes: io::Result<Vec<u8>>) {
         if self.failure.is_none() {
-            self.failure = bytes.and_then(|bytes| self.file.write_all(&bytes)).err();
+            self.failure = bytes.and_then(|bytes| self.begin()?.write_all(&bytes)).err();
         }
+    }
+
+    /// The file, which holds nothing of what was there before.
+    fn begin(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => {
+                // A pipe or a device holds nothing.
+                if !self.begun && file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
+                file
+            }
+            None => File::create(&self.path)?,
+        };
+        self.begun = true;
+        Ok(self.file.insert(file))
     }
 
     /// Why it is not whole, if it is not.

@@ -1,4 +1,4 @@
-//! Where a run is told in the formats of other tools: files that are opened before the load begins, an endpoint for
+//! Where a run is told in the formats of other tools: files that are tried before the load begins, an endpoint for
 //! Prometheus, an OpenTelemetry collector. Whatever of it fails, the run and the others go on.
 
 mod collector;
@@ -52,14 +52,14 @@ pub(super) struct Exports {
 }
 
 impl Exports {
-    /// Opens all files and addresses, before anything is sent to the target.
+    /// Tries all files and opens all addresses, before anything is sent to the target.
     ///
     /// # Errors
     /// When a file cannot be written, an address cannot be listened at, or a step is none of the scenario's.
     pub(super) async fn open(options: &ExportOptions, scenario: &Scenario, target: &str) -> Result<Self, CommandError> {
         let mut files = Vec::new();
         for export in &options.files {
-            files.push(ExportFile::create(export, &scenario.step_names())?);
+            files.push(ExportFile::prepare(export, &scenario.step_names())?);
         }
         let (live_files, at_end): (Vec<_>, Vec<_>) = files.into_iter().partition(ExportFile::is_live);
         let state = State::default();
@@ -91,7 +91,8 @@ impl Exports {
         Extras { interval_histograms, live: self.live.clone(), posts: None }
     }
 
-    /// Writes what is left to write when the run has ended. Everything is tried, whatever fails.
+    /// Writes what is left to write when the run has ended. Everything is tried, whatever fails; of a run that was stopped before
+    /// anything was sent, files are left as they were.
     ///
     /// # Errors
     /// The first failure; `say` is told of all of them, and of a collector that did not take the last metrics.
@@ -99,9 +100,11 @@ impl Exports {
         // The receiver may have ended with a panic of its task only; then there is nothing to end.
         let _ = self.ended.send(());
         let mut files = self.following.await.unwrap_or_default();
-        for mut file in self.at_end {
-            file.write_end(recording, &self.state);
-            files.push(file);
+        files.extend(self.at_end);
+        if !recording.is_of_nothing() {
+            for file in &mut files {
+                file.write_end(recording, &self.state);
+            }
         }
         if let Some(collector) = self.collector
             && let Err(cause) = collector.finish().await
@@ -124,7 +127,7 @@ impl Exports {
 pub(super) fn write(exports: &[Export], recording: &Recording) -> Result<(), CommandError> {
     let steps: Vec<&str> = recording.steps.iter().map(|step| step.name.as_str()).collect();
     for export in exports {
-        let mut file = ExportFile::create(export, &steps)?;
+        let mut file = ExportFile::prepare(export, &steps)?;
         if file.is_live() || file.is_of_state() {
             return Err(CommandError::Usage(format!(
                 "--export {}: this format is told while a run goes on; give csv, json, hgrm or hgrm:STEP",

@@ -81,9 +81,11 @@ async fn every_second_is_in_its_file_as_soon_as_it_is_told() {
     let path = |name: &str| dir.path().join(name);
     let names = ["ndjson", "hlog", "prometheus"];
     let files = names.map(|name| format!("{name}={}", path(name).display()));
+    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();
+    std::fs::write(path("hlog"), "of another run").unwrap();
     let exports = open(&options(&files)).await.unwrap();
+    assert!(!path("ndjson").exists() && read("hlog") == "of another run", "nothing is known yet of this one");
     tell(&exports, 2).await;
-    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
     while read("ndjson").lines().count() < 2 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -91,6 +93,7 @@ async fn every_second_is_in_its_file_as_soon_as_it_is_told() {
     exports.finish(&Recording::default(), |_| ()).await.unwrap();
     assert_eq!(read("ndjson").lines().count(), 3);
     assert_eq!(read("hlog").lines().filter(|line| line.starts_with("Tag=list,")).count(), 3);
+    assert!(read("hlog").starts_with('#') && !read("hlog").contains("another"), "{}", read("hlog"));
     assert_eq!(read("hlog").matches("StartTime:").count(), 1);
     assert!(read("prometheus").contains("tidegate_sent_total 30\n"));
 }

@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 /// The services tidegate carries.
 const BUNDLED: [&str; 1] = ["shop"];
 
-/// What the platform itself sets in an instance's environment.
-const RESERVED_ENVIRONMENT: [&str; 5] = ["PORT", "HOST", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
+/// What the platform itself sets in an instance's environment, Cloud Run and the local one.
+const RESERVED_ENVIRONMENT: [&str; 4] = ["PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"];
+/// What the local one sets besides: its instances listen on loopback.
+const RESERVED_LOCALLY: &str = "HOST";
 
 /// Cloud Run's bounds of vCPUs per instance; above 1 only [`VCPU_WHOLE`].
 const VCPU_MIN: f64 = 0.08;
@@ -46,6 +48,12 @@ pub(super) fn service_among(
             );
         } else if RESERVED_ENVIRONMENT.contains(&name.as_str()) {
             problems.add(value.at, format!("the platform itself sets `{name}`"), "leave it out");
+        } else if name == RESERVED_LOCALLY {
+            problems.add(
+                value.at,
+                format!("the local platform itself sets `{name}`, to 127.0.0.1; Cloud Run leaves it to the service"),
+                "leave it out; a service on Cloud Run keeps its own",
+            );
         }
     }
     let vcpu = number_or(file.vcpu.as_ref(), 1.0);

@@ -19,11 +19,6 @@ fn services_and_candidates_that_cannot_be_are_told() {
 
     hint: give the program and its arguments: `[./server, --verbose]`
     ");
-    insta::assert_snapshot!(refusal("WAIT_MS: 90", "PORT: 90"), @r"
-    shop.yaml:38:15: the platform itself sets `PORT`
-
-    hint: leave it out
-    ");
     insta::assert_snapshot!(refusal("vcpu: 1", "vcpu: 3"), @r"
     shop.yaml:39:9: Cloud Run has no instances of 3 vCPU
 
@@ -92,5 +87,19 @@ fn services_and_candidates_that_cannot_be_are_told() {
     shop.yaml:45:11: 0 blocks are out of range
 
     hint: give 1 to 100
+    ");
+}
+
+#[test]
+fn what_a_platform_sets_itself_is_refused_with_whose_it_is() {
+    insta::assert_snapshot!(refusal("WAIT_MS: 90", "PORT: 90"), @r"
+    shop.yaml:38:15: the platform itself sets `PORT`
+
+    hint: leave it out
+    ");
+    insta::assert_snapshot!(refusal("WAIT_MS: 90", "HOST: 0.0.0.0"), @r"
+    shop.yaml:38:15: the local platform itself sets `HOST`, to 127.0.0.1; Cloud Run leaves it to the service
+
+    hint: leave it out; a service on Cloud Run keeps its own
     ");
 }
