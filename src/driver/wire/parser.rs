@@ -121,23 +121,21 @@ fn whole(head: &Head, answer: Vec<u8>) -> Whole {
     Whole { status: head.status, message, keep_alive: head.keep_alive }
 }
 
-/// Reads the head at the front of `input`, once it is whole; takes off what comes before it, the words in between and empty
-/// lines.
+/// How many bytes before the new ones an empty line may begin in.
+const LOOKED_BACK: usize = 3;
+
+/// Reads the head at the front of `input`, once it is whole; takes off what comes before it: the words in between, and empty
+/// lines but for the last few bytes.
 fn read_head(input: &mut Vec<u8>, begun: &mut Begun, asked: Asked) -> Result<Option<Head>, Unanswered> {
     let mut at = 0;
     let mut head = None;
-    while head.is_none() {
-        if begun.seen.is_none() {
-            let empty = empty_lines(&input[at..]);
-            begun.empty += empty;
-            at += empty;
-        }
+    while at < input.len() && head.is_none() {
+        let empty = empty_lines(&input[at..]).saturating_sub(LOOKED_BACK);
+        *begun = Begun { seen: begun.seen.map(|seen| seen.saturating_sub(empty)), empty: begun.empty + empty };
+        at += empty;
         let rest = &input[at..];
-        // Empty lines count as a part of the head.
+        // They count as a part of the head.
         let bytes_max = HEAD_BYTES_MAX.saturating_sub(begun.empty);
-        if rest.is_empty() && bytes_max > 0 {
-            break;
-        }
         // Looking for the end first keeps the work linear in the bytes, however small the pieces are.
         if begun.seen.is_none_or(|seen| may_be_whole(rest, seen)) {
             match Head::read(rest, asked, bytes_max)? {
@@ -175,7 +173,7 @@ fn empty_lines(input: &[u8]) -> usize {
 
 /// Whether an empty line, which ends a head, is in what came after the first `seen` bytes.
 fn may_be_whole(input: &[u8], seen: usize) -> bool {
-    let fresh = &input[seen.saturating_sub(3)..];
+    let fresh = &input[seen.saturating_sub(LOOKED_BACK)..];
     fresh.iter().enumerate().any(|(at, byte)| {
         let rest = &fresh[at + 1..];
         *byte == b'\n' && (rest.starts_with(b"\n") || rest.starts_with(b"\r\n"))
@@ -208,7 +206,7 @@ mod tests {
         for _ in 1..HEAD_BYTES_MAX {
             input.push(b'\n');
             assert!(parser.advance(&mut input).unwrap().is_none());
-            assert!(input.is_empty());
+            assert!(input.len() <= LOOKED_BACK);
         }
         input.push(b'\n');
         assert_eq!(parser.advance(&mut input).unwrap_err(), Unanswered::broken("answer's head is too large"));
