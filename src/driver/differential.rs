@@ -3,7 +3,7 @@
 
 use super::answer::Content;
 use super::connection::{Connector, Http1Client};
-use super::exchange::exchange;
+use super::exchange::{Span, exchange};
 use super::headers::Headers;
 use crate::scenario::{Fields as _, Request};
 use bytes::Bytes;
@@ -112,10 +112,11 @@ impl Case {
             Request { method: self.method.to_owned(), path: "/".to_owned(), headers: Vec::new(), body: Bytes::new() };
         let mut slot = None;
         // Nothing takes time here: what does not move has been given its turns.
-        let far = Instant::now() + Duration::from_hours(1);
+        let begun = Instant::now();
+        let span = Span { begun, deadline: begun + Duration::from_hours(1) };
         let exchanged = async {
             match connector.prepare(Vec::new(), request.rendered(), &Headers::plain(connector.authority()), None) {
-                Ok(mut request) => Some(exchange(&connector, &mut slot, &mut request, far).await),
+                Ok(mut request) => Some(exchange(&connector, &mut slot, &mut request, span).await),
                 Err(_) => None,
             }
         };

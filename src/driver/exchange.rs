@@ -42,28 +42,35 @@ pub(super) fn build(
     Ok(built)
 }
 
+/// When a request is sent, and when its answer must be whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) begun: Instant,
+    pub(super) deadline: Instant,
+}
+
 /// Sends `request` over the connection in `slot`, or over a new one when there is none or it was closed before a byte
 /// of the request was written. A connection that can carry another request stays in `slot`, and one whose exchange is given
-/// up may, but carries no other. What is not whole by `deadline` timed out. After an answer `request` is left for its
+/// up may, but carries no other. What is not whole by the end of `span` timed out. After an answer `request` is left for its
 /// memory; after a failure it is not to be sent again.
 pub(super) async fn exchange(
     connector: &Connector,
     slot: &mut Option<Connection>,
     request: &mut Outgoing,
-    deadline: Instant,
+    span: Span,
 ) -> Result<Answer, Unanswered> {
     if slot.is_some() {
-        match over(connector, slot, request, deadline).await {
+        match over(connector, slot, request, span).await {
             Ok(answer) => return Ok(answer),
             Err(Lost::Failed(failure)) => return Err(failure),
             Err(Lost::Unsent(_)) => {}
         }
     }
     // Opening is rare: in a box, it takes no room in every virtual user's memory.
-    let opened = Box::pin(timeout_at(deadline, connector.open())).await;
+    let opened = Box::pin(timeout_at(span.deadline, connector.open())).await;
     let (connection, opening) = opened.unwrap_or_else(|_| Err(too_late()))?;
     *slot = Some(connection);
-    match over(connector, slot, request, deadline).await {
+    match over(connector, slot, request, Span { begun: Instant::now(), ..span }).await {
         Ok(mut answer) => {
             (answer.phases.connect, answer.phases.tls) = (opening.connect, opening.tls);
             Ok(answer)
@@ -82,20 +89,20 @@ async fn over(
     connector: &Connector,
     slot: &mut Option<Connection>,
     request: &mut Outgoing,
-    deadline: Instant,
+    span: Span,
 ) -> Result<Answer, Lost> {
     if let Some(connection) = slot.as_ref() {
         request.suit(connection).map_err(|cause| Lost::Failed(Unanswered::broken(format!("not sent: {cause}"))))?;
     }
     // The usual case stays where it is, and is not moved about.
     if let (Some(Connection::Wire(wire)), Outgoing::Written(written)) = (slot.as_mut(), &*request) {
-        let ended = wire.carry(written, deadline, connector.scratch()).await;
+        let ended = wire.carry(written, span, connector.scratch()).await;
         if !wire.is_free() {
             *slot = None;
         }
         return ended;
     }
-    let (ended, kept) = typed(slot.take(), request, deadline).await;
+    let (ended, kept) = typed(slot.take(), request, span).await;
     *slot = kept;
     ended
 }
@@ -104,18 +111,17 @@ async fn over(
 async fn typed(
     connection: Option<Connection>,
     request: &mut Outgoing,
-    deadline: Instant,
+    span: Span,
 ) -> (Result<Answer, Lost>, Option<Connection>) {
-    let begun = Instant::now();
     let late = || Sent::Failed(too_late());
     let (sent, connection) = match (connection, std::mem::take(request)) {
         (Some(Connection::Http1(mut http1)), Outgoing::Typed(typed)) => {
-            let carried = http1.carry(typed, deadline, |handed| whole(handed, begun));
+            let carried = http1.carry(typed, span.deadline, |handed| whole(handed, span.begun));
             (Box::pin(carried).await.unwrap_or_else(late), Connection::Http1(http1))
         }
         (Some(Connection::Http2(mut http2)), Outgoing::Typed(typed)) => {
-            let carried = async { whole(http2.send(typed).await, begun).await };
-            (Box::pin(timeout_at(deadline, carried)).await.unwrap_or_else(|_| late()), Connection::Http2(http2))
+            let carried = async { whole(http2.send(typed).await, span.begun).await };
+            (Box::pin(timeout_at(span.deadline, carried)).await.unwrap_or_else(|_| late()), Connection::Http2(http2))
         }
         // Each request has just been put into the form of its connection.
         _ => {
@@ -198,6 +204,13 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     const MS: Duration = Duration::from_millis(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// From now on.
+    fn within(length: Duration) -> Span {
+        let begun = Instant::now();
+        Span { begun, deadline: begun + length }
+    }
 
     /// Answers 30 ms after each request has come, and takes 20 ms from the first byte of an answer to its last.
     async fn slowly(mut stream: DuplexStream) -> std::io::Result<()> {
@@ -228,12 +241,43 @@ mod tests {
             let mut slot = None;
             for connect in [Some(Duration::ZERO), None] {
                 let mut request = prepared(&connector);
-                let deadline = Instant::now() + Duration::from_secs(1);
-                let answer = exchange(&connector, &mut slot, &mut request, deadline).await.unwrap();
+                let answer = exchange(&connector, &mut slot, &mut request, within(SECOND)).await.unwrap();
                 let expected = Phases { connect, tls: None, first_byte: Some(30 * MS), body: Some(20 * MS) };
                 assert_eq!(answer.phases, expected, "{client:?}");
             }
         }
+    }
+
+    /// Takes as much as the connection holds every 10 ms, and answers 30 ms after it has taken all of the request.
+    async fn by_and_by(mut stream: DuplexStream, mut length: usize) -> std::io::Result<()> {
+        let mut piece = vec![0; 64 * 1024];
+        while length > 0 {
+            tokio::time::sleep(10 * MS).await;
+            let taken = piece.len().min(length);
+            length -= stream.read_exact(&mut piece[..taken]).await?;
+        }
+        tokio::time::sleep(30 * MS).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+        std::future::pending().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_the_first_byte_begins_with_the_write_that_took_the_last_of_the_request() {
+        const REQUEST: usize = 160 * 1024;
+        let accept = |stream| drop(tokio::spawn(by_and_by(stream, REQUEST)));
+        let connector = Connector::in_memory(accept, Http1Client::Wire);
+        let (method, path) = ("POST".to_owned(), "/".to_owned());
+        let body = Bytes::from(vec![
+            b'x';
+            REQUEST - "POST / HTTP/1.1\r\nhost: memory\r\ncontent-length: 163783\r\n\r\n".len()
+        ]);
+        let post = Request { method, path, headers: Vec::new(), body };
+        let mut request =
+            connector.prepare(Vec::new(), post.rendered(), &Headers::plain(connector.authority()), None).unwrap();
+        let answer = exchange(&connector, &mut None, &mut request, within(SECOND)).await.unwrap();
+        // Two and a half times what the connection holds: the last of it was taken when there was room for it, after 20 ms, and read
+        // 10 ms later.
+        assert_eq!((answer.phases.first_byte, answer.phases.body), (Some(40 * MS), Some(Duration::ZERO)));
     }
 
     /// Answers at once, with a body that ends 40 ms later with the connection, 20 ms after its last byte.
@@ -262,7 +306,7 @@ mod tests {
                 };
                 let connector = Connector::in_memory(accept, client);
                 let (begun, mut request) = (Instant::now(), prepared(&connector));
-                let answer = exchange(&connector, &mut None, &mut request, begun + 1000 * MS).await.unwrap();
+                let answer = exchange(&connector, &mut None, &mut request, within(SECOND)).await.unwrap();
                 assert_eq!((answer.done - begun, answer.content.body()), (length * MS, &b"ok"[..]), "{client:?}");
             }
         }
@@ -272,18 +316,18 @@ mod tests {
     async fn a_connection_whose_exchange_was_given_up_carries_no_other() {
         for client in [Http1Client::Wire, Http1Client::Hyper] {
             let connector = Connector::in_memory(|stream| drop(tokio::spawn(slowly(stream))), client);
-            let far = Instant::now() + 1000 * MS;
             let mut slot = None;
             let mut request = prepared(&connector);
-            exchange(&connector, &mut slot, &mut request, far).await.unwrap();
+            exchange(&connector, &mut slot, &mut request, within(SECOND)).await.unwrap();
             // Before the head, within the body, and right after the sending.
             for length in [10, 40, 0] {
                 let mut given_up = prepared(&connector);
-                let cut = tokio::time::timeout(length * MS, exchange(&connector, &mut slot, &mut given_up, far)).await;
+                let given_up = exchange(&connector, &mut slot, &mut given_up, within(SECOND));
+                let cut = tokio::time::timeout(length * MS, given_up).await;
                 assert!(cut.is_err(), "{client:?}");
                 let mut request = prepared(&connector);
                 let begun = Instant::now();
-                let answer = exchange(&connector, &mut slot, &mut request, far).await.unwrap();
+                let answer = exchange(&connector, &mut slot, &mut request, within(SECOND)).await.unwrap();
                 let told = (answer.phases.connect, answer.content.body(), begun.elapsed());
                 assert_eq!(told, (Some(Duration::ZERO), &b"ok"[..], 50 * MS), "{client:?}, given up after {length} ms");
             }
@@ -309,8 +353,7 @@ mod tests {
         let (mut slots, mut kept) = ([None, None], None);
         for turn in 0..6 {
             let mut request = prepared(&connector);
-            let far = Instant::now() + Duration::from_mins(1);
-            let answer = exchange(&connector, &mut slots[turn % 2], &mut request, far).await.unwrap();
+            let answer = exchange(&connector, &mut slots[turn % 2], &mut request, within(60 * SECOND)).await.unwrap();
             assert_eq!(answer.content.body(), b"ok");
             places.push(answer.content.body().as_ptr());
             if turn == 2 {
@@ -337,7 +380,7 @@ mod tests {
             for (length, in_time) in [(60, true), (900, true), (55, true), (70, true), (40, false), (60, true)] {
                 let begun = Instant::now();
                 let mut request = prepared(&connector);
-                let answer = exchange(&connector, &mut slot, &mut request, begun + length * MS).await;
+                let answer = exchange(&connector, &mut slot, &mut request, within(length * MS)).await;
                 assert_eq!(answer.is_ok(), in_time, "{client:?}: {length} ms: {answer:?}");
                 if !in_time {
                     assert_eq!(answer.unwrap_err(), too_late());

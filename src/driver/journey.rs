@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Outgoing};
 use super::durations::JourneyEnd;
-use super::exchange::exchange;
+use super::exchange::{Span, exchange};
 use super::load::{Load, later};
 use super::outcome::{Outcome, Unanswered};
 use super::phases::Phases;
@@ -194,13 +194,13 @@ impl<'a> Passage<'a> {
     ) -> (Outcome, Option<Cow<'static, str>>, Instant) {
         let load = self.load;
         let timeout = load.plan.scenario().journeys[self.journey].steps[index].timeout;
-        let deadline = later(sent, timeout);
+        let mut span = Span { begun: sent, deadline: later(sent, timeout) };
         if let Ok(request) = request {
             request.renew(&load.headers);
         }
         loop {
             let answer = match request {
-                Ok(request) => exchange(&load.connector, connection, request, deadline).await,
+                Ok(request) => exchange(&load.connector, connection, request, span).await,
                 Err(cause) => Err(Unanswered::broken(format!("not sent: {cause}"))),
             };
             let answer = match answer {
@@ -221,6 +221,7 @@ impl<'a> Passage<'a> {
                     });
                     load.connector.take_back(content);
                     *request = load.prepare(Vec::new(), further.rendered(), self.trace.as_mut());
+                    span.begun = Instant::now();
                     continue;
                 }
                 Ok(None) => session.accept(index, answer.status, &content, content.body()),

@@ -3,7 +3,7 @@
 
 use super::answer::{Answer, Content};
 use super::connection::{Connection, Connector};
-use super::exchange::exchange;
+use super::exchange::{Span, exchange};
 use super::headers::Headers;
 use super::load::later;
 use super::outcome::Outcome;
@@ -45,7 +45,8 @@ impl Client {
             .prepare(Vec::new(), request.rendered(), &self.headers, None)
             .map_err(|cause| format!("not sent: {cause}"))?;
         let sent = Instant::now();
-        let answering = exchange(&self.connector, &mut self.connection, &mut request, later(sent, timeout));
+        let span = Span { begun: sent, deadline: later(sent, timeout) };
+        let answering = exchange(&self.connector, &mut self.connection, &mut request, span);
         let Answer { status, content, .. } = answering.await.map_err(|unanswered| match unanswered.outcome {
             // Nobody looks for the label of an outcome here, so the words must say all.
             Outcome::TimedOut => format!("timed out: no whole answer within {timeout:?}"),

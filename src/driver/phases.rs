@@ -9,7 +9,7 @@ pub struct Phases {
     pub connect: Option<Duration>,
     /// Agreeing on TLS, when a connection was opened for this request and speaks it.
     pub tls: Option<Duration>,
-    /// From the end of writing to the first byte of the answer.
+    /// From the write that took the last of the request to the first byte of the answer.
     pub first_byte: Option<Duration>,
     /// From the first byte of the answer to its end.
     pub body: Option<Duration>,

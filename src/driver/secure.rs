@@ -2,7 +2,7 @@
 
 use super::DriveError;
 use super::connection::{Connection, Connector, Http1Client};
-use super::exchange::exchange;
+use super::exchange::{Span, exchange};
 use super::fixture::{assert_balance, drive_with, five_arrivals_of_two_steps, load_over, server};
 use super::headers::Headers;
 use super::pki::{Authority, Certified, Handshake, Seen, serve};
@@ -248,8 +248,9 @@ async fn servers_of_one_name_may_speak_different_versions() {
         for _ in 0..6 {
             let headers = Headers::plain(connector.authority());
             let mut request = connector.prepare(Vec::new(), get.rendered(), &headers, None).unwrap();
-            let deadline = Instant::now() + Duration::from_mins(1);
-            let answer = exchange(&connector, &mut None, &mut request, deadline).await.unwrap();
+            let begun = Instant::now();
+            let span = Span { begun, deadline: begun + Duration::from_mins(1) };
+            let answer = exchange(&connector, &mut None, &mut request, span).await.unwrap();
             assert_eq!(answer.status, 200);
         }
         let opened = connector.recording().connections;

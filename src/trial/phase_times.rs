@@ -15,7 +15,7 @@ pub struct PhaseTimes {
     /// TLS handshake, of the requests that had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<Histogram>>,
-    /// From the request's being written to the first byte of the answer.
+    /// From the write that took the last of the request to the first byte of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Box<Histogram>>,
     /// From the first byte of the answer to its last.

@@ -5,7 +5,7 @@ use super::parser::{Parser, Whole};
 use super::request::Written;
 use crate::driver::alarm::Alarm;
 use crate::driver::answer::{Answer, Content};
-use crate::driver::exchange::too_late;
+use crate::driver::exchange::{Span, too_late};
 use crate::driver::outcome::{Outcome, Unanswered};
 use crate::driver::phases::Phases;
 use crate::driver::tls;
@@ -126,12 +126,12 @@ impl Wire {
         Poll::Ready(Unanswered::broken(told.unwrap_or(CLOSED.into())))
     }
 
-    /// Sends `request` and reads its answer, which must be whole by `deadline`. Afterwards the connection is free again,
-    /// unless it cannot carry another request.
+    /// Sends `request` and reads its answer, which must be whole by the end of `span`. Afterwards the connection is free
+    /// again, unless it cannot carry another request.
     pub(in crate::driver) async fn carry(
         &mut self,
         request: &Written,
-        deadline: Instant,
+        span: Span,
         scratch: &Scratch,
     ) -> Result<Answer, Lost> {
         if !std::mem::take(&mut self.is_free) {
@@ -141,7 +141,7 @@ impl Wire {
             wire: self,
             scratch,
             request,
-            deadline,
+            span,
             parser: Parser::new(request.asked),
             progress: Progress::Idle,
             first_byte: None,
@@ -176,7 +176,7 @@ enum Progress {
     Writing(usize),
     /// The connection takes no more, but what it has brought may still be an answer.
     Refused,
-    /// All was written, at this time.
+    /// All was written, the last of it from this time on.
     Sent(Instant),
 }
 
@@ -195,7 +195,7 @@ struct Exchange<'a> {
     wire: &'a mut Wire,
     scratch: &'a Scratch,
     request: &'a Written,
-    deadline: Instant,
+    span: Span,
     parser: Parser,
     progress: Progress,
     /// When the answer began.
@@ -214,7 +214,7 @@ impl Exchange<'_> {
             self.progress = Progress::Writing(0);
         }
         if let Progress::Writing(written) = self.progress
-            && let Poll::Ready(Err(error)) = self.poll_write(cx, written)
+            && let Poll::Ready(Err(error)) = self.poll_write(cx, written, first)
         {
             // A server may answer and close before it has read the whole request: what came is read first.
             if matches!(self.progress, Progress::Writing(0)) {
@@ -224,17 +224,22 @@ impl Exchange<'_> {
         }
         // Whoever asked in vain what has come is woken by what comes: there is no need to ask again.
         if first && matches!(self.progress, Progress::Sent(_)) {
-            return self.wire.alarm.poll(cx, self.deadline).map(|()| Err(too_late()));
+            return self.wire.alarm.poll(cx, self.span.deadline).map(|()| Err(too_late()));
         }
         if let Poll::Ready(answer) = self.poll_answer(cx) {
             return Poll::Ready(answer);
         }
-        self.wire.alarm.poll(cx, self.deadline).map(|()| Err(too_late()))
+        self.wire.alarm.poll(cx, self.span.deadline).map(|()| Err(too_late()))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, mut written: usize) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, mut written: usize, first: bool) -> Poll<io::Result<()>> {
         let stream = &mut self.wire.stream;
+        // Most requests are taken in one piece, at once: there the time at hand is the time of it.
+        let mut began = if first { self.span.begun } else { Instant::now() };
         while written < self.request.bytes.len() {
+            if written > 0 {
+                began = Instant::now();
+            }
             written += match ready!(stream.poll_write(cx, &self.request.bytes[written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 more => more,
@@ -242,7 +247,7 @@ impl Exchange<'_> {
             self.progress = Progress::Writing(written);
         }
         ready!(stream.poll_flush(cx))?;
-        self.progress = Progress::Sent(Instant::now());
+        self.progress = Progress::Sent(began);
         Poll::Ready(Ok(()))
     }
 
