@@ -13,8 +13,8 @@ ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends ca-certificates
 WORKDIR /source
 COPY . .
-RUN cargo build --locked --release --bin tidegate \
- && sh target-service/deploy/rootfs.sh target/release/tidegate /rootfs /etc/ssl/certs/ca-certificates.crt
+RUN cargo build --locked --profile dist --bin tidegate \
+ && sh target-service/deploy/rootfs.sh target/dist/tidegate /rootfs /etc/ssl/certs/ca-certificates.crt
 
 FROM scratch
 COPY --from=build /rootfs /
