@@ -245,15 +245,19 @@ fn whole(study: &Study) -> Vec<&TrialResult> {
     study.trials.iter().filter(|trial| trial.usage.is_some()).collect()
 }
 
+/// A scenario on a platform so fast that the usage of a trial can be read while the next one but one runs.
+fn soon_billed(dir: &Path) -> String {
+    let service = "service:\n  bundled: shop\n  env: {CPU_WORK_US: 1000, WAIT_MS: 50}\n  max_instances: 10\n  \
+                   local: {host_cores_per_vcpu: 0.05, time_factor: 60}\n";
+    let stages = "stages:\n  - {name: steady, hold: 30, duration: 180s, warm_up: 60s}\n";
+    scenario_with(dir, "minimal.yaml", &[("service", service), ("stages", stages)])
+}
+
 #[test]
 fn ctrl_c_saves_what_was_measured_and_the_study_goes_on_from_there() {
     let _turn = alone();
     let dir = tempfile::tempdir().unwrap();
-    // A platform so fast that the usage of a trial can be read while the next one but one runs.
-    let service = "service:\n  bundled: shop\n  env: {CPU_WORK_US: 1000, WAIT_MS: 50}\n  max_instances: 10\n  \
-                   local: {host_cores_per_vcpu: 0.05, time_factor: 60}\n";
-    let stages = "stages:\n  - {name: steady, hold: 30, duration: 180s, warm_up: 60s}\n";
-    let scenario = scenario_with(dir.path(), "minimal.yaml", &[("service", service), ("stages", stages)]);
+    let scenario = soon_billed(dir.path());
     let folder = dir.path().join("study");
     let start = |more: &[&str]| {
         let mut command = tidegate::tidegate(dir.path());
@@ -287,4 +291,33 @@ fn ctrl_c_saves_what_was_measured_and_the_study_goes_on_from_there() {
     }
     let tried = |candidate| whole(&study).iter().any(|trial| trial.candidate == candidate);
     assert!(study.candidates.iter().all(|candidate| tried(*candidate)), "what was missing was tried");
+}
+
+/// The process of `parent` whose command line holds `word`.
+fn child_of(parent: u32, word: &str) -> rustix::process::Pid {
+    // A child belongs to the thread that started it.
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+    let all: String =
+        threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("children")).unwrap_or_default()).collect();
+    let is_it = |pid: &&str| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(word));
+    let pid = all.split_whitespace().find(is_it).unwrap_or_else(|| panic!("no child runs {word}: {all}"));
+    rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap()
+}
+
+#[test]
+fn what_ends_a_study_between_two_trials_says_how_to_go_on() {
+    let _turn = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = soon_billed(dir.path());
+    let mut command = tidegate::tidegate(dir.path());
+    command.args(["tune", &scenario, "--limiter", "none", "--candidates", "1,2,4,8", "--out", "study"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let folder = dir.path().join("study");
+    wait_until("a trial with its usage", || Study::load(&folder).is_ok_and(|study| !whole(&study).is_empty()));
+    rustix::process::kill_process(child_of(child.id(), "platform"), rustix::process::Signal::KILL).unwrap();
+    let (code, _, error) = told(&child.wait_with_output().unwrap());
+    assert_eq!(code, Some(1), "{error}");
+    let on = error.find("the trials until here are saved; go on with: ").unwrap_or_else(|| panic!("{error}"));
+    assert!(error[on..].contains("--resume") && error[on..].contains("error: "), "{error}");
+    assert!(folder.join("index.html").exists(), "what was measured is shown");
 }

@@ -278,7 +278,7 @@ fn a_signal_is_heard_while_the_target_is_tried() {
         assert_eq!(ended, Some(code), "{error}");
         assert!(output.contains("10 planned = 0 completed + 0 failed + 10 dropped"), "{output}");
         assert!(output.contains("interrupted: this is what was measured until then"), "{output}");
-        assert!(error.contains("stopping: ") && !error.contains("error:"), "{error}");
+        assert!(error.contains("stopping (again to end at once)") && !error.contains("error:"), "{error}");
         assert!(error.contains("nothing was sent: no file was written"), "{error}");
         assert_eq!(fs::read_to_string(dir.path().join("recording.json")).unwrap(), "of an earlier run");
     }

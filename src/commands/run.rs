@@ -79,9 +79,10 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     }
     let exports = Exports::open(&options.exports, &scenario, &way.url).await?;
     let progress = Progress::of_run(options.display, &scenario.name, &way.url);
-    let stopping = progress.clone();
+    let (sender, mut receiver) = watch::channel(driver::Progress::default());
+    let (stopping, standing) = (progress.clone(), receiver.clone());
     let interrupt = Interrupt::listen_to_the_last(
-        move |_| stopping.say("stopping: answers under way are awaited (again to end at once)"),
+        move |_| stopping.say(words_of_stopping(standing.borrow().in_flight)),
         view::give_back,
     )
     .map_err(|cause| CommandError::System { action: "listen for signals", cause })?;
@@ -94,7 +95,6 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     if let Some(address) = exports.endpoint() {
         progress.say(&format!("Prometheus finds the state of the run at http://{address}/metrics"));
     }
-    let (sender, mut receiver) = watch::channel(driver::Progress::default());
     let start_at = options.schedule.start_at;
     let extras = exports.extras(true);
     let drive_options =
@@ -114,6 +114,15 @@ pub async fn run(options: RunOptions) -> Result<ExitStatus, CommandError> {
     conclude(&options, &plan, &recording, &progress)?;
     exports.finish(&recording, |text| progress.say(text)).await?;
     Ok(interrupt.status().unwrap_or_else(|| status_of(&plan, &recording, &progress)))
+}
+
+/// What the user is told at the first Ctrl-C, while so many requests are in flight.
+fn words_of_stopping(in_flight: u64) -> &'static str {
+    if in_flight > 0 {
+        "stopping: answers under way are awaited (again to end at once)"
+    } else {
+        "stopping (again to end at once)"
+    }
 }
 
 /// Tells and saves what was measured.

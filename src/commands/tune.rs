@@ -114,6 +114,9 @@ pub async fn tune(options: TuneOptions) -> Result<ExitStatus, CommandError> {
         report::render(&study, &dir)?;
     }
     if let Err(error) = ran {
+        if !study.trials.is_empty() {
+            progress.say(&format!("the trials until here are saved; go on with: {}", resume_line(&options, &dir)));
+        }
         let Some(lost) = lost else { return Err(error) };
         progress.insist(&format!("error: {error}"));
         return Ok(lost);
