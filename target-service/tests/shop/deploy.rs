@@ -21,7 +21,9 @@ fn instructions(dockerfile: &str) -> Vec<(String, String)> {
 fn the_images_are_pinned_minimal_and_without_rights() {
     let toolchain = read("../rust-toolchain.toml");
     let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
-    for dockerfile in ["Dockerfile", "../Dockerfile"] {
+    assert!(read("../Cargo.toml").contains("\n[profile.dist]\n"));
+    let service = ("Dockerfile", "--release", "target/release/target-service");
+    for (dockerfile, profile, binary) in [service, ("../Dockerfile", "--profile dist", "target/dist/tidegate")] {
         let instructions = instructions(dockerfile);
         let all = |name: &str| -> Vec<&str> {
             let found = instructions.iter().filter(|(instruction, _)| instruction == name);
@@ -35,7 +37,8 @@ fn the_images_are_pinned_minimal_and_without_rights() {
         assert!(all("ENV").contains(&format!("RUSTUP_TOOLCHAIN={channel}").as_str()), "{dockerfile}");
         assert_eq!(all("FROM"), ["${BUILDER} AS build", "scratch"], "{dockerfile}");
         assert_eq!(all("USER"), ["65532:65532"], "{dockerfile}");
-        assert!(all("RUN").iter().any(|run| run.contains("cargo build --locked --release")), "{dockerfile}");
+        let builds = |run: &&str| run.contains(&format!("cargo build --locked {profile} ")) && run.contains(binary);
+        assert!(all("RUN").iter().any(builds), "{dockerfile}");
         assert!(all("ENTRYPOINT").iter().all(|entry| entry.starts_with("[\"/")), "{dockerfile}: there is no shell");
         let last = instructions.iter().rposition(|(instruction, _)| instruction == "FROM").unwrap();
         let after: Vec<&str> = instructions[last..].iter().map(|(instruction, _)| instruction.as_str()).collect();
