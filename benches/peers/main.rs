@@ -1,5 +1,5 @@
 //! The driver beside its peers: one core for the generator, one for a server of canned answers, strictly paired rounds,
-//! medians. `cargo bench --bench peers -- get`, `journey`, `open` and `users` print one table each; a peer that is not
+//! medians. `cargo bench --profile dist --bench peers -- get`, `journey`, `open` and `users` print one table each; a peer that is not
 //! found is left out and named. With `get awake` and `journey awake` the server never sleeps. `WRK`, `WRK2`, `OHA`, `K6`
 //! and `LOCUST` say where they are, if not on the path.
 #![expect(clippy::print_stdout, reason = "the table is what a bench is for")]
